@@ -1,0 +1,69 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: GPL-2.0-or-later
+import PackageDescription
+
+// The macros of Swift Testing expand to code that strict memory safety warns about, hence `strict` apart.
+let common: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // Packet views are non-escapable types over Span; storing a span in one needs lifetime dependencies.
+    .enableExperimentalFeature("Lifetimes"),
+]
+let strict = common + [.strictMemorySafety()]
+
+let executable: [Target.Dependency] = [
+    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Daemon",
+    .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    .product(name: "SystemPackage", package: "swift-system"),
+]
+
+let package = Package(
+    name: "tcpknock",
+    products: [
+        .executable(name: "keygen", targets: ["keygen"]),
+        .executable(name: "tcpknock-server", targets: ["tcpknock-server"]),
+        .executable(name: "tcpknock-client", targets: ["tcpknock-client"]),
+        .executable(name: "tcpknock", targets: ["tcpknock"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ],
+    targets: [
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(
+            name: "CNetfilter", pkgConfig: "libnetfilter_queue",
+            providers: [.apt(["libnetfilter-queue-dev", "libnetfilter-conntrack-dev", "libmnl-dev"])]),
+        .target(name: "CLinux"),
+
+        .target(name: "Wire", swiftSettings: strict),
+        .target(
+            name: "KnockProtocol",
+            dependencies: ["Wire", "CSodium", "CLinux", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        .target(name: "KnockEngine", dependencies: ["Wire", "KnockProtocol"], swiftSettings: strict),
+        .target(
+            name: "NetfilterQueue",
+            dependencies: [
+                "Wire", "CNetfilter", "CLinux", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Daemon",
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .executableTarget(name: "keygen", dependencies: executable, swiftSettings: strict),
+        .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
+        .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
+        .executableTarget(name: "tcpknock", dependencies: executable, swiftSettings: strict),
+    ]
+)

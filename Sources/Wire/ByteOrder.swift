@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+extension Span<UInt8> {
+    /// Returns the 16-bit number stored in network byte order at `offset`; traps if that is out of bounds.
+    @inlinable
+    package func uint16(at offset: Int) -> UInt16 {
+        UInt16(self[offset]) << 8 | UInt16(self[offset + 1])
+    }
+
+    /// Returns the 32-bit number stored in network byte order at `offset`; traps if that is out of bounds.
+    @inlinable
+    package func uint32(at offset: Int) -> UInt32 {
+        UInt32(uint16(at: offset)) << 16 | UInt32(uint16(at: offset + 2))
+    }
+
+    /// Returns the 64-bit number stored in network byte order at `offset`; traps if that is out of bounds.
+    @inlinable
+    package func uint64(at offset: Int) -> UInt64 {
+        UInt64(uint32(at: offset)) << 32 | UInt64(uint32(at: offset + 4))
+    }
+}
+
+extension MutableSpan<UInt8> {
+    /// Stores `value` in network byte order at `offset`; traps if that is out of bounds.
+    @inlinable
+    @_lifetime(self: copy self)
+    package mutating func store(_ value: UInt16, at offset: Int) {
+        self[offset] = UInt8(truncatingIfNeeded: value >> 8)
+        self[offset + 1] = UInt8(truncatingIfNeeded: value)
+    }
+
+    /// Stores `value` in network byte order at `offset`; traps if that is out of bounds.
+    @inlinable
+    @_lifetime(self: copy self)
+    package mutating func store(_ value: UInt32, at offset: Int) {
+        store(UInt16(truncatingIfNeeded: value >> 16), at: offset)
+        store(UInt16(truncatingIfNeeded: value), at: offset + 2)
+    }
+
+    /// Stores `value` in network byte order at `offset`; traps if that is out of bounds.
+    @inlinable
+    @_lifetime(self: copy self)
+    package mutating func store(_ value: UInt64, at offset: Int) {
+        store(UInt32(truncatingIfNeeded: value >> 32), at: offset)
+        store(UInt32(truncatingIfNeeded: value), at: offset + 4)
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// The one door for bytes from the network: an IP packet with a TCP segment in it, checked once.
+package struct Packet: ~Escapable {
+    @usableFromInline let bytes: Span<UInt8>
+
+    /// Where the parts lie, for a rewrite of the same bytes.
+    package let layout: PacketLayout
+    /// The source address.
+    package let source: IPAddress
+    /// The destination address.
+    package let destination: IPAddress
+    /// Where the nonce of a handshake travels: the identification field for IPv4, the flow label for IPv6.
+    package let nonceField: UInt32
+    /// The TCP segment; its bytes end where the IP packet ends.
+    package let segment: TCPSegment
+
+    /// Checks that `bytes` are an IP packet of either family with a TCP segment; afterwards no accessor traps.
+    ///
+    /// The bytes may be the first part of a longer packet, as long as all headers are in them (see `isComplete`), and
+    /// they may be longer than the packet, as behind the padding of a short Ethernet frame.
+    ///
+    /// - Throws: What is wrong with the first part that is.
+    @inlinable
+    @_lifetime(copy bytes)
+    package init(validating bytes: Span<UInt8>) throws(WireError) {
+        guard bytes.count >= 1 else { throw .truncated }
+        self.bytes = bytes
+        let transportOffset: Int
+        let totalLength: Int
+        if bytes[0] >> 4 == 4 {
+            let header = try IPv4Header(validating: bytes)
+            guard !header.isFragment else { throw .fragment }
+            guard header.transportProtocol == TCPSegment.protocolNumber else { throw .notTCP }
+            (transportOffset, totalLength) = (header.headerLength, header.totalLength)
+            source = header.source
+            destination = header.destination
+            nonceField = UInt32(header.identification)
+            layout = PacketLayout(family: .ipv4, transportOffset: transportOffset, totalLength: totalLength)
+        } else {
+            let header = try IPv6Header(validating: bytes)
+            guard !header.isFragment else { throw .fragment }
+            guard header.transportProtocol == TCPSegment.protocolNumber else { throw .notTCP }
+            (transportOffset, totalLength) = (header.transportOffset, header.totalLength)
+            source = header.source
+            destination = header.destination
+            nonceField = header.flowLabel
+            layout = PacketLayout(family: .ipv6, transportOffset: transportOffset, totalLength: totalLength)
+        }
+        guard totalLength >= transportOffset else { throw .malformed }
+        let end = min(totalLength, bytes.count)
+        segment = try TCPSegment(validating: bytes.extracting(transportOffset..<end))
+    }
+
+    /// Whether the bytes hold the packet to its end.
+    @inlinable
+    package var isComplete: Bool { bytes.count >= layout.totalLength }
+
+    /// Whether the checksum of the TCP segment is right (RFC 9293 §3.1); false if the packet is not complete.
+    @inlinable
+    package var hasValidTCPChecksum: Bool {
+        guard isComplete else { return false }
+        var checksum = InternetChecksum()
+        checksum.add(source)
+        checksum.add(destination)
+        checksum.add(UInt32(segment.bytes.count))
+        checksum.add(UInt16(TCPSegment.protocolNumber))
+        checksum.add(segment.bytes)
+        return checksum.folded == 0xffff
+    }
+}
+
+/// Where the parts of a checked packet lie in its bytes.
+package struct PacketLayout: Equatable, Sendable {
+    /// The family of the IP header.
+    package let family: IPFamily
+    /// The offset of the TCP header, in bytes.
+    package let transportOffset: Int
+    /// The length of the packet as its IP header gives it, in bytes.
+    package let totalLength: Int
+
+    @usableFromInline
+    init(family: IPFamily, transportOffset: Int, totalLength: Int) {
+        self.family = family
+        self.transportOffset = transportOffset
+        self.totalLength = totalLength
+    }
+}

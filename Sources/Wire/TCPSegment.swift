@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// The control bits of a TCP header that share one byte (RFC 9293 §3.1).
+package struct TCPFlags: OptionSet, Hashable, Sendable {
+    /// The byte at offset 13 of the header.
+    package let rawValue: UInt8
+
+    /// Takes the byte at offset 13 of the header.
+    @inlinable
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// No more data from the sender.
+    package static let fin = TCPFlags(rawValue: 0x01)
+    /// Synchronize sequence numbers.
+    package static let syn = TCPFlags(rawValue: 0x02)
+    /// Reset the connection.
+    package static let rst = TCPFlags(rawValue: 0x04)
+    /// Push function.
+    package static let psh = TCPFlags(rawValue: 0x08)
+    /// The acknowledgment field is significant.
+    package static let ack = TCPFlags(rawValue: 0x10)
+    /// The urgent pointer is significant.
+    package static let urg = TCPFlags(rawValue: 0x20)
+    /// Explicit congestion notification echo (RFC 3168).
+    package static let ece = TCPFlags(rawValue: 0x40)
+    /// Congestion window reduced (RFC 3168).
+    package static let cwr = TCPFlags(rawValue: 0x80)
+
+    /// Says whether this opens a connection: SYN set; ACK, RST and FIN clear.
+    @inlinable
+    package var isSYN: Bool { intersection([.syn, .ack, .rst, .fin]) == .syn }
+
+    /// Says whether this answers an opening: SYN and ACK set; RST and FIN clear.
+    @inlinable
+    package var isSYNACK: Bool { intersection([.syn, .ack, .rst, .fin]) == [.syn, .ack] }
+}
+
+/// A view of a TCP header and what follows it (RFC 9293 §3.1).
+package struct TCPSegment: ~Escapable {
+    @usableFromInline let bytes: Span<UInt8>
+
+    /// Byte offsets of the fields.
+    @usableFromInline enum Field {
+        @usableFromInline static let sourcePort = 0
+        @usableFromInline static let destinationPort = 2
+        @usableFromInline static let sequenceNumber = 4
+        @usableFromInline static let acknowledgmentNumber = 8
+        @usableFromInline static let dataOffset = 12
+        @usableFromInline static let flags = 13
+        @usableFromInline static let checksum = 16
+        @usableFromInline static let minimumLength = 20
+    }
+
+    /// The number of TCP among the protocols of an IP payload.
+    package static let protocolNumber: UInt8 = 6
+
+    /// Checks that `bytes` begin with a TCP header with all its options; afterwards no accessor traps.
+    ///
+    /// - Throws: `truncated` if the header is not all there, `malformed` if its data offset lies inside itself.
+    @inlinable
+    @_lifetime(copy bytes)
+    package init(validating bytes: Span<UInt8>) throws(WireError) {
+        guard bytes.count >= Field.minimumLength else { throw .truncated }
+        self.bytes = bytes
+        guard headerLength >= Field.minimumLength else { throw .malformed }
+        guard bytes.count >= headerLength else { throw .truncated }
+    }
+
+    /// The length of the header with its options, in bytes.
+    @inlinable
+    package var headerLength: Int { Int(bytes[Field.dataOffset] >> 4) * 4 }
+
+    /// The source port.
+    @inlinable
+    package var sourcePort: UInt16 { bytes.uint16(at: Field.sourcePort) }
+
+    /// The destination port.
+    @inlinable
+    package var destinationPort: UInt16 { bytes.uint16(at: Field.destinationPort) }
+
+    /// The sequence number; in a SYN or SYN/ACK, the sender's ISN.
+    @inlinable
+    package var sequenceNumber: UInt32 { bytes.uint32(at: Field.sequenceNumber) }
+
+    /// The acknowledgment field, whether or not the ACK flag makes it significant.
+    @inlinable
+    package var acknowledgmentNumber: UInt32 { bytes.uint32(at: Field.acknowledgmentNumber) }
+
+    /// The control bits.
+    @inlinable
+    package var flags: TCPFlags { TCPFlags(rawValue: bytes[Field.flags]) }
+
+    /// The checksum as received.
+    @inlinable
+    package var checksum: UInt16 { bytes.uint16(at: Field.checksum) }
+}
