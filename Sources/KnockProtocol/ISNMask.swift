@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Wire
+
+/// How the server's ISN is hidden in the SYN/ACK (docs/PROTOCOL.md §5.2 and §5.3); the raw value is `M`.
+package enum MaskMode: UInt8, CaseIterable, Sendable {
+    /// 32 bits, for paths without a stateful box between the two ends.
+    case full = 0
+    /// 15 bits above the true ISN, for paths through a NAT or a stateful firewall.
+    case windowed = 1
+}
+
+/// The mask of one SYN/ACK.
+package struct ISNMask: Equatable, Sendable {
+    /// The windowed mask keeps the masked ISN within this distance above the true one.
+    private static let window: UInt32 = 32768
+
+    private let pad: UInt32
+    private let mode: MaskMode
+
+    /// Computes the mask for a handshake and the nonce of its SYN/ACK.
+    package init(keys: KeySchedule, handshake: Handshake, nonce: UInt32, mode: MaskMode) {
+        var message = [25 of UInt8](repeating: 0)
+        var bytes = message.mutableSpan
+        handshake.store(in: &bytes)
+        bytes.store(nonce, at: 20)
+        bytes[24] = mode.rawValue
+        self.pad = UInt32(truncatingIfNeeded: keys.hash(.isnMask, message.span) >> 32)
+        self.mode = mode
+    }
+
+    /// Returns `E`, what goes over the wire for the true ISN `S`.
+    package func mask(_ serverISN: UInt32) -> UInt32 {
+        switch mode {
+        case .full: serverISN ^ pad
+        case .windowed: serverISN &+ 1 &+ pad % Self.window
+        }
+    }
+
+    /// Returns `S`, the true ISN of what came over the wire.
+    package func unmask(_ maskedISN: UInt32) -> UInt32 {
+        switch mode {
+        case .full: maskedISN ^ pad
+        case .windowed: maskedISN &- 1 &- pad % Self.window
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import SystemPackage
+
+/// The file that both hosts share: 65,536 random bytes (docs/PROTOCOL.md §3).
+package enum KeyFile {
+    /// The exact length in bytes.
+    package static let length = 65_536
+
+    /// Reads a key file, checks that it can be trusted, and derives the keys; the content is wiped afterwards.
+    ///
+    /// - Throws: `KeyFileError` if it is missing, not a regular file, accessible by others, of another length, or
+    ///   obviously not random.
+    package static func read(_ path: FilePath) throws(KeyFileError) -> KeySchedule {
+        let file: FileDescriptor
+        do {
+            // Without nonBlocking, opening a pipe would wait for a writer before it can be refused.
+            file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+        } catch {
+            throw .system(call: "open", path: path, errno(of: error))
+        }
+        defer { try? file.close() }
+
+        let status: Stat
+        do {
+            status = try Stat(file)
+        } catch {
+            throw .system(call: "fstat", path: path, error)
+        }
+        guard status.type == .regular else { throw .notARegularFile(path) }
+        let permissions = UInt16(truncatingIfNeeded: status.permissions.rawValue) & 0o7777
+        guard permissions & 0o066 == 0 else { throw .accessibleByOthers(path, mode: permissions) }
+        guard status.size == length else { throw .wrongLength(path, Int64(status.size)) }
+
+        let content = try Secret(count: length) { content throws(KeyFileError) in
+            try fill(&content, from: file, path)
+        }
+        return try content.withBytes { bytes throws(KeyFileError) in
+            guard !isConstant(bytes) else { throw .notRandom(path) }
+            return try KeySchedule(material: bytes)
+        }
+    }
+
+    private static func fill(
+        _ content: inout MutableSpan<UInt8>, from file: FileDescriptor, _ path: FilePath
+    ) throws(KeyFileError) {
+        var filled = 0
+        while filled < content.count {
+            let count: Int
+            do {
+                var rest = content._mutatingExtracting(filled..<content.count)
+                count = unsafe try rest.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+            } catch {
+                throw .system(call: "read", path: path, errno(of: error))
+            }
+            guard count > 0 else { throw .wrongLength(path, Int64(filled)) }
+            filled += count
+        }
+    }
+
+    private static func isConstant(_ bytes: Span<UInt8>) -> Bool {
+        !bytes.indices.contains { bytes[$0] != bytes[0] }
+    }
+}
+
+/// Takes the error number out of what swift-system throws; it throws nothing else.
+func errno(of error: any Error) -> Errno {
+    error as? Errno ?? .ioError
+}

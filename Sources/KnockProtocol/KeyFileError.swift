@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import SystemPackage
+
+/// Why a key file cannot be read, trusted or written.
+package enum KeyFileError: Error, Equatable, CustomStringConvertible {
+    /// A system call on the path failed.
+    case system(call: String, path: FilePath, Errno)
+    /// The path is a folder, device, pipe or socket.
+    case notARegularFile(FilePath)
+    /// Group or others may read or write the file; the permission bits.
+    case accessibleByOthers(FilePath, mode: UInt16)
+    /// The file is not exactly 65,536 bytes long; its length.
+    case wrongLength(FilePath, Int64)
+    /// All bytes are the same.
+    case notRandom(FilePath)
+    /// A file is there already, and it was not asked for to replace it.
+    case alreadyExists(FilePath)
+    /// There is no locked memory for the key.
+    case outOfMemory
+
+    /// What is wrong, where, and what to do.
+    package var description: String {
+        switch self {
+        case .system(let call, let path, let errno) where errno == .noSuchFileOrDirectory && call == "open":
+            "key file \(path): there is no such file; make one with 'keygen \(path)', or copy the other host's"
+        case .system(let call, let path, let errno):
+            "key file \(path): \(call): \(errno)"
+        case .notARegularFile(let path):
+            "key file \(path): not a regular file; a key must be a file of \(KeyFile.length) bytes"
+        case .accessibleByOthers(let path, let mode):
+            "key file \(path): group or others may read or write it (mode 0\(String(mode, radix: 8))); "
+                + "if nobody has read it, 'chmod 600 \(path)', else make a new one on both hosts"
+        case .wrongLength(let path, let length):
+            "key file \(path): \(length) bytes long, but a key is exactly \(KeyFile.length); "
+                + "was it copied completely, and as binary?"
+        case .notRandom(let path):
+            "key file \(path): all its bytes are the same, so it is no key; make one with 'keygen'"
+        case .alreadyExists(let path):
+            "\(path) exists already and was left as it is; --force replaces it (no host with the old key gets in then)"
+        case .outOfMemory:
+            "no memory for the key"
+        }
+    }
+}

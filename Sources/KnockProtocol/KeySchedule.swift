@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CSodium
+
+/// The subkeys of one key file (docs/PROTOCOL.md §3).
+package final class KeySchedule: Sendable {
+    /// What a subkey is for; the raw value is its id in the derivation.
+    enum Purpose: UInt64, CaseIterable {
+        case synCode = 1
+        case isnMask = 2
+        case serverProof = 3
+        case fingerprint = 4
+
+        /// Where the subkey lies among all.
+        @inline(__always)
+        var range: Range<Int> {
+            let start = (Int(rawValue) - 1) * KeySchedule.subkeyLength
+            return start..<start + KeySchedule.subkeyLength
+        }
+    }
+
+    /// The length of a subkey in bytes, which is that of a SipHash key.
+    private static let subkeyLength = 16
+
+    /// All subkeys, one behind the other.
+    private let subkeys: Secret
+
+    /// Derives the subkeys from the content of a key file.
+    ///
+    /// - Parameter material: The 65,536 bytes of the file.
+    /// - Throws: `KeyFileError.outOfMemory`.
+    package init(material: Span<UInt8>) throws(KeyFileError) {
+        let master = try Secret(count: Int(crypto_kdf_KEYBYTES)) { master in
+            Sodium.genericHash(of: material, into: &master)
+        }
+        subkeys = try Secret(count: Purpose.allCases.count * Self.subkeyLength) { subkeys in
+            for purpose in Purpose.allCases {
+                var subkey = subkeys._mutatingExtracting(purpose.range)
+                master.withBytes { master in
+                    Sodium.deriveKey(id: purpose.rawValue, context: "tcpknock", master: master, into: &subkey)
+                }
+            }
+        }
+    }
+
+    /// What two hosts compare to know that they hold the same file: 32 hexadecimal digits in groups of four.
+    package var fingerprint: String {
+        let digits = Array("0123456789abcdef")
+        return subkeys.withBytes { subkeys in
+            var text = ""
+            for (position, index) in Purpose.fingerprint.range.enumerated() {
+                if position > 0, position.isMultiple(of: 2) { text.append("-") }
+                text.append(digits[Int(subkeys[index] >> 4)])
+                text.append(digits[Int(subkeys[index] & 15)])
+            }
+            return text
+        }
+    }
+
+    /// SipHash-2-4 of `message` under a subkey.
+    ///
+    /// - Returns: The eight output bytes `o[0..7]` of docs/PROTOCOL.md §3 with `o[0]` as the most significant.
+    func hash(_ purpose: Purpose, _ message: Span<UInt8>) -> UInt64 {
+        subkeys.withBytes { Sodium.shortHash(of: message, key: $0.extracting(purpose.range)) }
+    }
+}
