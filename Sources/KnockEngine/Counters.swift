@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// How many packets got a verdict for each reason.
+package struct Counters: Equatable, Sendable {
+    private var values = [UInt64](repeating: 0, count: Reason.allCases.count)
+
+    /// Starts at zero.
+    package init() {}
+
+    /// The number of packets with this reason.
+    package subscript(reason: Reason) -> UInt64 {
+        values[Int(reason.rawValue)]
+    }
+
+    mutating func count(_ reason: Reason) {
+        values[Int(reason.rawValue)] &+= 1
+    }
+}

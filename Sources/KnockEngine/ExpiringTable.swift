@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// A hash table of fixed capacity whose entries live equally long, counted from when they were last put in front.
+///
+/// All memory is reserved at the start, so nothing here allocates later. Entries are chained per bucket, and all of
+/// them in the order of their deadlines. The hash is Swift's SipHash with a random seed per process, so nobody can
+/// choose keys that fall into one bucket.
+struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
+    private struct Entry {
+        var key: Key
+        var value: Value
+        var deadline: UInt64
+        /// The next entry of the bucket, or of the free list.
+        var chained: Int32
+        var older: Int32
+        var newer: Int32
+    }
+
+    private static var none: Int32 { -1 }
+
+    /// How many entries there can be.
+    let capacity: Int
+    /// How long an entry lives, in milliseconds.
+    let lifetime: UInt64
+    /// How many entries there are, expired ones that nothing has removed yet among them.
+    private(set) var count = 0
+
+    private var entries: [Entry] = []
+    private var buckets: [Int32]
+    private var free: Int32 = none
+    private var oldest: Int32 = none
+    private var newest: Int32 = none
+
+    /// Reserves the memory.
+    ///
+    /// - Parameters:
+    ///   - capacity: The number of entries: 1...2^30; others trap.
+    ///   - lifetime: Milliseconds.
+    init(capacity: Int, lifetime: UInt64) {
+        precondition(capacity >= 1 && capacity <= 1 << 30)
+        self.capacity = capacity
+        self.lifetime = lifetime
+        entries.reserveCapacity(capacity)
+        let bucketCount = 1 << (Int.bitWidth - (capacity - 1).leadingZeroBitCount)
+        buckets = [Int32](repeating: Self.none, count: bucketCount)
+    }
+
+    /// Finds the entry of a key; nil if there is none or it has expired.
+    ///
+    /// - Returns: Its position, which is valid until the next insertion or removal.
+    func position(of key: Key, at uptime: UInt64) -> Int? {
+        guard count > 0 else { return nil }
+        var index = buckets[bucket(of: key)]
+        while index != Self.none {
+            let position = Int(index)
+            if entries[position].key == key {
+                return entries[position].deadline > uptime ? position : nil
+            }
+            index = entries[position].chained
+        }
+        return nil
+    }
+
+    /// The value at a position.
+    subscript(position: Int) -> Value {
+        get { entries[position].value }
+        _modify { yield &entries[position].value }
+    }
+
+    /// The key at a position.
+    func key(at position: Int) -> Key {
+        entries[position].key
+    }
+
+    /// Says whether an insertion would push out an entry that has not expired.
+    mutating func isFull(at uptime: UInt64) -> Bool {
+        removeExpired(at: uptime) { _, _ in }
+        return count == capacity
+    }
+
+    /// Puts an entry in, in place of the one with the same key; if the table is full, the oldest gives way.
+    mutating func insert(_ key: Key, _ value: Value, at uptime: UInt64) {
+        let bucket = bucket(of: key)
+        var index = buckets[bucket]
+        while index != Self.none, entries[Int(index)].key != key { index = entries[Int(index)].chained }
+        if index != Self.none {
+            entries[Int(index)].value = value
+            renew(Int(index), at: uptime)
+            return
+        }
+
+        removeExpired(at: uptime) { _, _ in }
+        if count == capacity { remove(at: Int(oldest)) }
+        let entry = Entry(
+            key: key, value: value, deadline: uptime &+ lifetime, chained: buckets[bucket], older: newest,
+            newer: Self.none)
+        if free == Self.none {
+            index = Int32(entries.count)
+            entries.append(entry)
+        } else {
+            index = free
+            free = entries[Int(index)].chained
+            entries[Int(index)] = entry
+        }
+        buckets[bucket] = index
+        append(index)
+        count += 1
+    }
+
+    /// Lets an entry live from now on as long as a new one.
+    mutating func renew(_ position: Int, at uptime: UInt64) {
+        unlinkByAge(position)
+        entries[position].deadline = uptime &+ lifetime
+        entries[position].older = newest
+        entries[position].newer = Self.none
+        append(Int32(position))
+    }
+
+    /// Removes an entry.
+    mutating func remove(at position: Int) {
+        let bucket = bucket(of: entries[position].key)
+        let index = Int32(position)
+        if buckets[bucket] == index {
+            buckets[bucket] = entries[position].chained
+        } else {
+            var before = Int(buckets[bucket])
+            while entries[before].chained != index { before = Int(entries[before].chained) }
+            entries[before].chained = entries[position].chained
+        }
+        unlinkByAge(position)
+        entries[position].chained = free
+        free = index
+        count -= 1
+    }
+
+    /// Removes all entries whose key is such; takes a time in proportion to the number of entries.
+    mutating func removeAll(where isSuch: (Key) -> Bool) {
+        var index = oldest
+        while index != Self.none {
+            let next = entries[Int(index)].newer
+            if isSuch(entries[Int(index)].key) { remove(at: Int(index)) }
+            index = next
+        }
+    }
+
+    /// Removes what has expired, and names each to the caller first.
+    mutating func removeExpired(at uptime: UInt64, _ forget: (Key, Value) -> Void) {
+        while oldest != Self.none, entries[Int(oldest)].deadline <= uptime {
+            forget(entries[Int(oldest)].key, entries[Int(oldest)].value)
+            remove(at: Int(oldest))
+        }
+    }
+
+    private func bucket(of key: Key) -> Int {
+        key.hashValue & (buckets.count - 1)
+    }
+
+    private mutating func append(_ index: Int32) {
+        if newest == Self.none { oldest = index } else { entries[Int(newest)].newer = index }
+        newest = index
+    }
+
+    private mutating func unlinkByAge(_ position: Int) {
+        let (older, newer) = (entries[position].older, entries[position].newer)
+        if older == Self.none { oldest = newer } else { entries[Int(older)].newer = newer }
+        if newer == Self.none { newest = older } else { entries[Int(newer)].older = older }
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// Which way a packet passes the host, as the netfilter hook it was queued at tells.
+package enum Direction: Sendable {
+    /// From the network: PREROUTING.
+    case inbound
+    /// To the network: POSTROUTING.
+    case outbound
+}
+
+/// The two ends of a connection.
+package struct Flow: Hashable, Sendable {
+    /// The address of the end that sent the SYN.
+    package let clientAddress: IPAddress
+    /// The address of the end that answers it.
+    package let serverAddress: IPAddress
+    /// The port of the end that sent the SYN.
+    package let clientPort: UInt16
+    /// The port of the end that answers it.
+    package let serverPort: UInt16
+
+    /// Names both ends.
+    package init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
+        self.clientAddress = clientAddress
+        self.clientPort = clientPort
+        self.serverAddress = serverAddress
+        self.serverPort = serverPort
+    }
+
+    /// The flow of a packet that the client sent.
+    init(fromClient packet: borrowing Packet) {
+        self.init(
+            clientAddress: packet.source, clientPort: packet.segment.sourcePort,
+            serverAddress: packet.destination, serverPort: packet.segment.destinationPort)
+    }
+
+    /// The flow of a packet that the server sent.
+    init(fromServer packet: borrowing Packet) {
+        self.init(
+            clientAddress: packet.destination, clientPort: packet.segment.destinationPort,
+            serverAddress: packet.source, serverPort: packet.segment.sourcePort)
+    }
+}

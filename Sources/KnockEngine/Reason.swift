@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// Why a packet got its verdict.
+///
+/// This is the one list: counters, logs and what `tcpknock reasons` prints come from it.
+package enum Reason: UInt8, CaseIterable, Sendable {
+    // What is no TCP segment.
+    case truncated, malformed, fragment, notTCP
+    // What the firewall rules should not have queued.
+    case otherPort, otherSegment, incompleteCopy
+    // Server, SYN.
+    case synWithoutCode, synWithWrongCode, synReplayed, synOfRetiredSlot, replayCacheFull, synAccepted,
+        synRetransmitted
+    // Server, SYN/ACK.
+    case synAckMasked, synAckWithoutHandshake
+    // Server, what follows.
+    case segmentWithoutHandshake, impossibleFlags, segmentBeforeSynAck, segmentOutOfSequence, segmentDamaged,
+        wrongAcknowledgment, maskedAcknowledgment, acknowledgmentVerified, segmentOfVerified, resetOfHandshake,
+        resetBeforeSynAck, lockedOut
+    // Client, SYN.
+    case synCoded, synAlreadyCoded
+    // Client, SYN/ACK.
+    case synAckProven, synAckOfOtherServer, proofMissing, proofWrong
+
+    /// The name in counters and logs: lower case words joined by hyphens.
+    package var name: String { text.name }
+
+    /// A sentence for people.
+    package var explanation: String { text.explanation }
+
+    private var text: (name: String, explanation: String) {
+        switch self {
+        case .truncated:
+            ("truncated", "The packet ends before its headers do.")
+        case .malformed:
+            ("malformed", "The lengths or versions in the headers contradict each other.")
+        case .fragment:
+            ("fragment", "The packet is a fragment; connection tracking should have put it together.")
+        case .notTCP:
+            ("not-tcp", "The packet is not TCP.")
+        case .otherPort:
+            ("other-port", "The port is not one that this daemon looks after; compare the firewall rules.")
+        case .otherSegment:
+            ("other-segment", "The segment is none that the rules should queue here; compare the firewall rules.")
+        case .incompleteCopy:
+            ("incomplete-copy", "The kernel copied only the first part of the packet, so it cannot be rewritten.")
+        case .synWithoutCode:
+            ("syn-without-code", "A SYN without a code: an ordinary client or a scanner.")
+        case .synWithWrongCode:
+            ("syn-with-wrong-code", "A SYN with a wrong code: another key, a wrong clock, another address, or a guess.")
+        case .synReplayed:
+            ("syn-replayed", "A SYN whose code has been used before.")
+        case .synOfRetiredSlot:
+            ("syn-of-retired-slot", "A SYN of a minute whose used codes are forgotten already; the clock was set back.")
+        case .replayCacheFull:
+            ("replay-cache-full", "There is no room to remember one more used code, so no new handshake begins.")
+        case .synAccepted:
+            ("syn-accepted", "A SYN with a right code.")
+        case .synRetransmitted:
+            ("syn-retransmitted", "A SYN of a handshake that is under way, once more.")
+        case .synAckMasked:
+            ("syn-ack-masked", "A SYN/ACK, its ISN masked and the proof added.")
+        case .synAckWithoutHandshake:
+            ("syn-ack-without-handshake", "A SYN/ACK of a handshake that is not, or no longer, known.")
+        case .segmentWithoutHandshake:
+            ("segment-without-handshake", "A segment of no known connection.")
+        case .impossibleFlags:
+            ("impossible-flags", "A combination of flags that no handshake has.")
+        case .segmentBeforeSynAck:
+            ("segment-before-syn-ack", "A segment of a handshake that has not been answered yet.")
+        case .segmentOutOfSequence:
+            ("segment-out-of-sequence", "A segment whose sequence number is not the one that the SYN/ACK acknowledged.")
+        case .segmentDamaged:
+            ("segment-damaged", "A segment whose TCP checksum is wrong, which would else have locked its sender out.")
+        case .wrongAcknowledgment:
+            ("wrong-acknowledgment", "A third ACK of a wrong ISN: its sender is locked out.")
+        case .maskedAcknowledgment:
+            ("masked-acknowledgment", "A third ACK of the masked ISN: its sender did not unmask it, and is locked out.")
+        case .acknowledgmentVerified:
+            ("acknowledgment-verified", "A third ACK of the true ISN: the connection is verified.")
+        case .segmentOfVerified:
+            ("segment-of-verified", "A segment that was queued behind the third ACK of its connection.")
+        case .resetOfHandshake:
+            ("reset-of-handshake", "A RST of the client that ends its handshake.")
+        case .resetBeforeSynAck:
+            ("reset-before-syn-ack", "A RST before the SYN/ACK; the kernel judges it.")
+        case .lockedOut:
+            ("locked-out", "The address is locked out.")
+        case .synCoded:
+            ("syn-coded", "A SYN, the code added.")
+        case .synAlreadyCoded:
+            ("syn-already-coded", "A SYN that carries something in its acknowledgment field already.")
+        case .synAckProven:
+            ("syn-ack-proven", "A SYN/ACK with a right proof, its ISN unmasked.")
+        case .synAckOfOtherServer:
+            ("syn-ack-of-other-server", "A SYN/ACK without a proof, of a server that need not prove itself.")
+        case .proofMissing:
+            ("proof-missing", "A SYN/ACK of a server that must prove itself, without a proof.")
+        case .proofWrong:
+            ("proof-wrong", "A SYN/ACK of a server that must prove itself, with a proof that does not hold.")
+        }
+    }
+
+    /// The reason for bytes that are no TCP segment.
+    package init(_ error: WireError) {
+        switch error {
+        case .truncated: self = .truncated
+        case .malformed: self = .malformed
+        case .fragment: self = .fragment
+        case .notTCP: self = .notTCP
+        }
+    }
+}

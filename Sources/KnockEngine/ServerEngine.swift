@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import KnockProtocol
+package import Wire
+
+/// The verdicts of the server's side (docs/PROTOCOL.md §4, §5 and §6).
+package struct ServerEngine: Engine, ~Copyable {
+    /// What can be chosen.
+    package struct Configuration: Equatable, Sendable {
+        /// The protected ports.
+        package var targetPorts: [UInt16] = [22]
+        /// How long a wrong third ACK locks its sender out, in seconds.
+        package var lockoutSeconds: UInt32 = 120
+        /// Whether codes depend on the time.
+        package var usesTime = true
+        /// Whether each dropped packet makes an event.
+        package var reportsDrops = false
+        /// How many handshakes can be under way; when they are more, the oldest is forgotten.
+        package var handshakeCapacity = 65_536
+        /// How many used codes can be remembered; when they are more, no handshake begins until one has expired.
+        package var replayCapacity = 262_144
+        /// How many addresses can be locked out; when they are more, the one that would be free next is.
+        package var lockoutCapacity = 65_536
+
+        /// Takes the defaults.
+        package init() {}
+    }
+
+    /// How long a handshake is kept after its last SYN, in milliseconds: longer than any kernel retransmits.
+    private static let handshakeLifetime: UInt64 = 180_000
+    /// How long after its third ACK segments of a connection may still come out of the queue, in milliseconds.
+    private static let queueDelay: UInt64 = 10_000
+    /// How many events wait for the caller at most.
+    private static let eventCapacity = 1024
+
+    private let keys: KeySchedule
+    private let targetPorts: PortSet
+    private let usesTime: Bool
+    private let reportsDrops: Bool
+    private var handshakes: HandshakeTable
+    private var replays: ReplayCache
+    private var lockouts: ExpiringTable<IPAddress, Void>
+    private var events = EventRing(capacity: eventCapacity)
+
+    /// How many packets got a verdict for each reason.
+    package private(set) var counters = Counters()
+
+    /// Reserves all memory that verdicts will need.
+    package init(keys: KeySchedule, configuration: Configuration) {
+        self.keys = keys
+        targetPorts = PortSet(configuration.targetPorts)
+        usesTime = configuration.usesTime
+        reportsDrops = configuration.reportsDrops
+        handshakes = HandshakeTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
+        replays = ReplayCache(capacity: configuration.replayCapacity, usesTime: configuration.usesTime)
+        lockouts = ExpiringTable(
+            capacity: configuration.lockoutCapacity, lifetime: UInt64(configuration.lockoutSeconds) * 1000)
+    }
+
+    /// How many handshakes are remembered, just verified ones among them.
+    package var handshakeCount: Int { handshakes.count }
+
+    /// Takes the oldest event that has not been taken.
+    package mutating func nextEvent() -> Event? { events.next() }
+
+    /// How many events found no room because nobody took the earlier ones.
+    package var lostEvents: UInt64 { events.lost }
+
+    /// Says whether an address is locked out.
+    package func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
+        lockouts.position(of: address, at: now.uptime) != nil
+    }
+
+    /// Decides on a packet that the kernel queued.
+    package mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict {
+        let verdict: Verdict
+        let flow: Flow
+        switch direction {
+        case .inbound:
+            flow = Flow(fromClient: packet)
+            verdict = decideInbound(packet, flow, at: now)
+        case .outbound:
+            flow = Flow(fromServer: packet)
+            verdict = decideOutbound(packet, flow, at: now)
+        }
+        counters.count(verdict.reason)
+        if reportsDrops, verdict.action == .drop { events.offer(.dropped(flow, verdict.reason)) }
+        return verdict
+    }
+
+    /// Decides on bytes that are no TCP segment.
+    package mutating func decide(_ error: WireError) -> Verdict {
+        let reason = Reason(error)
+        counters.count(reason)
+        return Verdict(.drop, reason)
+    }
+
+    // MARK: From the client
+
+    private mutating func decideInbound(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
+        let flags = packet.segment.flags
+        guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        if flags.isSYN, packet.segment.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
+        guard !isLockedOut(flow.clientAddress, at: now) else { return Verdict(.drop, .lockedOut) }
+        if flags.isSYN { return decideSYN(packet, flow, at: now) }
+        guard !flags.contains(.syn), !flags.isDisjoint(with: [.ack, .rst]) else {
+            return Verdict(.drop, .impossibleFlags)
+        }
+        guard let position = handshakes.position(of: flow, at: now.uptime) else {
+            return Verdict(.drop, .segmentWithoutHandshake)
+        }
+        if case .verified(let since) = handshakes[position].stage {
+            guard now.uptime < since &+ Self.queueDelay else { return Verdict(.drop, .segmentWithoutHandshake) }
+            return Verdict(.acceptAsVerified, .segmentOfVerified)
+        }
+        if flags.contains(.rst) { return decideRST(packet, flow, position) }
+        return decideThirdACK(packet, flow, position, at: now)
+    }
+
+    /// Phase 1.
+    private mutating func decideSYN(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
+        let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: packet.segment.sequenceNumber)
+        guard let (mode, slot) = match(packet.segment.acknowledgmentNumber, handshake, at: now) else {
+            return Verdict(.drop, .synWithWrongCode)
+        }
+        if let position = handshakes.position(of: flow, at: now.uptime) {
+            switch handshakes[position].stage {
+            case .begun, .answered:
+                if handshakes[position].clientISN == handshake.clientISN {
+                    handshakes.renew(position, at: now.uptime)
+                    replays.extend(handshake, slot: slot, at: now)
+                    return Verdict(.accept, .synRetransmitted)
+                }
+            case .verified:
+                break
+            }
+        }
+        if let refusal = replays.refuse(handshake, slot: slot, at: now) { return Verdict(.drop, refusal) }
+        handshakes.insert(flow, PendingHandshake(clientISN: handshake.clientISN, mode: mode), at: now.uptime)
+        events.offer(.handshakeBegun(flow, mode))
+        return Verdict(.accept, .synAccepted)
+    }
+
+    /// Finds the mode that a code asks for, and its slot; all slots are tried whichever is right.
+    private func match(_ code: UInt32, _ handshake: Handshake, at now: Instant) -> (MaskMode, TimeSlot)? {
+        guard usesTime else {
+            let code = SYNCode(keys: keys, handshake: handshake, slot: .timeless).mode(of: code)
+            return code.map { ($0, .timeless) }
+        }
+        var found: (MaskMode, TimeSlot)?
+        let slot = now.slot
+        if let previous = slot.previous, let mode = mode(of: code, handshake, previous) { found = (mode, previous) }
+        if let mode = mode(of: code, handshake, slot.next) { found = (mode, slot.next) }
+        if let mode = mode(of: code, handshake, slot) { found = (mode, slot) }
+        return found
+    }
+
+    private func mode(of code: UInt32, _ handshake: Handshake, _ slot: TimeSlot) -> MaskMode? {
+        SYNCode(keys: keys, handshake: handshake, slot: slot).mode(of: code)
+    }
+
+    /// A RST of a handshake that is not verified.
+    private mutating func decideRST(_ packet: borrowing Packet, _ flow: Flow, _ position: Int) -> Verdict {
+        guard case .answered = handshakes[position].stage else { return Verdict(.accept, .resetBeforeSynAck) }
+        guard packet.segment.sequenceNumber == handshakes[position].acknowledged else {
+            return Verdict(.drop, .segmentOutOfSequence)
+        }
+        guard packet.hasValidTCPChecksum else { return Verdict(.drop, .segmentDamaged) }
+        handshakes.remove(at: position)
+        events.offer(.handshakeReset(flow))
+        return Verdict(.accept, .resetOfHandshake)
+    }
+
+    /// Phase 3.
+    private mutating func decideThirdACK(
+        _ packet: borrowing Packet, _ flow: Flow, _ position: Int, at now: Instant
+    ) -> Verdict {
+        guard case .answered = handshakes[position].stage else { return Verdict(.drop, .segmentBeforeSynAck) }
+        let segment = packet.segment
+        guard segment.sequenceNumber == handshakes[position].acknowledged else {
+            return Verdict(.drop, .segmentOutOfSequence)
+        }
+        if handshakes[position].isAcknowledged(by: segment.acknowledgmentNumber) {
+            handshakes[position].stage = .verified(at: now.uptime)
+            events.offer(.verified(flow))
+            return Verdict(.acceptAsVerified, .acknowledgmentVerified)
+        }
+        guard packet.hasValidTCPChecksum else { return Verdict(.drop, .segmentDamaged) }
+
+        let masked = synAckRewrite(handshakes[position], flow).sequenceNumber
+        let reason: Reason =
+            segment.acknowledgmentNumber &- 1 == masked ? .maskedAcknowledgment : .wrongAcknowledgment
+        lockouts.insert(flow.clientAddress, (), at: now.uptime)
+        handshakes.removeAll { $0.clientAddress == flow.clientAddress }
+        events.offer(.lockedOut(flow, reason))
+        return Verdict(.drop, reason)
+    }
+
+    // MARK: From the server
+
+    /// Phase 2.
+    private mutating func decideOutbound(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
+        guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        let segment = packet.segment
+        guard segment.flags.isSYNACK else { return Verdict(.drop, .otherSegment) }
+        guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }
+        guard !isLockedOut(flow.clientAddress, at: now) else { return Verdict(.drop, .lockedOut) }
+        guard let position = handshakes.position(of: flow, at: now.uptime) else {
+            return Verdict(.drop, .synAckWithoutHandshake)
+        }
+        handshakes[position].answer(
+            serverISN: segment.sequenceNumber, acknowledged: segment.acknowledgmentNumber)
+        return Verdict(.rewrite(synAckRewrite(handshakes[position], flow)), .synAckMasked)
+    }
+
+    private func synAckRewrite(_ pending: PendingHandshake, _ flow: Flow) -> HeaderRewrite {
+        let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: pending.clientISN)
+        let nonce = ServerProof.nonce(
+            keys: keys, handshake: handshake, serverISN: pending.serverISN, mode: pending.mode,
+            family: flow.clientAddress.family)
+        let mask = ISNMask(keys: keys, handshake: handshake, nonce: nonce, mode: pending.mode)
+        return HeaderRewrite(sequenceNumber: mask.mask(pending.serverISN), nonceField: nonce)
+    }
+}

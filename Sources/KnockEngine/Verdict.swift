@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// What is to be done with a packet, and why.
+package struct Verdict: Equatable, Sendable {
+    /// What is to be done with a packet.
+    package enum Action: Equatable, Sendable {
+        /// Lets it go on as it is.
+        case accept
+        /// Lets it go on as the segment that makes its connection verified (the packet mark says so to the rules).
+        case acceptAsVerified
+        /// Lets it go on with these fields changed.
+        case rewrite(HeaderRewrite)
+        /// Ends its way here.
+        case drop
+    }
+
+    /// What is to be done.
+    package let action: Action
+    /// Why.
+    package let reason: Reason
+
+    /// Joins an action and its reason.
+    package init(_ action: Action, _ reason: Reason) {
+        self.action = action
+        self.reason = reason
+    }
+}
