@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CNetfilter
+internal import Glibc
+
+/// A netlink socket for requests that the kernel answers at once.
+@safe
+final class NetlinkSocket {
+    /// How long the kernel may take for an answer before that counts as an error.
+    private static let patience = timeval(tv_sec: 5, tv_usec: 0)
+
+    /// libmnl's socket.
+    let handle: OpaquePointer
+    private let portID: UInt32
+    private var sequence: UInt32 = 0
+    private var buffer = [UInt8](repeating: 0, count: 32 * 1024)
+
+    /// Opens a socket to a netlink family (`NETLINK_NETFILTER`, `NETLINK_SOCK_DIAG`).
+    init(family: Int32) throws(SystemError) {
+        guard let handle = unsafe mnl_socket_open2(family, Int32(SOCK_CLOEXEC.rawValue)) else {
+            throw SystemError("netlink socket")
+        }
+        unsafe self.handle = handle
+        guard unsafe mnl_socket_bind(handle, 0, 0) == 0 else {
+            let error = SystemError("netlink bind")
+            unsafe mnl_socket_close(handle)
+            throw error
+        }
+        portID = unsafe mnl_socket_get_portid(handle)
+        unsafe withUnsafePointer(to: Self.patience) { patience in
+            _ = unsafe setsockopt(
+                descriptor, SOL_SOCKET, SO_RCVTIMEO, patience, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+
+    deinit {
+        unsafe mnl_socket_close(handle)
+    }
+
+    /// The file descriptor.
+    var descriptor: Int32 { unsafe mnl_socket_get_fd(handle) }
+
+    /// Sends a request and hands each message of the answer to the caller until it ends.
+    ///
+    /// - Parameters:
+    ///   - name: What is asked, for the error.
+    ///   - flags: Flags beside `NLM_F_REQUEST`: `NLM_F_ACK` for an acknowledgment, `NLM_F_DUMP` for a list.
+    ///   - build: Writes the message into the memory given, and returns its header.
+    ///   - each: Takes one message of the answer.
+    /// - Throws: What the kernel says against it, or that it does not answer.
+    func request(
+        _ name: String, flags: Int32,
+        build: (UnsafeMutableRawPointer) -> UnsafeMutablePointer<nlmsghdr>?,
+        each: (UnsafePointer<nlmsghdr>) -> Void = { _ in }
+    ) throws(SystemError) {
+        sequence &+= 1
+        let sequence = sequence
+        let portID = portID
+        let result = unsafe buffer.withUnsafeMutableBytes { bytes -> Result<Void, SystemError> in
+            guard let start = bytes.baseAddress, let header = unsafe build(start) else {
+                return .failure(SystemError(name, EINVAL))
+            }
+            unsafe header.pointee.nlmsg_flags |= UInt16(NLM_F_REQUEST | flags)
+            unsafe header.pointee.nlmsg_seq = sequence
+            let sent = unsafe mnl_socket_sendto(handle, header, Int(header.pointee.nlmsg_len))
+            guard sent >= 0 else { return .failure(SystemError(name)) }
+            while true {
+                let received = unsafe mnl_socket_recvfrom(handle, start, bytes.count)
+                guard received >= 0 else {
+                    if Glibc.errno == EINTR { continue }
+                    return .failure(SystemError(name))
+                }
+                var rest = Int32(received)
+                var message = unsafe UnsafePointer(start.assumingMemoryBound(to: nlmsghdr.self))
+                while unsafe mnl_nlmsg_ok(message, rest) {
+                    defer { unsafe message = UnsafePointer(mnl_nlmsg_next(message, &rest)) }
+                    guard unsafe mnl_nlmsg_seq_ok(message, sequence), unsafe mnl_nlmsg_portid_ok(message, portID)
+                    else { continue }
+                    switch unsafe Int32(message.pointee.nlmsg_type) {
+                    case NLMSG_ERROR:
+                        let number = unsafe Self.errorNumber(message)
+                        return number == 0 ? .success(()) : .failure(SystemError(name, number))
+                    case NLMSG_DONE:
+                        return .success(())
+                    default:
+                        unsafe each(message)
+                    }
+                }
+            }
+        }
+        try result.get()
+    }
+
+    /// The error number in a message of type `NLMSG_ERROR`; 0 for an acknowledgment.
+    static func errorNumber(_ message: UnsafePointer<nlmsghdr>) -> Int32 {
+        guard unsafe mnl_nlmsg_get_payload_len(message) >= MemoryLayout<Int32>.size,
+            let payload = unsafe mnl_nlmsg_get_payload(message)
+        else { return EPROTO }
+        return unsafe -payload.loadUnaligned(as: Int32.self)
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import CNetfilter
+internal import Glibc
+
+/// A queue of the kernel (`-j NFQUEUE`; linux/netfilter/nfnetlink_queue.h), bound to this process.
+@safe
+package final class Queue: PacketQueue {
+    /// What can be chosen when a queue is bound.
+    package struct Options: Equatable, Sendable {
+        /// How many packets may wait in the kernel.
+        package var length: UInt32 = 8192
+        /// The size of the socket's receive buffer in bytes; beyond it packets are discarded.
+        package var receiveBuffer: Int32 = 8 * 1024 * 1024
+        /// Whether packets pass, instead of being dropped, while the queue is full.
+        package var failsOpen = false
+
+        /// Takes the defaults.
+        package init() {}
+    }
+
+    /// How many packets one call to `receive` takes at most.
+    private static let batchSize = 64
+    /// The longest packet; the kernel copies no more (NFNL_MAX_ATTR: 65,535 less an attribute's header).
+    private static let copyRange: UInt32 = 0xffff - 4
+    /// Room for one packet with its attributes.
+    private static let slotSize = 68 * 1024
+    /// Verdicts are sent when they fill this many bytes; one more, of a rewritten packet, fits behind.
+    private static let verdictBatch = 64 * 1024
+
+    private let number: UInt16
+    private let socket: NetlinkSocket
+    /// Where packets are received, one slot each.
+    ///
+    /// The memory of a slot is used up to the longest packet it ever held.
+    private let slots: UnsafeMutableRawPointer
+    private let vectors: UnsafeMutablePointer<iovec>
+    private let headers: UnsafeMutablePointer<clinux_mmsghdr>
+    /// Where the verdicts of a batch are put together.
+    private let verdicts: UnsafeMutableRawPointer
+    private var verdictLength = 0
+    /// The attributes of the message that is being read, by their type.
+    private let attributes: UnsafeMutablePointer<UnsafeMutablePointer<nlattr>?>
+    private static let attributeCount = Int(__NFQA_MAX.rawValue)
+
+    /// Binds a queue.
+    ///
+    /// - Throws: `SystemError`; with EPERM if this process may not bind queues or another one holds this queue.
+    package init(number: UInt16, options: Options) throws(SystemError) {
+        self.number = number
+        socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        unsafe slots = .allocate(byteCount: Self.batchSize * Self.slotSize, alignment: page)
+        unsafe verdicts = .allocate(byteCount: Self.verdictBatch + Self.slotSize, alignment: page)
+        unsafe vectors = .allocate(capacity: Self.batchSize)
+        unsafe headers = .allocate(capacity: Self.batchSize)
+        unsafe attributes = .allocate(capacity: Self.attributeCount)
+        unsafe attributes.initialize(repeating: nil, count: Self.attributeCount)
+        for index in 0..<Self.batchSize {
+            unsafe (vectors + index).initialize(
+                to: iovec(iov_base: slots + index * Self.slotSize, iov_len: Self.slotSize))
+            unsafe (headers + index).initialize(to: clinux_mmsghdr())
+            unsafe headers[index].msg_hdr.msg_iov = vectors + index
+            unsafe headers[index].msg_hdr.msg_iovlen = 1
+        }
+        try bind(options)
+        setReceiveBuffer(options.receiveBuffer)
+    }
+
+    deinit {
+        unsafe slots.deallocate()
+        unsafe verdicts.deallocate()
+        unsafe vectors.deallocate()
+        unsafe headers.deallocate()
+        unsafe attributes.deallocate()
+    }
+
+    /// The file descriptor to wait on until packets can be received.
+    package var descriptor: Int32 { socket.descriptor }
+
+    private func bind(_ options: Options) throws(SystemError) {
+        let number = number
+        try unsafe socket.request("bind queue", flags: NLM_F_ACK) { memory in
+            let message = unsafe nfq_nlmsg_put(
+                memory.assumingMemoryBound(to: CChar.self), Int32(NFQNL_MSG_CONFIG.rawValue), UInt32(number))
+            unsafe nfq_nlmsg_cfg_put_cmd(message, UInt16(AF_UNSPEC), UInt8(NFQNL_CFG_CMD_BIND.rawValue))
+            return unsafe message
+        }
+        try unsafe socket.request("configure queue", flags: NLM_F_ACK) { memory in
+            let message = unsafe nfq_nlmsg_put(
+                memory.assumingMemoryBound(to: CChar.self), Int32(NFQNL_MSG_CONFIG.rawValue), UInt32(number))
+            unsafe nfq_nlmsg_cfg_put_params(message, UInt8(NFQNL_COPY_PACKET.rawValue), Int32(Self.copyRange))
+            unsafe nfq_nlmsg_cfg_put_qmaxlen(message, options.length)
+            // Without NFQA_CFG_F_GSO the kernel completes checksums and segments before it queues.
+            let mask = UInt32(NFQA_CFG_F_FAIL_OPEN)
+            let flags = options.failsOpen ? mask : 0
+            unsafe mnl_attr_put_u32(message, UInt16(NFQA_CFG_FLAGS.rawValue), flags.bigEndian)
+            unsafe mnl_attr_put_u32(message, UInt16(NFQA_CFG_MASK.rawValue), mask.bigEndian)
+            return unsafe message
+        }
+    }
+
+    /// Asks for a receive buffer beyond the system's limit, or up to it where that is not allowed.
+    private func setReceiveBuffer(_ size: Int32) {
+        for option in [SO_RCVBUFFORCE, SO_RCVBUF] {
+            let result = unsafe withUnsafePointer(to: size) { size in
+                unsafe setsockopt(
+                    descriptor, SOL_SOCKET, option, size, socklen_t(MemoryLayout<Int32>.size))
+            }
+            if result == 0 { return }
+        }
+    }
+
+    /// Takes as many packets as are waiting and fit in a batch, has them judged, and sends the verdicts; never waits.
+    package func receive(
+        _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict
+    ) throws(SystemError) -> ReceivedBatch {
+        var batch = ReceivedBatch()
+        let count = unsafe clinux_recvmmsg_nonblocking(descriptor, headers, UInt32(Self.batchSize))
+        guard count >= 0 else {
+            switch Glibc.errno {
+            case EAGAIN, EINTR:
+                return batch
+            case ENOBUFS:
+                batch.overflowed = true
+                return batch
+            default:
+                throw SystemError("receive from queue")
+            }
+        }
+        for index in 0..<Int(count) {
+            var rest = unsafe Int32(headers[index].msg_len)
+            var message = unsafe UnsafePointer(
+                (slots + index * Self.slotSize).assumingMemoryBound(to: nlmsghdr.self))
+            while unsafe mnl_nlmsg_ok(message, rest) {
+                try unsafe take(message, judge, &batch)
+                unsafe message = UnsafePointer(mnl_nlmsg_next(message, &rest))
+            }
+        }
+        try sendVerdicts()
+        return batch
+    }
+
+    private func take(
+        _ message: UnsafePointer<nlmsghdr>, _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict,
+        _ batch: inout ReceivedBatch
+    ) throws(SystemError) {
+        let packetType = UInt16(NFNL_SUBSYS_QUEUE) << 8 | UInt16(NFQNL_MSG_PACKET.rawValue)
+        switch unsafe message.pointee.nlmsg_type {
+        case packetType:
+            break
+        case UInt16(NLMSG_ERROR):
+            if unsafe NetlinkSocket.errorNumber(message) != 0 { batch.refusedVerdicts += 1 }
+            return
+        default:
+            batch.malformedMessages += 1
+            return
+        }
+        let verdict: QueueVerdict
+        let packetID: UInt32
+        var modified: UnsafeMutableRawBufferPointer?
+        // libnetfilter_queue sets what it finds and leaves the rest.
+        unsafe attributes.update(repeating: nil, count: Self.attributeCount)
+        guard unsafe nfq_nlmsg_parse(message, attributes) >= 0,
+            let header = unsafe attributes[Int(NFQA_PACKET_HDR.rawValue)],
+            unsafe Int(mnl_attr_get_payload_len(header)) >= MemoryLayout<nfqnl_msg_packet_hdr>.size
+        else {
+            batch.malformedMessages += 1
+            return
+        }
+        let packetHeader = unsafe mnl_attr_get_payload(header).loadUnaligned(as: nfqnl_msg_packet_hdr.self)
+        packetID = UInt32(bigEndian: packetHeader.packet_id)
+        let mark = unsafe attributes[Int(NFQA_MARK.rawValue)].map { unsafe UInt32(bigEndian: mnl_attr_get_u32($0)) }
+        let packet = QueuedPacket(hook: NetfilterHook(rawValue: packetHeader.hook), mark: mark ?? 0)
+        if let payload = unsafe attributes[Int(NFQA_PAYLOAD.rawValue)] {
+            let bytes = unsafe UnsafeMutableRawBufferPointer(
+                start: UnsafeMutableRawPointer(mutating: mnl_attr_get_payload(payload)),
+                count: Int(mnl_attr_get_payload_len(payload)))
+            var span = unsafe MutableSpan(_unsafeElements: bytes.assumingMemoryBound(to: UInt8.self))
+            verdict = judge(packet, &span)
+            unsafe modified = bytes
+        } else {
+            var nothing = MutableSpan<UInt8>()
+            verdict = judge(packet, &nothing)
+        }
+        batch.packets += 1
+        try unsafe add(verdict, packetID: packetID, modified)
+    }
+
+    private func add(
+        _ verdict: QueueVerdict, packetID: UInt32, _ bytes: UnsafeMutableRawBufferPointer?
+    ) throws(SystemError) {
+        let start = unsafe verdicts + verdictLength
+        let message = unsafe nfq_nlmsg_put(
+            start.assumingMemoryBound(to: CChar.self), Int32(NFQNL_MSG_VERDICT.rawValue), UInt32(number))
+        switch verdict {
+        case .drop:
+            unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_DROP)
+        case .accept(let mark):
+            unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_ACCEPT)
+            unsafe nfq_nlmsg_verdict_put_mark(message, mark)
+        case .acceptModified(let mark):
+            unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_ACCEPT)
+            unsafe nfq_nlmsg_verdict_put_mark(message, mark)
+            if let bytes = unsafe bytes {
+                unsafe nfq_nlmsg_verdict_put_pkt(message, bytes.baseAddress, UInt32(bytes.count))
+            }
+        }
+        guard let message = unsafe message else { return }
+        verdictLength += unsafe (Int(message.pointee.nlmsg_len) + 3) & ~3
+        if verdictLength >= Self.verdictBatch { try sendVerdicts() }
+    }
+
+    private func sendVerdicts() throws(SystemError) {
+        guard verdictLength > 0 else { return }
+        defer { verdictLength = 0 }
+        while unsafe mnl_socket_sendto(socket.handle, verdicts, verdictLength) < 0 {
+            guard Glibc.errno == EINTR || Glibc.errno == EAGAIN else { throw SystemError("send verdicts") }
+        }
+    }
+}
