@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import ArgumentParser
+package import KnockProtocol
+package import Logging
+package import NetfilterQueue
+internal import SystemPackage
+package import Wire
+
+/// The flags that both daemons have.
+package struct CommonOptions: ParsableArguments {
+    /// Where the key is.
+    @Option(
+        name: [.customLong("key-file"), .customLong("key_file")],
+        help: ArgumentHelp("The key file that both hosts share.", valueName: "path"))
+    package var keyFile = "/etc/port_protector.dat"
+
+    /// The ports of the protected services.
+    @Option(
+        name: [.customLong("target-port"), .customLong("target_port")], parsing: .singleValue,
+        help: ArgumentHelp("The port of a protected service; may be given again. (default: 22)", valueName: "port"),
+        transform: Port.parse)
+    package var targetPorts: [UInt16] = []
+
+    /// Whether codes depend on the time.
+    @Flag(
+        name: [.customLong("no-time"), .customLong("no_time")],
+        help: "Do not bind codes to the minute, for hosts without a clock. Both sides must agree.")
+    package var noTime = false
+
+    /// How much is logged.
+    @Option(
+        name: [.customLong("log-level"), .customLong("log_level")],
+        help: ArgumentHelp("How much is logged.", valueName: "level"))
+    package var logLevel = LogLevel.info
+
+    /// How log lines look.
+    @Option(
+        name: [.customLong("log-format"), .customLong("log_format")],
+        help: ArgumentHelp("How log lines on standard error look.", valueName: "format"))
+    package var logFormat = LogFormat.text
+
+    /// Takes the defaults.
+    package init() {}
+
+    /// The ports of the protected services, with the default where none was given.
+    package var effectiveTargetPorts: [UInt16] { targetPorts.isEmpty ? [22] : targetPorts }
+
+    /// Makes the logger that the flags ask for.
+    package func logger(_ label: String) -> Logger {
+        let handler = LogLineHandler(level: logLevel, format: logFormat)
+        return Logger(label: label) { _ in handler }
+    }
+
+    /// Reads the key file.
+    package func readKeys() throws(FatalError) -> KeySchedule {
+        do throws(KeyFileError) {
+            return try KeyFile.read(FilePath(keyFile))
+        } catch {
+            throw FatalError(error)
+        }
+    }
+
+    /// Binds a queue.
+    package func bindQueue(_ number: UInt16, _ options: Queue.Options) throws(FatalError) -> Queue {
+        do throws(SystemError) {
+            return try Queue(number: number, options: options)
+        } catch {
+            throw FatalError(binding: number, error)
+        }
+    }
+
+    /// What both daemons say of themselves when they are ready.
+    package func details(queue: UInt16, keys: KeySchedule) -> Logger.Metadata {
+        [
+            "version": "\(version)", "queue": "\(queue)", "key": "\(keys.fingerprint)",
+            "ports": "\(effectiveTargetPorts.map(String.init).joined(separator: ","))",
+        ]
+    }
+}
+
+/// TCP ports and queue numbers as flags.
+package enum Port {
+    /// Reads the number of a port.
+    package static func parse(_ text: String) throws -> UInt16 {
+        guard let port = UInt16(text), port != 0 else {
+            throw ValidationError("'\(text)' is no TCP port: that is a number from 1 to 65535")
+        }
+        return port
+    }
+}
+
+/// Queue numbers as flags.
+package enum QueueNumber {
+    /// Reads the number of a queue.
+    package static func parse(_ text: String) throws -> UInt16 {
+        guard let number = UInt16(text) else {
+            throw ValidationError("'\(text)' is no queue number: that is a number from 0 to 65535")
+        }
+        return number
+    }
+}
+
+/// Addresses as flags.
+package enum AddressArgument {
+    /// Reads an address of a host.
+    package static func parse(_ text: String) throws -> IPAddress {
+        guard let address = IPAddress(text) else {
+            throw ValidationError("'\(text)' is no IP address, such as 192.0.2.7 or 2001:db8::7")
+        }
+        return address
+    }
+
+    /// Reads an address or a prefix.
+    package static func parsePrefix(_ text: String) throws -> IPPrefix {
+        guard let prefix = IPPrefix(text) else {
+            throw ValidationError("'\(text)' is no IP address or prefix, such as 192.0.2.7 or 2001:db8::/32")
+        }
+        return prefix
+    }
+}
+
+/// A bit of the packet mark as a flag.
+package enum MarkBit {
+    /// The default, which differs from the bits that container platforms and VPNs commonly use (`firewall/server.sh`).
+    package static let `default`: UInt32 = 0x1000
+
+    /// Reads a mark with exactly one bit set, decimal or hexadecimal with 0x.
+    package static func parse(_ text: String) throws -> UInt32 {
+        let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
+        let mark = isHexadecimal ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
+        guard let mark, mark.nonzeroBitCount == 1 else {
+            throw ValidationError("'\(text)' is no mark bit: that is a 32-bit number with one bit set, such as 0x1000")
+        }
+        return mark
+    }
+}

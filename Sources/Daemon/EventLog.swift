@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import KnockEngine
+package import Logging
+
+/// Writes events to the log, each as one line; what anybody can cause, not more than some lines a second.
+package struct EventLog {
+    private let logger: Logger
+    private var limiter = RateLimiter(perSecond: 20)
+
+    /// Takes the logger to write to.
+    package init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    /// Writes one event.
+    package mutating func write(_ event: Event, at now: Instant) {
+        switch event {
+        case .handshakeBegun(let flow, let mode):
+            logger.debug("handshake begun", metadata: Self.metadata(flow, ["mask": "\(mode)"]))
+        case .verified(let flow):
+            logger.info("connection verified", metadata: Self.metadata(flow))
+        case .handshakeReset(let flow):
+            logger.info("handshake ended by the client", metadata: Self.metadata(flow))
+        case .lockedOut(let flow, let reason):
+            logger.warning("locked out: \(reason.explanation)", metadata: Self.metadata(flow, reason))
+        case .serverProven(let flow):
+            logger.info("server proven", metadata: Self.metadata(flow))
+        case .proofFailed(let flow, let reason):
+            guard var metadata = limited(flow, reason, at: now) else { return }
+            metadata["advice"] =
+                reason == .proofMissing
+                ? "the server answers without a knock: is its daemon running, are its rules up?"
+                : "wrong key, or wrong --nat-ip, or a box on the way rewrites the IP ID or the ISN"
+            logger.warning("SYN/ACK dropped: \(reason.explanation)", metadata: metadata)
+        case .dropped(let flow, let reason):
+            guard let metadata = limited(flow, reason, at: now) else { return }
+            logger.debug("dropped: \(reason.explanation)", metadata: metadata)
+        }
+    }
+
+    /// Says that events were lost because they came too fast.
+    package func writeLost(_ count: UInt64) {
+        logger.warning("events came faster than they could be written", metadata: ["lost": "\(count)"])
+    }
+
+    private mutating func limited(_ flow: Flow, _ reason: Reason, at now: Instant) -> Logger.Metadata? {
+        guard let held = limiter.pass(at: now.uptime) else { return nil }
+        var metadata = Self.metadata(flow, reason)
+        if held > 0 { metadata["held-back"] = "\(held)" }
+        return metadata
+    }
+
+    private static func metadata(_ flow: Flow, _ reason: Reason) -> Logger.Metadata {
+        metadata(flow, ["reason": "\(reason.name)"])
+    }
+
+    private static func metadata(_ flow: Flow, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+        more.merging(["client": "\(flow.client)", "server": "\(flow.server)"]) { $1 }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import KnockEngine
+package import NetfilterQueue
+
+/// Brings packets from a queue to an engine and verdicts back; runs on any queue, a scripted one in tests too.
+package struct PacketLoop<PacketSource: PacketQueue & ~Copyable, Judge: Engine & ~Copyable>: ~Copyable {
+    /// The queue.
+    package var queue: PacketSource
+    /// The engine.
+    package var engine: Judge
+    /// The bit of the packet mark that says "verified"; 0 where the rules use none.
+    private let markBit: UInt32
+    private let clock: () -> Instant
+
+    /// Joins a queue and an engine.
+    package init(
+        queue: consuming PacketSource, engine: consuming Judge, markBit: UInt32, clock: @escaping () -> Instant
+    ) {
+        self.queue = queue
+        self.engine = engine
+        self.markBit = markBit
+        self.clock = clock
+    }
+
+    /// Handles the packets that are waiting, a batch at most.
+    package mutating func turn() throws(SystemError) -> ReceivedBatch {
+        // One reading serves the batch: it is younger than any packet in it.
+        let now = clock()
+        let markBit = self.markBit
+        return try Self.exchange(&queue, &engine, markBit, now)
+    }
+
+    private static func exchange(
+        _ queue: inout PacketSource, _ engine: inout Judge, _ markBit: UInt32, _ now: Instant
+    ) throws(SystemError) -> ReceivedBatch {
+        try queue.receive { packet, bytes in
+            let direction: Direction = packet.hook == .postrouting ? .outbound : .inbound
+            let verdict = engine.process(&bytes, direction, at: now)
+            switch verdict.action {
+            case .accept: return .accept(mark: packet.mark & ~markBit)
+            case .acceptAsVerified: return .accept(mark: packet.mark | markBit)
+            case .rewrite: return .acceptModified(mark: packet.mark & ~markBit)
+            case .drop: return .drop
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Lets through so many a second, and counts the rest.
+struct RateLimiter {
+    private let perSecond: Int
+    private var second: UInt64 = 0
+    private var used = 0
+    private var held = 0
+
+    init(perSecond: Int) {
+        self.perSecond = perSecond
+    }
+
+    /// Asks whether one more may pass.
+    ///
+    /// - Parameter uptime: Milliseconds of a clock that never goes back.
+    /// - Returns: nil if not; else how many have been held back since the last that passed.
+    mutating func pass(at uptime: UInt64) -> Int? {
+        let second = uptime / 1000
+        if second != self.second {
+            self.second = second
+            used = 0
+        }
+        guard used < perSecond else {
+            held += 1
+            return nil
+        }
+        used += 1
+        defer { held = 0 }
+        return held
+    }
+}
