@@ -1,0 +1,50 @@
+"""What all end-to-end tests share: the networks as fixtures, and cleaning up however the run ends."""
+
+import os
+import signal
+import sys
+from typing import Iterator
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import topologies  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A run that is told to end leaves through the fixtures, as on ctrl-C, so that no namespace stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end (SIGTERM)", returncode=143))
+
+
+@pytest.fixture
+def direct() -> Iterator[topologies.Network]:
+    _require_root()
+    with topologies.direct() as network:
+        yield network
+
+
+@pytest.fixture
+def two_clients() -> Iterator[topologies.Network]:
+    _require_root()
+    with topologies.two_clients() as network:
+        yield network
+
+
+@pytest.fixture
+def routed() -> Iterator[topologies.Network]:
+    _require_root()
+    with topologies.routed() as network:
+        yield network
+
+
+@pytest.fixture
+def natted() -> Iterator[topologies.Network]:
+    _require_root()
+    with topologies.natted() as network:
+        yield network
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("makes network namespaces, so it must run as root")

@@ -1,0 +1,1 @@
+"""Network namespaces, programs in them, and ways to look at them, for the end-to-end tests."""

@@ -1,0 +1,96 @@
+"""The project's programs, as built."""
+
+import functools
+import os
+import subprocess
+from typing import Iterable, Optional
+
+from .firewall import PROJECT
+from .hosts import Host
+from .processes import Program
+
+
+@functools.lru_cache(maxsize=None)
+def program(name: str) -> str:
+    """The path of a built program: in the folder TCPKNOCK_BIN, else where the release build leaves it."""
+    folder = os.environ.get("TCPKNOCK_BIN") or _release_folder()
+    path = os.path.join(folder, name)
+    assert os.access(path, os.X_OK), f"{path} is missing: build it first (swift build -c release)"
+    return path
+
+
+@functools.lru_cache(maxsize=None)
+def _release_folder() -> str:
+    command = ["swift", "build", "-c", "release", "--show-bin-path"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+
+
+def keygen(path: "os.PathLike[str]") -> str:
+    """Makes a key file and returns its path."""
+    subprocess.run([program("keygen"), str(path)], capture_output=True, text=True, timeout=20, check=True)
+    return str(path)
+
+
+def start_server(
+    host: Host,
+    key_file: str,
+    *,
+    queue_num: Optional[int] = None,
+    target_ports: Iterable[int] = (),
+    lockout_seconds: Optional[int] = None,
+    no_time: bool = False,
+    mark: Optional[int] = None,
+    log_level: Optional[str] = None,
+    log_format: Optional[str] = None,
+    more: Iterable[str] = (),
+) -> Program:
+    """tcpknock-server, bound to its queue when this returns."""
+    command = [program("tcpknock-server"), "--key-file", key_file]
+    command += _flag("--queue-num", queue_num)
+    for port in target_ports:
+        command += _flag("--target-port", port)
+    command += _flag("--lockout-seconds", lockout_seconds)
+    command += ["--no-time"] if no_time else []
+    command += _flag("--mark", None if mark is None else hex(mark))
+    command += _flag("--log-level", log_level) + _flag("--log-format", log_format)
+    return _start(host, [*command, *more])
+
+
+def start_client(
+    host: Host,
+    key_file: str,
+    *,
+    queue_num: Optional[int] = None,
+    target_ports: Iterable[int] = (),
+    nat_ips: Iterable[str] = (),
+    isn_mask: Optional[str] = None,
+    servers: Iterable[str] = (),
+    no_time: bool = False,
+    log_level: Optional[str] = None,
+    log_format: Optional[str] = None,
+    more: Iterable[str] = (),
+) -> Program:
+    """tcpknock-client, bound to its queue when this returns."""
+    command = [program("tcpknock-client"), "--key-file", key_file]
+    command += _flag("--queue-num", queue_num)
+    for port in target_ports:
+        command += _flag("--target-port", port)
+    for address in nat_ips:
+        command += _flag("--nat-ip", address)
+    command += _flag("--isn-mask", isn_mask)
+    for server in servers:
+        command += _flag("--server", server)
+    command += ["--no-time"] if no_time else []
+    command += _flag("--log-level", log_level) + _flag("--log-format", log_format)
+    return _start(host, [*command, *more])
+
+
+def _flag(name: str, value: object) -> "list[str]":
+    return [] if value is None else [name, str(value)]
+
+
+def _start(host: Host, command: "list[str]") -> Program:
+    # Without the crash handler of the Swift runtime, which can hang for minutes.
+    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no"})
+    daemon.wait_for_line(r"\bready\b", 10, which="stdout")
+    return daemon

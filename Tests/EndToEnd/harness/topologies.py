@@ -1,0 +1,89 @@
+"""Small networks. Each is a context manager that yields a `Network` and removes all of it afterwards."""
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Iterator, Optional
+
+from .hosts import Host
+
+
+@dataclass
+class Network:
+    """The hosts of a network. `seen_as` gives the client's address as the server sees it."""
+
+    client: Host
+    server: Host
+    other: Optional[Host] = None
+    router: Optional[Host] = None
+    nat_ipv4: str = ""
+    nat_ipv6: str = ""
+
+    def seen_as(self, family: int) -> str:
+        nat = self.nat_ipv4 if family == 4 else self.nat_ipv6
+        return nat or self.client.address(family)
+
+
+@contextmanager
+def direct() -> Iterator[Network]:
+    """client eth0 --- eth0 server"""
+    with Host("client") as client, Host("server") as server:
+        client.connect("eth0", server, "eth0")
+        client.add_address("eth0", "10.81.1.1/24", "fd81:1::1/64")
+        server.add_address("eth0", "10.81.1.2/24", "fd81:1::2/64")
+        yield Network(client, server)
+
+
+@contextmanager
+def two_clients() -> Iterator[Network]:
+    """client, other and server, each with its eth0, on one switch"""
+    with ExitStack() as stack:
+        switch, client, other, server = (
+            stack.enter_context(Host(role)) for role in ("switch", "client", "other", "server")
+        )
+        switch.ip("link", "add", "bridge", "type", "bridge")
+        switch.ip("link", "set", "bridge", "up")
+        for number, host in enumerate((client, server, other), start=1):
+            host.connect("eth0", switch, f"port{number}")
+            switch.ip("link", "set", f"port{number}", "master", "bridge")
+            host.add_address("eth0", f"10.82.1.{number}/24", f"fd82:1::{number}/64")
+        yield Network(client, server, other=other)
+
+
+@contextmanager
+def routed() -> Iterator[Network]:
+    """client eth0 --- eth0 router eth1 --- eth0 server; the router forwards and keeps no state"""
+    with _line("10.83", "fd83") as network:
+        network.server.ip("route", "add", "default", "via", "10.83.2.1")
+        network.server.ip("-6", "route", "add", "default", "via", "fd83:2::1")
+        yield network
+
+
+@contextmanager
+def natted() -> Iterator[Network]:
+    """As `routed`, but the router masquerades and drops what its connection tracking calls invalid.
+
+    The server has no route to the client: what is not translated gets no answer.
+    """
+    with _line("10.84", "fd84") as network:
+        router = network.router
+        assert router
+        for iptables in ("iptables", "ip6tables"):
+            router.run([iptables, "-w", "-t", "nat", "-A", "POSTROUTING", "-o", "eth1", "-j", "MASQUERADE"])
+            router.run([iptables, "-w", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"])
+        network.nat_ipv4, network.nat_ipv6 = "10.84.2.1", "fd84:2::1"
+        yield network
+
+
+@contextmanager
+def _line(ipv4: str, ipv6: str) -> Iterator[Network]:
+    with Host("client") as client, Host("router") as router, Host("server") as server:
+        client.connect("eth0", router, "eth0")
+        router.connect("eth1", server, "eth0")
+        client.add_address("eth0", f"{ipv4}.1.2/24", f"{ipv6}:1::2/64")
+        router.add_address("eth0", f"{ipv4}.1.1/24", f"{ipv6}:1::1/64")
+        router.add_address("eth1", f"{ipv4}.2.1/24", f"{ipv6}:2::1/64")
+        server.add_address("eth0", f"{ipv4}.2.2/24", f"{ipv6}:2::2/64")
+        router.sysctl({"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
+        client.ip("route", "add", "default", "via", f"{ipv4}.1.1")
+        client.ip("-6", "route", "add", "default", "via", f"{ipv6}:1::1")
+        yield Network(client, server, router=router)

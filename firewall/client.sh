@@ -1,0 +1,93 @@
+#!/bin/sh
+# shellcheck disable=SC3043
+# The rules of a host that knocks, or of a router that knocks for the machines behind it.
+#
+#   program -> POSTROUTING --- SYN to a target port ------> queue -> tcpknock-client writes the code -> wire
+#   program <- PREROUTING (raw) <- SYN/ACK from such a port <- queue <- tcpknock-client decrypts     <- wire
+#
+# The SYN is taken in the mangle table's POSTROUTING, on its way out, forwarded or not. The SYN/ACK is taken in the raw
+# table, before connection tracking, which so sees the true sequence number only.
+# All with --queue-bypass: without the daemon these packets pass as they are, and only protected servers are out of
+# reach.
+
+set -u
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname -- "$(readlink -f -- "$0")")/common.sh"
+
+ROLE=client
+OWN=TCPKNOCK-CLI
+TABLES='mangle raw'
+FLAGS='--target-port --queue-num --iptables'
+PORTS=22
+QUEUE=200
+MARK=''
+WITHOUT_DAEMON='connections go out without a knock, and protected servers do not answer'
+
+usage() {
+    cat <<EOF
+Usage: client.sh up      [--target-port N ...] [--queue-num N] [--iptables auto|nft|legacy]
+       client.sh status  [--iptables auto|nft|legacy]
+       client.sh down    [--iptables auto|nft|legacy]
+
+The firewall rules for tcpknock-client, for IPv4 and IPv6. They lead the two packets of a handshake that carry the
+knock through the daemon. Without the daemon everything passes as if there were no rules.
+
+  up        puts the rules in; run again with other values it replaces them, with the same it changes nothing
+  status    says what is there; exit status 0: up, 3: down, 1: only partly there
+  down      takes the rules out and leaves everything else as it was
+
+  --target-port N     a TCP port of servers to knock at; may be given several times (default $PORTS)
+  --queue-num N       the queue that tcpknock-client listens to (default $QUEUE)
+  --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
+  -h, --help          this text
+
+'down' and 'status' find the values in the rules themselves and need no flags.
+EOF
+}
+
+# In the syntax of iptables-save. The second FIN,SYN,RST,ACK is the mask: of these flags, SYN alone, or SYN and ACK. The
+# others do not matter, so the SYNs of ECN, which have ECE and CWR as well, are taken too.
+wanted_rules() { # FAMILY TABLE
+    local port
+    for port in $PORTS; do
+        case $2 in
+        mangle) echo "-A POSTROUTING ! -o lo -p tcp -m tcp --dport $port --tcp-flags FIN,SYN,RST,ACK SYN -j $OWN-OUT" ;;
+        raw) echo "-A PREROUTING ! -i lo -p tcp -m tcp --sport $port --tcp-flags FIN,SYN,RST,ACK SYN,ACK -j $OWN-IN" ;;
+        esac
+    done
+    case $2 in
+    mangle) echo "-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE --queue-bypass" ;;
+    raw) echo "-A $OWN-IN -j NFQUEUE --queue-num $QUEUE --queue-bypass" ;;
+    esac
+}
+
+up() {
+    if [ "$(state)" = up ]; then
+        echo "tcpknock client rules are already up like this: $(describe)"
+        return
+    fi
+    put_all || exit $EX_FAILED
+    echo "tcpknock client rules are up: $(describe)"
+    queue_owner "$QUEUE" >/dev/null ||
+        echo "note: no process listens to queue $QUEUE; until tcpknock-client does, $WITHOUT_DAEMON"
+}
+
+down() {
+    if [ -z "$IN_USE" ]; then
+        echo "tcpknock client rules are not up: nothing to do"
+        return
+    fi
+    take_down || die $EX_FAILED "some rules could not be removed; see above"
+    echo "tcpknock client rules are down"
+}
+
+parse_command_line 'up down status' "$@"
+require_root
+require_tools awk mawk flock util-linux
+begin
+choose_backend
+case $COMMAND in
+up) up ;;
+down) down ;;
+status) show_status ;;
+esac

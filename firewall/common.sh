@@ -1,0 +1,458 @@
+# shellcheck shell=sh disable=SC3043
+# What server.sh and client.sh share: reading the command line, and putting a set of rules into the kernel
+# or taking it out again, whole or not at all. What the rules are is written in those two files.
+#
+# How it works
+# - Each script describes its rules as text, in the syntax of iptables-save (its function `wanted_rules`).
+# - One `iptables-restore --noflush` per family and table replaces the rules that are there by the wanted ones.
+#   The kernel takes such a change as a whole, so no packet ever meets half a rule set.
+# - All rules live in own chains, whose names begin with $OWN. Hooks into built-in chains are put first, so that
+#   no other rule can accept a packet before we have seen it.
+# - What was asked for is remembered in the kernel itself, as comments in a chain that nothing jumps to
+#   ($OWN-NOTE). No file can be out of step with the rules.
+#
+# A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS and the defaults.
+
+EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77
+
+# Not the daemons' folder, which may belong to the user that they run as.
+STATE=/run/tcpknock-firewall
+
+# sbin is not in the PATH of every shell in which somebody becomes root.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+complain() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() { # STATUS MESSAGE
+    local status="$1"
+    shift
+    complain "$*"
+    exit "$status"
+}
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+is_number() { # TEXT LOWEST HIGHEST
+    case $1 in '' | *[!0-9]* | 0?* | ???????????*) return 1 ;; esac
+    [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]
+}
+
+# Prints MARK in lower-case hexadecimal, if it is one single bit of the 32.
+one_bit() { # MARK
+    local digits value
+    case $1 in
+    0[xX]*)
+        digits=${1#0[xX]}
+        case $digits in '' | *[!0-9a-fA-F]* | ?????????*) return 1 ;; esac
+        ;;
+    *) is_number "$1" 1 4294967295 || return 1 ;;
+    esac
+    value=$(($1))
+    [ "$value" -ne 0 ] && [ $((value & (value - 1))) -eq 0 ] && printf '0x%x\n' "$value"
+}
+
+set_option() { # FLAG VALUE
+    case $1 in
+    --target-port)
+        is_number "$2" 1 65535 ||
+            die $EX_USAGE "--target-port: '$2' is not a TCP port; give a whole number from 1 to 65535"
+        GIVEN_PORTS="$GIVEN_PORTS $2"
+        ;;
+    --queue-num)
+        is_number "$2" 0 65535 ||
+            die $EX_USAGE "--queue-num: '$2' is not a queue number; give a whole number from 0 to 65535"
+        QUEUE=$2
+        ;;
+    --mark)
+        MARK=$(one_bit "$2") ||
+            die $EX_USAGE "--mark: '$2' is not one single bit; give one of 0x1, 0x2, 0x4, 0x8, ... 0x80000000"
+        ;;
+    --iptables)
+        case $2 in auto | nft | legacy) BACKEND=$2 ;; *)
+            die $EX_USAGE "--iptables: '$2' is not known; give auto, nft or legacy" ;;
+        esac
+        ;;
+    --confirm)
+        is_number "$2" 1 86400 ||
+            die $EX_USAGE "--confirm: '$2' is not a time in seconds; give a whole number from 1 to 86400"
+        CONFIRM=$2
+        ;;
+    esac
+}
+
+# Sets COMMAND and the options. Checks everything before anything is touched.
+parse_command_line() { # COMMANDS ARGUMENT...
+    local commands="$1" flag value name
+    shift
+    COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS=''
+    while [ $# -gt 0 ]; do
+        flag=$1
+        shift
+        case $flag in
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        -*)
+            value=''
+            case $flag in *=*) value=${flag#*=} ;; esac
+            # The underscore spellings work too: --target_port is --target-port.
+            name=$(printf '%s\n' "${flag%%=*}" | tr _ -)
+            case " $FLAGS " in *" $name "*) ;; *)
+                die $EX_USAGE "unknown flag '${flag%%=*}'; '${0##*/} --help' lists what there is" ;;
+            esac
+            case $flag in *=*) ;; *)
+                [ $# -gt 0 ] || die $EX_USAGE "$name: a value is missing after it"
+                value=$1
+                shift
+                ;;
+            esac
+            set_option "$name" "$value"
+            ;;
+        *)
+            case " $commands " in *" $flag "*) ;; *)
+                die $EX_USAGE "unknown command '$flag'; give one of: $commands" ;;
+            esac
+            [ -z "$COMMAND" ] || die $EX_USAGE "two commands, '$COMMAND' and '$flag'; give one"
+            COMMAND=$flag
+            ;;
+        esac
+    done
+    [ -n "$COMMAND" ] || die $EX_USAGE "no command; give one of: $commands ('${0##*/} --help' explains them)"
+    [ -z "$CONFIRM" ] || [ "$COMMAND" = up ] || die $EX_USAGE "--confirm goes with 'up', not with '$COMMAND'"
+    # In order and once each, so that the same ports always give the same rules.
+    # shellcheck disable=SC2086 # one port a line
+    [ -z "$GIVEN_PORTS" ] || PORTS=$(printf '%s\n' $GIVEN_PORTS | sort -nu | tr '\n' ' ')
+    PORTS=${PORTS% }
+}
+
+require_root() {
+    [ "$(id -u)" -eq 0 ] || die $EX_NOPERM "must run as root, to change firewall rules; nothing was changed"
+}
+
+require_tools() { # TOOL PACKAGE...
+    while [ $# -gt 0 ]; do
+        command -v "$1" >/dev/null ||
+            die $EX_UNAVAILABLE "the program '$1' is missing; install it (Debian package: $2); nothing was changed"
+        shift 2
+    done
+}
+
+# --- which iptables ----------------------------------------------------------------------------------------------
+
+# The two iptables keep their rules in different places of the kernel and do not see each other's.
+system_backend() {
+    case $(iptables --version 2>/dev/null) in *nf_tables*) echo nft ;; *) echo legacy ;; esac
+}
+
+program() { # FAMILY [save|restore]: the name of the program, for the chosen backend
+    local name=iptables
+    [ "$1" = 4 ] || name=ip6tables
+    # A distribution that has only one of the two may have it under the plain name alone.
+    command -v "$name-$BACKEND" >/dev/null && name=$name-$BACKEND
+    printf '%s\n' "$name${2:+-$2}"
+}
+
+backend_exists() { # BACKEND
+    command -v "iptables-$1" >/dev/null || { command -v iptables >/dev/null && [ "$(system_backend)" = "$1" ]; }
+}
+
+# Prints the backends in which this script's rules are.
+backends_with_rules() {
+    local BACKEND family table
+    for BACKEND in nft legacy; do
+        backend_exists "$BACKEND" || continue
+        for family in $FAMILIES; do
+            for table in $TABLES; do
+                [ -n "$(own_rules "$family" "$table")" ] && printf '%s ' "$BACKEND" && continue 3
+            done
+        done
+    done
+}
+
+# Sets FAMILIES, BACKEND and IN_USE, the backends in which there are rules of ours.
+choose_backend() {
+    local family
+    FAMILIES='4 6'
+    if ! [ -e /proc/net/if_inet6 ]; then
+        FAMILIES=4
+        [ "$COMMAND" != up ] || echo "note: this kernel runs without IPv6, so there are rules for IPv4 only"
+    fi
+    backend_exists nft || backend_exists legacy ||
+        die $EX_UNAVAILABLE "the program 'iptables' is missing; install it (Debian package: iptables)"
+    IN_USE=$(backends_with_rules)
+    if [ "$BACKEND" = auto ]; then
+        BACKEND=${IN_USE%% *}
+        BACKEND=${BACKEND:-$(system_backend)}
+    elif ! backend_exists "$BACKEND"; then
+        die $EX_UNAVAILABLE "--iptables $BACKEND: there is no iptables-$BACKEND here; nothing was changed"
+    else
+        if [ "$COMMAND" = up ] && [ -n "$IN_USE" ] && [ "$IN_USE" != "$BACKEND " ]; then
+            die $EX_FAILED "the rules are already up in iptables-${IN_USE% }; run '${0##*/} down' first, or leave" \
+                "out --iptables; nothing was changed"
+        fi
+        case " $IN_USE" in *" $BACKEND "*) IN_USE=$BACKEND ;; *) IN_USE='' ;; esac
+    fi
+    for family in $FAMILIES; do
+        require_tools "$(program "$family" restore)" iptables "$(program "$family" save)" iptables
+    done
+}
+
+# --- rules in the kernel -----------------------------------------------------------------------------------------
+
+# Prints what is in the kernel of ours, as iptables-save has it: our chains, their rules, the hooks into them.
+own_rules() { # FAMILY TABLE
+    local names=/proc/net/ip_tables_names
+    [ "$1" = 4 ] || names=/proc/net/ip6_tables_names
+    # Only to look at a legacy table brings it into being, and nothing takes it away again. So: look first.
+    if [ "$BACKEND" = legacy ] && ! grep -qsx "$2" "$names"; then return; fi
+    "$(program "$1" save)" -t "$2" 2>/dev/null | grep -E "^:$OWN-|^-A $OWN-|^-A .* -j $OWN-"
+}
+
+# Prints the values that the notes in the kernel hold under NAME.
+notes() { # FAMILY TABLE NAME
+    own_rules "$1" "$2" | sed -n "s/^-A $OWN-NOTE .*--comment \"\{0,1\}$3=\([^\" ]*\).*/\1/p"
+}
+
+note() { printf -- '-A %s-NOTE -m comment --comment %s=%s\n' "$OWN" "$1" "$2"; } # NAME VALUE
+
+# The wanted rules, with the notes that say what was asked for.
+wanted_with_notes() { # FAMILY TABLE
+    local port
+    wanted_rules "$1" "$2"
+    for port in $PORTS; do note target-port "$port"; done
+    note queue-num "$QUEUE"
+    [ -z "$MARK" ] || note mark "$MARK"
+}
+
+# Writes the iptables-restore input that leads from the rules in the one file to those in the other.
+transaction() { # TABLE NOW WANTED
+    awk -v table="$1" -v own="$OWN-" -v now="$2" '
+        FILENAME == now && /^-A/ && index($2, own) != 1 { unhook[++unhooks] = $0 }
+        FILENAME == now && /^:/ { chains[substr($1, 2)] = 1 }
+        FILENAME == now { next }
+        /^:/ { chains[substr($1, 2)] = keep[substr($1, 2)] = 1; next }
+        index($2, own) == 1 { chains[$2] = keep[$2] = 1; rules[++count] = $0; next }
+        { where = $2; sub(/^-A [^ ]+ /, ""); hooks[++hook] = "-I " where " " (++place[where]) " " $0 }
+        END {
+            print "*" table
+            for (chain in chains) print ":" chain " - [0:0]"  # makes it, or empties it
+            for (i = 1; i <= unhooks; i++) { sub(/^-A/, "-D", unhook[i]); print unhook[i] }
+            for (i = 1; i <= count; i++) print rules[i]
+            for (i = 1; i <= hook; i++) print hooks[i]
+            for (chain in chains) if (!(chain in keep)) print "-X " chain
+            print "COMMIT"
+        }' "$2" "$3"
+}
+
+# Makes our rules in a table exactly those of the file: all of them, or none if the kernel refuses one.
+put_rules() { # FAMILY TABLE FILE
+    own_rules "$1" "$2" >"$WORK/now"
+    transaction "$2" "$WORK/now" "$3" >"$WORK/restore"
+    "$(program "$1" restore)" --noflush -w <"$WORK/restore" 2>"$WORK/errors" && return
+    complain "$(program "$1" restore) refused the rules for table $2:"
+    grep -v '^# Warning' "$WORK/errors" | sed 's/^/    /' >&2
+    return 1
+}
+
+# With the nft backend, tables and built-in chains come into being when first used. We note the ones that our `up`
+# makes, so that `down` can take them away again; the iptables programs cannot tell us, so it takes nft.
+# (The legacy backend can only make tables, never remove them: an empty one stays, and does nothing.)
+note_created() { # FAMILY TABLE
+    local chain nft_family=ip
+    [ "$1" = 4 ] || nft_family=ip6
+    if [ -n "$(own_rules "$1" "$2")" ]; then # Already up: what was noted then holds.
+        for chain in $(notes "$1" "$2" created); do note created "$chain"; done
+        return
+    fi
+    [ "$BACKEND" = nft ] && command -v nft >/dev/null || return 0
+    # What the other script of the two has made is noted here as well, so that the last of them to go removes it.
+    "$(program "$1" save)" -t "$2" 2>/dev/null |
+        sed -n "s/^-A TCPKNOCK-[A-Z]*-NOTE \(.*created=.*\)/-A $OWN-NOTE \1/p"
+    nft list chains "$nft_family" 2>/dev/null | awk -v table="$2" -v note="-A $OWN-NOTE -m comment --comment created=" '
+        $1 == "table" { there = $3 == table; if (there) found = 1 }
+        there && $1 == "chain" { have[$2] = 1 }
+        END {
+            if (!found) print note "TABLE"
+            n = split(table == "raw" ? "PREROUTING OUTPUT" : "PREROUTING INPUT FORWARD OUTPUT POSTROUTING", all, " ")
+            for (i = 1; i <= n; i++) if (!(all[i] in have)) print note all[i]
+        }'
+}
+
+remove_created() { # FAMILY TABLE CREATED...
+    local family="$1" table="$2" chain nft_family=ip
+    [ "$1" = 4 ] || nft_family=ip6
+    shift 2
+    for chain; do
+        # Fails if somebody has rules in it by now, or it does not exist: both are as they should be.
+        [ "$chain" = TABLE ] || "$(program "$family")" -w -t "$table" -X "$chain" 2>/dev/null
+    done
+    case " $* " in *" TABLE "*)
+        # Only a table that holds nothing is listed in these two lines.
+        [ "$(nft list table "$nft_family" "$table" 2>/dev/null)" = "table $nft_family $table {
+}" ] && nft delete table "$nft_family" "$table"
+        ;;
+    esac
+    return 0
+}
+
+# Takes our rules out of one table.
+clear_table() { # FAMILY TABLE
+    local created
+    [ -n "$(own_rules "$1" "$2")" ] || return 0
+    created=$(notes "$1" "$2" created)
+    put_rules "$1" "$2" /dev/null || return
+    # shellcheck disable=SC2086 # a list of chain names
+    remove_created "$1" "$2" $created
+}
+
+# Takes our rules out of every backend in which there are any.
+take_down() {
+    local BACKEND family table failed=0
+    for BACKEND in $IN_USE; do
+        for family in $FAMILIES; do
+            for table in $TABLES; do clear_table "$family" "$table" || failed=1; done
+        done
+    done
+    return $failed
+}
+
+# Puts the wanted rules into all families and tables, or, if one of them refuses, puts everything back as it was.
+put_all() {
+    local family table place done_places=''
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            place=$family.$table
+            own_rules "$family" "$table" >"$WORK/before.$place"
+            {
+                wanted_with_notes "$family" "$table"
+                note_created "$family" "$table"
+            } >"$WORK/wanted.$place"
+            if put_rules "$family" "$table" "$WORK/wanted.$place"; then
+                done_places="$place $done_places"
+                continue
+            fi
+            for place in $done_places; do
+                if [ -s "$WORK/before.$place" ]; then
+                    put_rules "${place%%.*}" "${place#*.}" "$WORK/before.$place"
+                else
+                    clear_table "${place%%.*}" "${place#*.}"
+                fi || die $EX_FAILED "could not undo the change in IPv${place%%.*}, table ${place#*.};" \
+                    "run '${0##*/} down'"
+            done
+            complain "the rules for IPv$family did not go in, so everything is as it was before"
+            return 1
+        done
+    done
+}
+
+# --- the state of things -----------------------------------------------------------------------------------------
+
+# True if a table holds exactly the wanted rules.
+table_is_as_wanted() { # FAMILY TABLE
+    local rule found expected
+    own_rules "$1" "$2" >"$WORK/now"
+    wanted_with_notes "$1" "$2" >"$WORK/expected"
+    # Rules more than ours in our chains? $GROWING is the chain whose rules depend on what `up` found.
+    found=$(grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A')
+    expected=$(grep -c '^-A' "$WORK/expected")
+    [ "$found" -eq "$expected" ] || return 1
+    while read -r rule; do
+        case $rule in :*) continue ;; esac
+        # shellcheck disable=SC2086 # the rule is words without quotes
+        "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null || return 1
+    done <"$WORK/expected"
+}
+
+# Prints up, down or partial, for the values in PORTS, QUEUE and MARK.
+state() {
+    local family table any='' all=yes
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            [ -z "$(own_rules "$family" "$table")" ] || any=yes
+            table_is_as_wanted "$family" "$table" || all=''
+        done
+    done
+    if [ -n "$any" ] && [ -n "$all" ]; then echo up; elif [ -n "$any" ]; then echo partial; else echo down; fi
+}
+
+# Sets PORTS, QUEUE and MARK to what the rules in the kernel were made for. False if there are none.
+read_configuration() {
+    local family table
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            [ -n "$(notes "$family" "$table" queue-num)" ] || continue
+            PORTS=$(notes "$family" "$table" target-port | tr '\n' ' ')
+            PORTS=${PORTS% }
+            QUEUE=$(notes "$family" "$table" queue-num)
+            MARK=$(notes "$family" "$table" mark)
+            return 0
+        done
+    done
+    return 1
+}
+
+# Prints the netlink port id of the process that is bound to the queue; false if there is none.
+queue_owner() { # QUEUE
+    awk -v queue="$1" '$1 == queue { print $2; found = 1 } END { exit !found }' \
+        /proc/net/netfilter/nfnetlink_queue 2>/dev/null
+}
+
+family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }
+
+describe() { # what the rules are for, in one line
+    echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND"
+}
+
+# Prints the report and leaves with its exit status.
+show_status() {
+    local state family table
+    if ! read_configuration && [ -z "$IN_USE" ]; then
+        echo "tcpknock $ROLE rules: down"
+        exit $EX_DOWN
+    fi
+    state=$(state)
+    if [ "$state" = up ]; then
+        echo "tcpknock $ROLE rules: up"
+    else
+        echo "tcpknock $ROLE rules: PARTIAL: some are missing or were changed; 'up' puts them right, 'down' removes them"
+    fi
+    echo "  target port  $PORTS"
+    if owner=$(queue_owner "$QUEUE"); then
+        echo "  queue        $QUEUE, a process listens to it (netlink port id $owner)"
+    else
+        echo "  queue        $QUEUE, NO process listens to it: $WITHOUT_DAEMON"
+    fi
+    [ -z "$MARK" ] || echo "  mark         $MARK"
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            echo "  IPv$family, table $table, iptables-$BACKEND"
+            if [ -z "$(own_rules "$family" "$table")" ]; then
+                echo "    no rules"
+                continue
+            fi
+            "$(program "$family" save)" -c -t "$table" 2>/dev/null | grep -E -- "-A $OWN-|-j $OWN-" |
+                grep -v -- "-A $OWN-NOTE" | awk '{
+                    split(substr($1, 2), n, ":"); chain = $3; sub(/^[^ ]+ -A [^ ]+ /, "")
+                    printf "    %10s packets  %-18s %s\n", n[1], chain, $0
+                }'
+        done
+    done
+    [ "$state" = up ] || exit $EX_FAILED
+}
+
+# --- one at a time -----------------------------------------------------------------------------------------------
+
+# Temporary files, and a lock against a second run in the same network namespace.
+begin() {
+    umask 077
+    mkdir -p "$STATE" || die $EX_FAILED "cannot make $STATE; nothing was changed"
+    WORK=$(mktemp -d "$STATE/work.XXXXXX") || die $EX_FAILED "cannot make a temporary folder; nothing was changed"
+    trap 'rm -rf "$WORK"' EXIT
+    trap 'exit 143' TERM
+    exec 9>"$STATE/lock"
+    flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds; nothing was changed"
+    # From here on it takes a second, and is finished rather than left half done: the terminal may well be an ssh
+    # session that the new rules disturb.
+    trap '' HUP INT PIPE
+}

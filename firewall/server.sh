@@ -1,0 +1,321 @@
+#!/bin/sh
+# shellcheck disable=SC3043
+# The rules of a host, or of a gateway to hosts, whose TCP ports are hidden behind a knock.
+#
+#   wire -> PREROUTING --- verified connection ----------------------------> socket, or forwarded
+#                \--- ack field 0 in a SYN -> dropped here, in the kernel
+#                 \-- anything else -> queue -> tcpknock-server -> INPUT or FORWARD (verdict becomes connmark) ->
+#   wire <- POSTROUTING <- queue <- SYN/ACKs of the protected ports
+#
+# All in the mangle table: its PREROUTING comes after connection tracking, which we need to know the connection,
+# and its POSTROUTING after connection tracking has seen the true sequence number of our SYN/ACK.
+# Nothing here opens anything for an address; what is let through is one connection.
+
+set -u
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname -- "$(readlink -f -- "$0")")/common.sh"
+
+ROLE=server
+OWN=TCPKNOCK-SRV
+TABLES=mangle
+GROWING=$OWN-KEPT
+FLAGS='--target-port --queue-num --mark --iptables --confirm'
+PORTS=22
+QUEUE=100
+# One bit, in packet marks and connection marks. This one does not meet those of kube-proxy (0x4000, 0x8000),
+# Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
+# (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
+MARK=0x1000
+WITHOUT_DAEMON='nobody can open a new connection to the target ports'
+
+usage() {
+    cat <<EOF
+Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
+                         [--confirm SECONDS]
+       server.sh confirm
+       server.sh status  [--iptables auto|nft|legacy]
+       server.sh down    [--iptables auto|nft|legacy]
+
+The firewall rules for tcpknock-server, for IPv4 and IPv6. New connections to the target ports need the knock;
+connections that are established when 'up' runs are kept. Without the daemon nobody gets in (fail closed).
+
+  up        puts the rules in; run again with other values it replaces them, with the same it changes nothing
+  confirm   keeps the rules that 'up --confirm' put in
+  status    says what is there; exit status 0: up, 3: down, 1: only partly there
+  down      takes the rules out and leaves everything else as it was
+
+  --target-port N     a TCP port to protect; may be given several times (default $PORTS)
+  --queue-num N       the queue that tcpknock-server listens to (default $QUEUE)
+  --mark BIT          the one bit, in packet and connection marks, that means verified (default $MARK);
+                      tcpknock-server must be given the same
+  --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
+  --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
+  -h, --help          this text
+
+'down', 'status' and 'confirm' find the values in the rules themselves and need no flags.
+EOF
+}
+
+# --- the rules ---------------------------------------------------------------------------------------------------
+
+# In the syntax of iptables-save. Hooks first; the order inside each chain matters.
+wanted_rules() { # FAMILY TABLE
+    local port empty_ack
+    # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
+    # next header. (Behind extension headers it is not found here, and the daemon decides.)
+    case $1 in
+    4) empty_ack='0>>22&0x3C@8=0' ;;
+    6) empty_ack='3&0xFF=6&&48=0' ;;
+    esac
+
+    for port in $PORTS; do
+        cat <<EOF
+-A PREROUTING ! -i lo -p tcp -m tcp --dport $port -j $OWN-IN
+-A INPUT ! -i lo -p tcp -m tcp --dport $port -j $OWN-SAVE
+-A FORWARD ! -i lo -p tcp -m tcp --dport $port -j $OWN-SAVE
+-A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN,ACK SYN,ACK -j $OWN-OUT
+-A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
+EOF
+    done
+
+    # IN: who comes in.
+    # 1. Connections from before `up` that connection tracking has no entry for get their mark.
+    # 2. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
+    # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
+    # 4. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
+    cat <<EOF
+-A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
+-A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
+-A $OWN-IN -p tcp -m tcp --tcp-flags SYN SYN -m u32 --u32 $empty_ack -j DROP
+-A $OWN-IN -j NFQUEUE --queue-num $QUEUE
+EOF
+
+    # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
+    echo "-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE"
+
+    # SAVE: the daemon accepts the right third ACK with the packet mark set. A packet from a queue goes on behind the
+    # chain that queued it, so the mark is saved here, one hook later, in INPUT or FORWARD.
+    # 1. A SYN that the daemon let through begins something new, which inherits no verification.
+    # 2. The verdict becomes the connection's mark. Never from a SYN, whoever may have marked that.
+    # 3. The packet mark has done its work. Routing has been decided, so clearing it changes nothing else.
+    cat <<EOF
+-A $OWN-SAVE -p tcp -m tcp --tcp-flags SYN SYN -j CONNMARK --set-xmark 0x0/$MARK
+-A $OWN-SAVE -p tcp -m tcp --tcp-flags SYN NONE -m mark --mark $MARK/$MARK -j CONNMARK --save-mark --nfmask $MARK --ctmask $MARK
+-A $OWN-SAVE -m mark --mark $MARK/$MARK -j MARK --set-xmark 0x0/$MARK
+EOF
+
+    # KEPT: see keep_established. Empty but for connections from before `up`.
+    echo ":$OWN-KEPT - [0:0]"
+    [ ! -e "$WORK/kept.$1" ] || cat "$WORK/kept.$1"
+}
+
+# --- connections from before `up` --------------------------------------------------------------------------------
+# Whoever installs this over ssh must not be cut off. So every connection to the ports that is established when `up`
+# runs is marked verified, before the first rule is in place. This opens nothing: a mark belongs to one connection.
+
+# Prints "client port server port" of the established connections that connection tracking knows.
+tracked_connections() { # FAMILY PORT [FILTER...]
+    local family=ipv4 port="$2"
+    [ "$1" = 4 ] || family=ipv6
+    shift 2
+    conntrack -L -f "$family" -p tcp --dport "$port" "$@" 2>/dev/null | awk '
+        $4 !~ /^(ESTABLISHED|FIN_WAIT|CLOSE_WAIT|LAST_ACK)$/ || /\[UNREPLIED\]/ { next }
+        {
+            split("", field)
+            for (i = 5; i <= NF; i++) {  # the first of each is the direction of the client
+                n = index($i, "="); name = substr($i, 1, n - 1)
+                if (n && !(name in field)) field[name] = substr($i, n + 1)
+            }
+            print field["src"], field["sport"], field["dst"], field["dport"]
+        }'
+}
+
+# Prints the same for the sockets of this host: connection tracking may have been idle until now and know none.
+socket_connections() { # FAMILY PORT
+    ss -Htn state established state fin-wait-1 state fin-wait-2 state close-wait state last-ack state closing \
+        "sport = :$2" | awk -v family="$1" '
+        function address(text) { # without port, brackets, interface and the mapping of IPv4 into IPv6
+            sub(/:[0-9]+$/, "", text); gsub(/[][]/, "", text); sub(/%.*/, "", text)
+            if (text ~ /^::ffff:[0-9]+\./) sub(/^::ffff:/, "", text)
+            return text
+        }
+        function port(text) { sub(/.*:/, "", text); return text }
+        { server = address($4); client = address($5) }
+        client ~ /^127\./ || client == "::1" { next }  # our rules never see lo
+        (client ~ /:/ ? 6 : 4) == family { print client, port($5), server, port($4) }'
+}
+
+set_connection_mark() { # CLIENT PORT SERVER PORT
+    conntrack -U -p tcp -s "$1" --sport "$2" -d "$3" --dport "$4" -m "$MARK/$MARK" >/dev/null 2>&1
+}
+
+# Marks a connection that connection tracking has no entry for by giving it one.
+track_connection() { # CLIENT PORT SERVER PORT
+    conntrack -I -p tcp -s "$1" --sport "$2" -d "$3" --dport "$4" \
+        --state ESTABLISHED -u ASSURED -t 432000 -m "$MARK" >/dev/null 2>&1
+}
+
+# Marks the established connections to the given ports, and sets KEPT to their number.
+keep_established() { # PORT...
+    local port family client client_port server server_port
+    for family in $FAMILIES; do
+        : >"$WORK/tuples"
+        for port; do
+            tracked_connections "$family" "$port" >>"$WORK/tuples"
+            socket_connections "$family" "$port" >"$WORK/sockets"
+            cat "$WORK/sockets" >>"$WORK/tuples"
+            # Connection tracking knows neither the beginning nor the window scale of a connection that it did not
+            # see from the start, and may forget it after five idle minutes. So local ones have a rule each, by the
+            # exact addresses and ports of both ends, that marks them again when next seen, from either side. It
+            # is reached only by a segment without SYN that begins an entry, and a connection through the knock
+            # begins with a SYN: so this lets no new one in.
+            while read -r client client_port server server_port; do
+                echo "-A $OWN-KEPT -s $client -d $server -p tcp -m tcp --sport $client_port --dport $server_port -j CONNMARK --set-xmark $MARK/$MARK"
+                echo "-A $OWN-KEPT -s $server -d $client -p tcp -m tcp --sport $server_port --dport $client_port -j CONNMARK --set-xmark $MARK/$MARK"
+            done <"$WORK/sockets" >>"$WORK/kept.$family"
+        done
+        sort -u "$WORK/tuples" >"$WORK/unique"
+        # The third try is for an entry that came into being between the first two.
+        # shellcheck disable=SC2086,SC2162 # four words
+        while read -r client client_port server server_port; do
+            set -- "$client" "$client_port" "$server" "$server_port"
+            set_connection_mark "$@" || track_connection "$@" || set_connection_mark "$@" && KEPT=$((KEPT + 1))
+        done <"$WORK/unique"
+    done
+}
+
+# Carries over what the rules in place know, when `up` replaces them: connections that are verified by the mark of
+# before, and the rules of KEPT.
+keep_verified() { # OLD_MARK OLD_PORTS
+    local family port
+    for family in $FAMILIES; do
+        own_rules "$family" mangle | grep "^-A $OWN-KEPT " |
+            sed "s|--set-xmark .*|--set-xmark $MARK/$MARK|" >"$WORK/kept.$family"
+        [ "$1" != "$MARK" ] || continue
+        for port in $2; do
+            tracked_connections "$family" "$port" -m "$1/$1" >"$WORK/tuples"
+            while read -r client client_port server server_port; do
+                set_connection_mark "$client" "$client_port" "$server" "$server_port"
+            done <"$WORK/tuples"
+        done
+    done
+}
+
+# --- confirmation ------------------------------------------------------------------------------------------------
+# `up --confirm` leaves a watcher behind that runs `down` in time. It starts before the rules go in and belongs to no
+# terminal, so it does its work when the rules have cut off the one who ran it. What is pending is a file, named after
+# the network namespace, that holds a token; the watcher acts only on its own token.
+
+pending_file() { echo "$STATE/confirm.$(readlink /proc/self/ns/net | tr -dc 0-9)"; }
+
+start_watcher() { # SECONDS
+    local token
+    token=$(cat /proc/sys/kernel/random/uuid)
+    echo "$token" >"$(pending_file)"
+    # Without the lock (9), and without the terminal.
+    setsid "$(readlink -f -- "$0")" --watch-confirmation "$token" "$1" "$BACKEND" \
+        </dev/null >/dev/null 2>&1 9>&- &
+}
+
+cancel_watcher() { rm -f "$(pending_file)"; } # it looks every second, and leaves when its token is gone
+
+watch_confirmation() { # TOKEN SECONDS BACKEND
+    local left="$2" token
+    trap '' HUP
+    while [ "$left" -gt 0 ]; do
+        sleep 1
+        left=$((left - 1))
+        read -r token 2>/dev/null <"$(pending_file)" && [ "$token" = "$1" ] || exit 0
+    done
+    COMMAND=down BACKEND=$3
+    begin
+    read -r token 2>/dev/null <"$(pending_file)" && [ "$token" = "$1" ] || exit 0
+    choose_backend
+    cancel_watcher
+    logger -t tcpknock "server.sh up was not confirmed within $2 seconds: taking the rules down" 2>/dev/null
+    take_down
+    exit
+}
+
+# --- the commands ------------------------------------------------------------------------------------------------
+
+up() {
+    local old_ports='' old_mark='' new_ports wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK"
+    KEPT=0
+    if [ "$(state)" = up ]; then
+        cancel_watcher
+        echo "tcpknock server rules are already up like this: $(describe)"
+        [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
+        say_confirm
+        return
+    fi
+    if read_configuration; then
+        old_ports=$PORTS old_mark=$MARK
+    fi
+    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark
+
+    cancel_watcher
+    [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
+    # What is established is kept only where no rules were so far. Behind rules, what is not verified has no right to
+    # be there.
+    new_ports=''
+    for port in $PORTS; do
+        case " $old_ports " in *" $port "*) ;; *) new_ports="$new_ports $port" ;; esac
+    done
+    [ -z "$old_ports" ] || keep_verified "$old_mark" "$old_ports"
+    # shellcheck disable=SC2086 # a list of ports
+    keep_established $new_ports
+    if ! put_all; then
+        cancel_watcher
+        exit $EX_FAILED
+    fi
+    echo "tcpknock server rules are up: $(describe)"
+    [ "$KEPT" -eq 0 ] || echo "kept: $KEPT connection(s) that were established before"
+    queue_owner "$QUEUE" >/dev/null ||
+        echo "note: no process listens to queue $QUEUE; until tcpknock-server does, $WITHOUT_DAEMON"
+    say_confirm
+}
+
+say_confirm() {
+    [ -z "$CONFIRM" ] || echo "the rules come down again in $CONFIRM seconds unless you run: $0 confirm"
+}
+
+# Connection marks are left as they are. They mean nothing without the rules, and another `up` marks whatever is
+# established at that time in any case, while what begins later begins with a SYN, which clears the mark.
+down() {
+    cancel_watcher
+    if [ -z "$IN_USE" ]; then
+        echo "tcpknock server rules are not up: nothing to do"
+        return
+    fi
+    take_down || die $EX_FAILED "some rules could not be removed; see above"
+    echo "tcpknock server rules are down"
+}
+
+confirm() {
+    [ -e "$(pending_file)" ] || die $EX_FAILED "nothing waits for a confirmation"
+    [ -n "$IN_USE" ] || die $EX_FAILED "there is nothing to confirm: the rules are not up"
+    cancel_watcher
+    echo "confirmed: the tcpknock server rules stay up"
+}
+
+if [ "${1-}" = --watch-confirmation ]; then # only from start_watcher
+    shift
+    watch_confirmation "$@"
+fi
+parse_command_line 'up down status confirm' "$@"
+require_root
+require_tools awk mawk flock util-linux
+[ -z "$CONFIRM" ] || require_tools setsid util-linux
+[ "$COMMAND" != up ] || require_tools conntrack conntrack ss iproute2
+begin
+choose_backend
+case $COMMAND in
+up) up ;;
+down) down ;;
+confirm) confirm ;;
+status)
+    [ ! -e "$(pending_file)" ] || echo "waiting for 'server.sh confirm', else the rules come down"
+    show_status
+    ;;
+esac
