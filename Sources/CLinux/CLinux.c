@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -27,4 +28,13 @@ int clinux_signalfd(const sigset_t *signals) { return signalfd(-1, signals, SFD_
 int clinux_signalfd_read(int descriptor) {
     struct signalfd_siginfo information;
     return read(descriptor, &information, sizeof information) == sizeof information ? (int)information.ssi_signo : 0;
+}
+
+int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+void clinux_eventfd_signal(int descriptor) { (void)eventfd_write(descriptor, 1); }
+
+void clinux_eventfd_clear(int descriptor) {
+    eventfd_t value;
+    (void)eventfd_read(descriptor, &value);
 }

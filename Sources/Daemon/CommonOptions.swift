@@ -70,8 +70,9 @@ package struct CommonOptions: ParsableArguments {
     }
 
     /// What both daemons say of themselves when they are ready.
-    package func details(queue: UInt16, keys: KeySchedule) -> Logger.Metadata {
-        [
+    package func details(queues: ClosedRange<UInt16>, keys: KeySchedule) -> Logger.Metadata {
+        let queue = queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound):\(queues.upperBound)"
+        return [
             "version": "\(version)", "queue": "\(queue)", "key": "\(keys.fingerprint)",
             "ports": "\(effectiveTargetPorts.map(String.init).joined(separator: ","))",
         ]
@@ -86,6 +87,25 @@ package enum Port {
             throw ValidationError("'\(text)' is no TCP port: that is a number from 1 to 65535")
         }
         return port
+    }
+}
+
+/// One or more consecutive queues as a flag.
+package enum QueueRange {
+    /// How many queues there can be: more threads than that have never helped.
+    private static let maximumCount = 64
+
+    /// Reads `FIRST` or `FIRST:LAST`, as `--queue-balance` of iptables has it.
+    package static func parse(_ text: String) throws -> ClosedRange<UInt16> {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard let first = UInt16(parts[0]), parts.count <= 2, let last = UInt16(parts[parts.count - 1]), first <= last,
+            last - first < maximumCount
+        else {
+            throw ValidationError(
+                "'\(text)' is no queue number or range: that is a number from 0 to 65535, or two with a colon between, "
+                    + "such as 100:103, for at most \(maximumCount) queues")
+        }
+        return first...last
     }
 }
 

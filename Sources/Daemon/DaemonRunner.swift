@@ -4,14 +4,13 @@ internal import Glibc
 package import KnockEngine
 package import Logging
 package import NetfilterQueue
+internal import Synchronization
 
-/// Runs a daemon from its bound queue to the signal that ends it.
+/// Runs a daemon from its bound queues to the signal that ends it.
 package struct DaemonRunner {
-    /// Signals are looked for at least every so many batches, however many packets are waiting.
-    private static let batchesBetweenSignals = 16
-
     private let signals: Signals
     private let logger: Logger
+    private let journal = EventJournal()
 
     /// Blocks the signals; so make this before any thread is started.
     package init(logger: Logger) throws(FatalError) {
@@ -19,92 +18,126 @@ package struct DaemonRunner {
         self.logger = logger
     }
 
-    /// Says `ready`, gives verdicts until a signal ends it, and hands events to `handle` on another thread.
+    /// Joins a queue and an engine to a worker, which `run` starts.
+    package func worker<Judge: Engine & ~Copyable>(
+        _ loop: consuming PacketLoop<Queue, Judge>
+    ) throws(FatalError) -> Worker<Judge> {
+        try Worker(loop, journal: journal)
+    }
+
+    /// Says `ready`, and gives verdicts until a signal ends it.
+    ///
+    /// - Parameters:
+    ///   - workers: One for each queue.
+    ///   - details: What the log says beside `ready`.
+    ///   - handle: Is called for each event, on a thread of its own.
+    /// - Throws: What made a queue unusable.
     package func run<Judge: Engine & ~Copyable>(
-        _ loop: consuming PacketLoop<Queue, Judge>, _ details: Logger.Metadata,
-        handle: @escaping @Sendable (Event) -> Void
+        _ workers: [Worker<Judge>], _ details: Logger.Metadata, handle: @escaping @Sendable (Event) -> Void
     ) throws(FatalError) {
-        let journal = EventJournal()
-        let logger = self.logger
-        DispatchQueue(label: "events").async {
-            var log = EventLog(logger)
-            var events = EventJournal.makeRoom()
-            while true {
-                let lost = journal.wait(&events)
-                for event in events {
-                    handle(event)
-                    log.write(event, at: SystemClock.now())
-                }
-                if lost > 0 { log.writeLost(lost) }
-            }
-        }
+        startEventThread(handle)
+        let failure = Failure(try Waker())
+        for worker in workers { worker.start { failure.report($0) } }
 
         logger.notice("ready", metadata: details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
-        do throws(SystemError) {
-            try serve(&loop, journal)
-        } catch {
-            throw FatalError(error.description, status: EX_OSERR)
-        }
+        waitForEnd(workers, failure)
         ServiceManager.stopping()
-        report(loop.engine.counters)
+        for worker in workers { worker.stop() }
+        Self.report(workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, logger)
+        if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
         logger.notice("stopped")
     }
 
-    private func serve<Judge: Engine & ~Copyable>(
-        _ loop: inout PacketLoop<Queue, Judge>, _ journal: EventJournal
-    ) throws(SystemError) {
+    private func startEventThread(_ handle: @escaping @Sendable (Event) -> Void) {
+        DispatchQueue(label: "events").async { [journal, logger] in
+            var log = EventLog(logger)
+            var entries = EventJournal.Entries()
+            while true {
+                journal.wait(&entries)
+                for event in entries.events {
+                    handle(event)
+                    log.write(event, at: SystemClock.now())
+                }
+                log.writeTrouble(entries, at: SystemClock.now())
+            }
+        }
+    }
+
+    private func waitForEnd<Judge: Engine & ~Copyable>(_ workers: [Worker<Judge>], _ failure: Failure) {
         var descriptors = [
-            pollfd(fd: loop.queue.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: failure.descriptor, events: Int16(POLLIN), revents: 0),
         ]
-        var limiter = RateLimiter(perSecond: 1)
-        var isBusy = false
-        var batches = 0
-        while true {
-            if !isBusy || batches % Self.batchesBetweenSignals == 0 {
-                unsafe poll(&descriptors, nfds_t(descriptors.count), isBusy ? 0 : -1)
-                while let request = signals.next() {
-                    switch request {
-                    case .stop: return
-                    case .hangUp: logger.notice("SIGHUP: there is nothing to read again")
-                    case .report: report(loop.engine.counters)
-                    }
+        while failure.error == nil {
+            unsafe poll(&descriptors, nfds_t(descriptors.count), -1)
+            while let request = signals.next() {
+                switch request {
+                case .stop: return
+                case .hangUp: logger.notice("SIGHUP: there is nothing to read again")
+                case .report: reportCounters(of: workers)
                 }
             }
-            batches &+= 1
-            let batch = try loop.turn()
-            isBusy = batch.packets > 0
-            journal.drain(&loop.engine)
-            if batch.overflowed || batch.refusedVerdicts > 0 || batch.malformedMessages > 0 {
-                isBusy = true
-                complain(batch, &limiter)
-            }
         }
     }
 
-    private func complain(_ batch: ReceivedBatch, _ limiter: inout RateLimiter) {
-        guard let held = limiter.pass(at: SystemClock.now().uptime) else { return }
-        var metadata: Logger.Metadata = held > 0 ? ["held-back": "\(held)"] : [:]
-        if batch.overflowed {
-            logger.warning("packets were lost: they came faster than the queue is read", metadata: metadata)
-        }
-        if batch.refusedVerdicts > 0 {
-            metadata["count"] = "\(batch.refusedVerdicts)"
-            logger.warning("the kernel refused verdicts", metadata: metadata)
-        }
-        if batch.malformedMessages > 0 {
-            metadata["count"] = "\(batch.malformedMessages)"
-            logger.warning("unexpected messages from the kernel", metadata: metadata)
+    /// Writes the sum of all workers' counters once the last of them has named its own.
+    private func reportCounters<Judge: Engine & ~Copyable>(of workers: [Worker<Judge>]) {
+        let collection = Collection(expected: workers.count) { [logger] in Self.report($0, logger) }
+        for worker in workers {
+            worker.withCounters { collection.add($0) }
         }
     }
 
-    private func report(_ counters: Counters) {
+    private static func report(_ counters: Counters, _ logger: Logger) {
         var metadata: Logger.Metadata = [:]
         for reason in Reason.allCases where counters[reason] > 0 {
             metadata[reason.name] = "\(counters[reason])"
         }
         logger.notice("packets by reason", metadata: metadata)
+    }
+}
+
+/// The first error of a worker.
+private final class Failure: Sendable {
+    private let first = Mutex<SystemError?>(nil)
+    private let waker: Waker
+
+    init(_ waker: Waker) { self.waker = waker }
+
+    /// The file descriptor to wait on until there is an error.
+    var descriptor: Int32 { waker.descriptor }
+
+    var error: SystemError? { first.withLock { $0 } }
+
+    func report(_ error: SystemError) {
+        first.withLock { $0 = $0 ?? error }
+        waker.wake()
+    }
+}
+
+/// Adds up the counters of several workers.
+private final class Collection: Sendable {
+    private struct State {
+        var sum = Counters()
+        var missing: Int
+    }
+
+    private let state: Mutex<State>
+    private let complete: @Sendable (Counters) -> Void
+
+    init(expected: Int, complete: @escaping @Sendable (Counters) -> Void) {
+        state = Mutex(State(missing: expected))
+        self.complete = complete
+    }
+
+    func add(_ counters: Counters) {
+        let sum = state.withLock { state -> Counters? in
+            state.sum.add(counters)
+            state.missing -= 1
+            return state.missing == 0 ? state.sum : nil
+        }
+        if let sum { complete(sum) }
     }
 }

@@ -1,60 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Dispatch
 package import KnockEngine
+package import NetfilterQueue
 internal import Synchronization
 
-/// Carries events from the thread that gives verdicts to one that may take its time.
+/// Carries events from the threads that give verdicts to one that may take its time.
 ///
-/// The first never waits: what finds no room is counted and lost.
+/// The first never wait for the latter: what finds no room is counted and lost.
 package final class EventJournal: Sendable {
-    private static let capacity = 4096
+    /// What has happened since it was last asked for.
+    package struct Entries: Sendable {
+        /// Events in their order.
+        package var events: [Event] = []
+        /// How many events found no room.
+        package var lost: UInt64 = 0
+        /// How many times the kernel discarded packets because they were not fetched fast enough.
+        package var overflows = 0
+        /// How many verdicts the kernel refused.
+        package var refusedVerdicts = 0
+        /// How many messages were not what the kernel sends.
+        package var malformedMessages = 0
 
-    private struct State {
-        var events: [Event] = []
-        var lost: UInt64 = 0
+        /// Reserves the room for waiting events.
+        package init() {
+            events.reserveCapacity(EventJournal.capacity)
+        }
+
+        mutating func clear() {
+            events.removeAll(keepingCapacity: true)
+            (lost, overflows, refusedVerdicts, malformedMessages) = (0, 0, 0, 0)
+        }
     }
 
-    private let state: Mutex<State>
+    fileprivate static let capacity = 4096
+
+    private let entries = Mutex(Entries())
     private let arrival = DispatchSemaphore(value: 0)
 
     /// Reserves the room for waiting events.
-    package init() {
-        state = Mutex(State(events: Self.makeRoom()))
-    }
+    package init() {}
 
-    /// Takes all events that an engine has ready.
-    package func drain(_ engine: inout some Engine & ~Copyable) {
-        guard let first = engine.nextEvent() else { return }
-        state.withLock { state in
-            var event: Event? = first
+    /// Takes all events that an engine has ready, and what went wrong with a batch; does nothing if there is neither.
+    package func drain(_ engine: inout some Engine & ~Copyable, _ batch: ReceivedBatch = ReceivedBatch()) {
+        var event = engine.nextEvent()
+        guard event != nil || batch.hasTrouble else { return }
+        entries.withLock { entries in
             while let next = event {
-                if state.events.count < Self.capacity { state.events.append(next) } else { state.lost &+= 1 }
+                if entries.events.count < Self.capacity { entries.events.append(next) } else { entries.lost &+= 1 }
                 event = engine.nextEvent()
             }
+            entries.overflows += batch.overflowed ? 1 : 0
+            entries.refusedVerdicts += batch.refusedVerdicts
+            entries.malformedMessages += batch.malformedMessages
         }
         arrival.signal()
     }
 
-    /// Room for as many events as can wait, for `wait(_:)`.
-    package static func makeRoom() -> [Event] {
-        var events: [Event] = []
-        events.reserveCapacity(capacity)
-        return events
-    }
-
-    /// Waits until there are events, and takes them all.
+    /// Waits until there is something, and takes it all.
     ///
-    /// - Parameter events: Is emptied and takes the events; its room takes the next ones, so make it by `makeRoom()`.
-    /// - Returns: How many were lost since the last call.
-    package func wait(_ events: inout [Event]) -> UInt64 {
+    /// - Parameter entries: Is emptied and filled; its room takes what comes next.
+    package func wait(_ entries: inout Entries) {
         arrival.wait()
-        events.removeAll(keepingCapacity: true)
-        var lost: UInt64 = 0
-        state.withLock { state in
-            // The two arrays change places, so neither ever grows.
-            swap(&state.events, &events)
-            swap(&state.lost, &lost)
-        }
-        return lost
+        entries.clear()
+        // The two change places, so neither ever grows.
+        self.entries.withLock { swap(&$0, &entries) }
     }
 }

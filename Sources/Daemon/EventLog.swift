@@ -6,6 +6,8 @@ package import Logging
 package struct EventLog {
     private let logger: Logger
     private var limiter = RateLimiter(perSecond: 20)
+    private var troubleLimiter = RateLimiter(perSecond: 1)
+    private var trouble = Trouble()
 
     /// Takes the logger to write to.
     package init(_ logger: Logger) {
@@ -38,9 +40,37 @@ package struct EventLog {
         }
     }
 
-    /// Says that events were lost because they came too fast.
-    package func writeLost(_ count: UInt64) {
-        logger.warning("events came faster than they could be written", metadata: ["lost": "\(count)"])
+    /// Writes what went wrong, at most a line a second for each kind.
+    package mutating func writeTrouble(_ entries: EventJournal.Entries, at now: Instant) {
+        trouble.lost += entries.lost
+        trouble.overflows += entries.overflows
+        trouble.refusedVerdicts += entries.refusedVerdicts
+        trouble.malformedMessages += entries.malformedMessages
+        guard trouble.isAny, troubleLimiter.pass(at: now.uptime) != nil else { return }
+        if trouble.lost > 0 {
+            logger.warning("events came faster than they could be written", metadata: ["lost": "\(trouble.lost)"])
+        }
+        if trouble.overflows > 0 {
+            logger.warning(
+                "the kernel discarded packets: they came faster than the queue was read",
+                metadata: ["times": "\(trouble.overflows)"])
+        }
+        if trouble.refusedVerdicts > 0 {
+            logger.warning("the kernel refused verdicts", metadata: ["count": "\(trouble.refusedVerdicts)"])
+        }
+        if trouble.malformedMessages > 0 {
+            logger.warning("unexpected messages from the kernel", metadata: ["count": "\(trouble.malformedMessages)"])
+        }
+        trouble = Trouble()
+    }
+
+    private struct Trouble {
+        var lost: UInt64 = 0
+        var overflows = 0
+        var refusedVerdicts = 0
+        var malformedMessages = 0
+
+        var isAny: Bool { lost > 0 || overflows > 0 || refusedVerdicts > 0 || malformedMessages > 0 }
     }
 
     private mutating func limited(_ flow: Flow, _ reason: Reason, at now: Instant) -> Logger.Metadata? {

@@ -35,7 +35,7 @@ package struct PacketLoop<PacketSource: PacketQueue & ~Copyable, Judge: Engine &
     ) throws(SystemError) -> ReceivedBatch {
         try queue.receive { packet, bytes in
             let direction: Direction = packet.hook == .postrouting ? .outbound : .inbound
-            let verdict = engine.process(&bytes, direction, at: now)
+            let verdict = engine.process(&bytes, direction, at: now, checksumVerified: packet.checksumVerified)
             switch verdict.action {
             case .accept: return .accept(mark: packet.mark & ~markBit)
             case .acceptAsVerified: return .accept(mark: packet.mark | markBit)

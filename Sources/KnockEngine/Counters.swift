@@ -12,6 +12,11 @@ package struct Counters: Equatable, Sendable {
         values[Int(reason.rawValue)]
     }
 
+    /// Adds the numbers of other counters.
+    package mutating func add(_ other: Counters) {
+        for index in values.indices { values[index] &+= other.values[index] }
+    }
+
     mutating func count(_ reason: Reason) {
         values[Int(reason.rawValue)] &+= 1
     }

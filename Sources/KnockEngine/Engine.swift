@@ -2,7 +2,7 @@
 package import Wire
 
 /// What decides on packets: no I/O, no clock, no logger.
-package protocol Engine: ~Copyable {
+package protocol Engine: ~Copyable, SendableMetatype {
     /// Decides on a packet that the kernel queued.
     mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict
 
@@ -26,14 +26,15 @@ extension Engine where Self: ~Copyable {
     ///   - bytes: One packet as it came from the kernel, beginning with its IP header.
     ///   - direction: Which way it passes the host.
     ///   - now: The time.
+    ///   - checksumVerified: Whether the kernel has verified the TCP checksum.
     /// - Returns: The verdict; what it says of fields to be changed is done.
     package mutating func process(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool = false
     ) -> Verdict {
         let verdict: Verdict
         let layout: PacketLayout
         do throws(WireError) {
-            let packet = try Packet(validating: bytes.span)
+            let packet = try Packet(validating: bytes.span, checksumVerified: checksumVerified)
             layout = packet.layout
             verdict = decide(packet, direction, at: now)
         } catch {

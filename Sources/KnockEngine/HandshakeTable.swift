@@ -18,6 +18,8 @@ struct PendingHandshake {
     let clientISN: UInt32
     /// `M`.
     let mode: MaskMode
+    /// When its SYN was accepted first, in milliseconds of uptime.
+    let begun: UInt64
     /// How far it has come.
     var stage = Stage.begun
     /// `S` of the latest SYN/ACK; of no meaning before it.
@@ -27,9 +29,10 @@ struct PendingHandshake {
     /// `F`: what the latest SYN/ACK acknowledged.
     var acknowledged: UInt32 = 0
 
-    init(clientISN: UInt32, mode: MaskMode) {
+    init(clientISN: UInt32, mode: MaskMode, begun: UInt64) {
         self.clientISN = clientISN
         self.mode = mode
+        self.begun = begun
     }
 
     /// Takes note of a SYN/ACK.

@@ -26,7 +26,7 @@ package struct ServerEngine: Engine, ~Copyable {
     }
 
     /// How long a handshake is kept after its last SYN, in milliseconds: longer than any kernel retransmits.
-    private static let handshakeLifetime: UInt64 = 180_000
+    static let handshakeLifetime: UInt64 = 180_000
     /// How long after its third ACK segments of a connection may still come out of the queue, in milliseconds.
     private static let queueDelay: UInt64 = 10_000
     /// How many events wait for the caller at most.
@@ -36,24 +36,26 @@ package struct ServerEngine: Engine, ~Copyable {
     private let targetPorts: PortSet
     private let usesTime: Bool
     private let reportsDrops: Bool
+    private let shared: SharedState
     private var handshakes: HandshakeTable
-    private var replays: ReplayCache
-    private var lockouts: ExpiringTable<IPAddress, Void>
     private var events = EventRing(capacity: eventCapacity)
 
     /// How many packets got a verdict for each reason.
     package private(set) var counters = Counters()
 
     /// Reserves all memory that verdicts will need.
-    package init(keys: KeySchedule, configuration: Configuration) {
+    ///
+    /// - Parameters:
+    ///   - keys: The keys of the server.
+    ///   - configuration: What can be chosen.
+    ///   - shared: What it shares with other engines of the server; nil if it is the only one.
+    package init(keys: KeySchedule, configuration: Configuration, shared: SharedState? = nil) {
         self.keys = keys
+        self.shared = shared ?? SharedState(configuration)
         targetPorts = PortSet(configuration.targetPorts)
         usesTime = configuration.usesTime
         reportsDrops = configuration.reportsDrops
         handshakes = HandshakeTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
-        replays = ReplayCache(capacity: configuration.replayCapacity, usesTime: configuration.usesTime)
-        lockouts = ExpiringTable(
-            capacity: configuration.lockoutCapacity, lifetime: UInt64(configuration.lockoutSeconds) * 1000)
     }
 
     /// How many handshakes are remembered, just verified ones among them.
@@ -67,7 +69,18 @@ package struct ServerEngine: Engine, ~Copyable {
 
     /// Says whether an address is locked out.
     package func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
-        lockouts.position(of: address, at: now.uptime) != nil
+        isLockedOut(shared.lockouts.find(address, at: now.uptime), at: now)
+    }
+
+    private func isLockedOut(_ lockout: Lockouts.Lockout?, at now: Instant) -> Bool {
+        lockout.map { now.uptime < $0.until } ?? false
+    }
+
+    /// Finds a handshake under way; one from before a lockout of its client has ended with that.
+    private func position(of flow: Flow, _ lockout: Lockouts.Lockout?, at now: Instant) -> Int? {
+        guard let position = handshakes.position(of: flow, at: now.uptime) else { return nil }
+        if let lockout, handshakes[position].begun <= lockout.since { return nil }
+        return position
     }
 
     /// Decides on a packet that the kernel queued.
@@ -100,12 +113,13 @@ package struct ServerEngine: Engine, ~Copyable {
         let flags = packet.segment.flags
         guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
         if flags.isSYN, packet.segment.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
-        guard !isLockedOut(flow.clientAddress, at: now) else { return Verdict(.drop, .lockedOut) }
-        if flags.isSYN { return decideSYN(packet, flow, at: now) }
+        let lockout = shared.lockouts.find(flow.clientAddress, at: now.uptime)
+        guard !isLockedOut(lockout, at: now) else { return Verdict(.drop, .lockedOut) }
+        if flags.isSYN { return decideSYN(packet, flow, lockout, at: now) }
         guard !flags.contains(.syn), !flags.isDisjoint(with: [.ack, .rst]) else {
             return Verdict(.drop, .impossibleFlags)
         }
-        guard let position = handshakes.position(of: flow, at: now.uptime) else {
+        guard let position = position(of: flow, lockout, at: now) else {
             return Verdict(.drop, .segmentWithoutHandshake)
         }
         if case .verified(let since) = handshakes[position].stage {
@@ -117,25 +131,28 @@ package struct ServerEngine: Engine, ~Copyable {
     }
 
     /// Phase 1.
-    private mutating func decideSYN(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
+    private mutating func decideSYN(
+        _ packet: borrowing Packet, _ flow: Flow, _ lockout: Lockouts.Lockout?, at now: Instant
+    ) -> Verdict {
         let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: packet.segment.sequenceNumber)
         guard let (mode, slot) = match(packet.segment.acknowledgmentNumber, handshake, at: now) else {
             return Verdict(.drop, .synWithWrongCode)
         }
-        if let position = handshakes.position(of: flow, at: now.uptime) {
+        if let position = position(of: flow, lockout, at: now) {
             switch handshakes[position].stage {
             case .begun, .answered:
                 if handshakes[position].clientISN == handshake.clientISN {
                     handshakes.renew(position, at: now.uptime)
-                    replays.extend(handshake, slot: slot, at: now)
+                    shared.extend(handshake, slot: slot, at: now)
                     return Verdict(.accept, .synRetransmitted)
                 }
             case .verified:
                 break
             }
         }
-        if let refusal = replays.refuse(handshake, slot: slot, at: now) { return Verdict(.drop, refusal) }
-        handshakes.insert(flow, PendingHandshake(clientISN: handshake.clientISN, mode: mode), at: now.uptime)
+        if let refusal = shared.refuse(handshake, slot: slot, at: now) { return Verdict(.drop, refusal) }
+        let pending = PendingHandshake(clientISN: handshake.clientISN, mode: mode, begun: now.uptime)
+        handshakes.insert(flow, pending, at: now.uptime)
         events.offer(.handshakeBegun(flow, mode))
         return Verdict(.accept, .synAccepted)
     }
@@ -189,8 +206,8 @@ package struct ServerEngine: Engine, ~Copyable {
         let masked = synAckRewrite(handshakes[position], flow).sequenceNumber
         let reason: Reason =
             segment.acknowledgmentNumber &- 1 == masked ? .maskedAcknowledgment : .wrongAcknowledgment
-        lockouts.insert(flow.clientAddress, (), at: now.uptime)
-        handshakes.removeAll { $0.clientAddress == flow.clientAddress }
+        shared.lockouts.lock(flow.clientAddress, at: now.uptime)
+        handshakes.remove(at: position)
         events.offer(.lockedOut(flow, reason))
         return Verdict(.drop, reason)
     }
@@ -203,8 +220,9 @@ package struct ServerEngine: Engine, ~Copyable {
         let segment = packet.segment
         guard segment.flags.isSYNACK else { return Verdict(.drop, .otherSegment) }
         guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }
-        guard !isLockedOut(flow.clientAddress, at: now) else { return Verdict(.drop, .lockedOut) }
-        guard let position = handshakes.position(of: flow, at: now.uptime) else {
+        let lockout = shared.lockouts.find(flow.clientAddress, at: now.uptime)
+        guard !isLockedOut(lockout, at: now) else { return Verdict(.drop, .lockedOut) }
+        guard let position = position(of: flow, lockout, at: now) else {
             return Verdict(.drop, .synAckWithoutHandshake)
         }
         handshakes[position].answer(

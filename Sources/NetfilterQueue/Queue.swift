@@ -12,6 +12,8 @@ package final class Queue: PacketQueue {
         package var length: UInt32 = 8192
         /// The size of the socket's receive buffer in bytes; beyond it packets are discarded.
         package var receiveBuffer: Int32 = 8 * 1024 * 1024
+        /// How many bytes of a packet are copied, at most `maximumCopyRange`; a longer packet cannot be modified.
+        package var copyRange = Queue.maximumCopyRange
         /// Whether packets pass, instead of being dropped, while the queue is full.
         package var failsOpen = false
 
@@ -21,15 +23,16 @@ package final class Queue: PacketQueue {
 
     /// How many packets one call to `receive` takes at most.
     private static let batchSize = 64
-    /// The longest packet; the kernel copies no more (NFNL_MAX_ATTR: 65,535 less an attribute's header).
-    private static let copyRange: UInt32 = 0xffff - 4
-    /// Room for one packet with its attributes.
-    private static let slotSize = 68 * 1024
+    /// The longest packet; the kernel copies no more (65,535 less the header of an attribute).
+    package static let maximumCopyRange = 0xffff - 4
+    /// Room for a netlink message beside the bytes of its packet: headers and all other attributes.
+    private static let messageOverhead = 512
     /// Verdicts are sent when they fill this many bytes; one more, of a rewritten packet, fits behind.
     private static let verdictBatch = 64 * 1024
 
     private let number: UInt16
     private let socket: NetlinkSocket
+    private let slotSize: Int
     /// Where packets are received, one slot each.
     ///
     /// The memory of a slot is used up to the longest packet it ever held.
@@ -39,6 +42,8 @@ package final class Queue: PacketQueue {
     /// Where the verdicts of a batch are put together.
     private let verdicts: UnsafeMutableRawPointer
     private var verdictLength = 0
+    /// The last of the packets behind the verdicts so far that are to be dropped; they get one verdict together.
+    private var droppedThrough: UInt32?
     /// The attributes of the message that is being read, by their type.
     private let attributes: UnsafeMutablePointer<UnsafeMutablePointer<nlattr>?>
     private static let attributeCount = Int(__NFQA_MAX.rawValue)
@@ -50,20 +55,24 @@ package final class Queue: PacketQueue {
         self.number = number
         socket = try NetlinkSocket(family: NETLINK_NETFILTER)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        unsafe slots = .allocate(byteCount: Self.batchSize * Self.slotSize, alignment: page)
-        unsafe verdicts = .allocate(byteCount: Self.verdictBatch + Self.slotSize, alignment: page)
+        let copyRange = min(options.copyRange, Self.maximumCopyRange)
+        // An odd number of cache lines, so that the beginnings of the slots do not all meet in the same cache sets.
+        slotSize = ((copyRange + Self.messageOverhead) / 128 * 2 + 1) * 64
+        unsafe slots = .allocate(byteCount: Self.batchSize * slotSize, alignment: page)
+        unsafe verdicts = .allocate(
+            byteCount: Self.verdictBatch + Self.maximumCopyRange + 2 * Self.messageOverhead, alignment: page)
         unsafe vectors = .allocate(capacity: Self.batchSize)
         unsafe headers = .allocate(capacity: Self.batchSize)
         unsafe attributes = .allocate(capacity: Self.attributeCount)
         unsafe attributes.initialize(repeating: nil, count: Self.attributeCount)
         for index in 0..<Self.batchSize {
             unsafe (vectors + index).initialize(
-                to: iovec(iov_base: slots + index * Self.slotSize, iov_len: Self.slotSize))
+                to: iovec(iov_base: slots + index * slotSize, iov_len: slotSize))
             unsafe (headers + index).initialize(to: clinux_mmsghdr())
             unsafe headers[index].msg_hdr.msg_iov = vectors + index
             unsafe headers[index].msg_hdr.msg_iovlen = 1
         }
-        try bind(options)
+        try bind(options, copyRange)
         setReceiveBuffer(options.receiveBuffer)
     }
 
@@ -78,7 +87,7 @@ package final class Queue: PacketQueue {
     /// The file descriptor to wait on until packets can be received.
     package var descriptor: Int32 { socket.descriptor }
 
-    private func bind(_ options: Options) throws(SystemError) {
+    private func bind(_ options: Options, _ copyRange: Int) throws(SystemError) {
         let number = number
         try unsafe socket.request("bind queue", flags: NLM_F_ACK) { memory in
             let message = unsafe nfq_nlmsg_put(
@@ -89,7 +98,7 @@ package final class Queue: PacketQueue {
         try unsafe socket.request("configure queue", flags: NLM_F_ACK) { memory in
             let message = unsafe nfq_nlmsg_put(
                 memory.assumingMemoryBound(to: CChar.self), Int32(NFQNL_MSG_CONFIG.rawValue), UInt32(number))
-            unsafe nfq_nlmsg_cfg_put_params(message, UInt8(NFQNL_COPY_PACKET.rawValue), Int32(Self.copyRange))
+            unsafe nfq_nlmsg_cfg_put_params(message, UInt8(NFQNL_COPY_PACKET.rawValue), Int32(copyRange))
             unsafe nfq_nlmsg_cfg_put_qmaxlen(message, options.length)
             // Without NFQA_CFG_F_GSO the kernel completes checksums and segments before it queues.
             let mask = UInt32(NFQA_CFG_F_FAIL_OPEN)
@@ -131,12 +140,13 @@ package final class Queue: PacketQueue {
         for index in 0..<Int(count) {
             var rest = unsafe Int32(headers[index].msg_len)
             var message = unsafe UnsafePointer(
-                (slots + index * Self.slotSize).assumingMemoryBound(to: nlmsghdr.self))
+                (slots + index * slotSize).assumingMemoryBound(to: nlmsghdr.self))
             while unsafe mnl_nlmsg_ok(message, rest) {
                 try unsafe take(message, judge, &batch)
                 unsafe message = UnsafePointer(mnl_nlmsg_next(message, &rest))
             }
         }
+        addDrops()
         try sendVerdicts()
         return batch
     }
@@ -171,7 +181,12 @@ package final class Queue: PacketQueue {
         let packetHeader = unsafe mnl_attr_get_payload(header).loadUnaligned(as: nfqnl_msg_packet_hdr.self)
         packetID = UInt32(bigEndian: packetHeader.packet_id)
         let mark = unsafe attributes[Int(NFQA_MARK.rawValue)].map { unsafe UInt32(bigEndian: mnl_attr_get_u32($0)) }
-        let packet = QueuedPacket(hook: NetfilterHook(rawValue: packetHeader.hook), mark: mark ?? 0)
+        let flags = unsafe attributes[Int(NFQA_SKB_INFO.rawValue)].map {
+            unsafe UInt32(bigEndian: mnl_attr_get_u32($0))
+        }
+        let packet = QueuedPacket(
+            hook: NetfilterHook(rawValue: packetHeader.hook), mark: mark ?? 0,
+            checksumVerified: (flags ?? 0) & UInt32(NFQA_SKB_CSUM_NOTVERIFIED) == 0)
         if let payload = unsafe attributes[Int(NFQA_PAYLOAD.rawValue)] {
             let bytes = unsafe UnsafeMutableRawBufferPointer(
                 start: UnsafeMutableRawPointer(mutating: mnl_attr_get_payload(payload)),
@@ -190,25 +205,46 @@ package final class Queue: PacketQueue {
     private func add(
         _ verdict: QueueVerdict, packetID: UInt32, _ bytes: UnsafeMutableRawBufferPointer?
     ) throws(SystemError) {
-        let start = unsafe verdicts + verdictLength
-        let message = unsafe nfq_nlmsg_put(
-            start.assumingMemoryBound(to: CChar.self), Int32(NFQNL_MSG_VERDICT.rawValue), UInt32(number))
+        guard verdict != .drop else {
+            droppedThrough = packetID
+            return
+        }
+        addDrops()
+        let message = unsafe begin(NFQNL_MSG_VERDICT)
+        unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_ACCEPT)
         switch verdict {
         case .drop:
-            unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_DROP)
+            break
         case .accept(let mark):
-            unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_ACCEPT)
             unsafe nfq_nlmsg_verdict_put_mark(message, mark)
         case .acceptModified(let mark):
-            unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_ACCEPT)
             unsafe nfq_nlmsg_verdict_put_mark(message, mark)
             if let bytes = unsafe bytes {
                 unsafe nfq_nlmsg_verdict_put_pkt(message, bytes.baseAddress, UInt32(bytes.count))
             }
         }
+        unsafe end(message)
+        if verdictLength >= Self.verdictBatch { try sendVerdicts() }
+    }
+
+    /// Adds one verdict for the run of packets to be dropped: all before it have theirs, and ids grow in the order of
+    /// arrival, so it can name the last and mean those up to it.
+    private func addDrops() {
+        guard let last = droppedThrough else { return }
+        droppedThrough = nil
+        let message = unsafe begin(NFQNL_MSG_VERDICT_BATCH)
+        unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: last), NF_DROP)
+        unsafe end(message)
+    }
+
+    private func begin(_ type: nfqnl_msg_types) -> UnsafeMutablePointer<nlmsghdr>? {
+        unsafe nfq_nlmsg_put(
+            (verdicts + verdictLength).assumingMemoryBound(to: CChar.self), Int32(type.rawValue), UInt32(number))
+    }
+
+    private func end(_ message: UnsafeMutablePointer<nlmsghdr>?) {
         guard let message = unsafe message else { return }
         verdictLength += unsafe (Int(message.pointee.nlmsg_len) + 3) & ~3
-        if verdictLength >= Self.verdictBatch { try sendVerdicts() }
     }
 
     private func sendVerdicts() throws(SystemError) {

@@ -20,11 +20,14 @@ package struct QueuedPacket: Equatable, Sendable {
     package let hook: NetfilterHook
     /// The packet mark (`skb->mark`); 0 where none is set.
     package let mark: UInt32
+    /// Whether the kernel has verified the transport checksum (no `NFQA_SKB_CSUM_NOTVERIFIED`).
+    package let checksumVerified: Bool
 
-    /// Names the hook and the mark.
-    package init(hook: NetfilterHook, mark: UInt32) {
+    /// Names the hook, the mark, and what is known of the checksum.
+    package init(hook: NetfilterHook, mark: UInt32, checksumVerified: Bool = false) {
         self.hook = hook
         self.mark = mark
+        self.checksumVerified = checksumVerified
     }
 }
 
@@ -48,6 +51,9 @@ package struct ReceivedBatch: Equatable, Sendable {
     package var refusedVerdicts = 0
     /// How many messages were not what the kernel sends.
     package var malformedMessages = 0
+
+    /// Whether something went wrong.
+    package var hasTrouble: Bool { overflowed || refusedVerdicts > 0 || malformedMessages > 0 }
 
     /// Starts at zero.
     package init() {}

@@ -14,18 +14,24 @@ package struct Packet: ~Escapable {
     package let nonceField: UInt32
     /// The TCP segment; its bytes end where the IP packet ends.
     package let segment: TCPSegment
+    /// Whether whoever delivered the bytes has verified the TCP checksum.
+    @usableFromInline let checksumVerified: Bool
 
     /// Checks that `bytes` are an IP packet of either family with a TCP segment; afterwards no accessor traps.
     ///
     /// The bytes may be the first part of a longer packet, as long as all headers are in them (see `isComplete`), and
     /// they may be longer than the packet, as behind the padding of a short Ethernet frame.
     ///
+    /// - Parameters:
+    ///   - bytes: The packet, or its first part.
+    ///   - checksumVerified: Whether whoever delivers the bytes has verified the TCP checksum.
     /// - Throws: What is wrong with the first part that is.
     @inlinable
     @_lifetime(copy bytes)
-    package init(validating bytes: Span<UInt8>) throws(WireError) {
+    package init(validating bytes: Span<UInt8>, checksumVerified: Bool = false) throws(WireError) {
         guard bytes.count >= 1 else { throw .truncated }
         self.bytes = bytes
+        self.checksumVerified = checksumVerified
         let transportOffset: Int
         let totalLength: Int
         if bytes[0] >> 4 == 4 {
@@ -56,10 +62,12 @@ package struct Packet: ~Escapable {
     @inlinable
     package var isComplete: Bool { bytes.count >= layout.totalLength }
 
-    /// Whether the checksum of the TCP segment is right (RFC 9293 §3.1); false if the packet is not complete.
+    /// Whether the checksum of the TCP segment is right (RFC 9293 §3.1).
+    ///
+    /// Of a packet that is not complete, only who delivered it can have known.
     @inlinable
     package var hasValidTCPChecksum: Bool {
-        guard isComplete else { return false }
+        guard isComplete else { return checksumVerified }
         var checksum = InternetChecksum()
         checksum.add(source)
         checksum.add(destination)

@@ -88,7 +88,8 @@ struct ClientCommand: ParsableCommand {
             let loop = PacketLoop(
                 queue: try common.bindQueue(queueNumber, options),
                 engine: ClientEngine(keys: keys, configuration: configuration), markBit: 0, clock: SystemClock.now)
-            try runner.run(loop, common.details(queue: queueNumber, keys: keys)) { _ in }
+            let details = common.details(queues: queueNumber...queueNumber, keys: keys)
+            try runner.run([try runner.worker(loop)], details) { _ in }
         }
     }
 }

@@ -22,8 +22,11 @@ struct ServerCommand: ParsableCommand {
 
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp("The queue of the firewall rules.", valueName: "number"), transform: QueueNumber.parse)
-    var queueNumber: UInt16 = 100
+        help: ArgumentHelp(
+            "The queue of the firewall rules, or FIRST:LAST for several, with a thread for each. (default: 100)",
+            valueName: "number"),
+        transform: QueueRange.parse)
+    var queues: ClosedRange<UInt16> = 100...100
 
     @Option(
         name: [.customLong("lockout-seconds"), .customLong("lockout_seconds")],
@@ -55,12 +58,22 @@ struct ServerCommand: ParsableCommand {
             configuration.usesTime = !common.noTime
             configuration.reportsDrops = common.logLevel == .debug
 
-            let loop = PacketLoop(
-                queue: try common.bindQueue(queueNumber, Queue.Options()),
-                engine: ServerEngine(keys: keys, configuration: configuration), markBit: mark, clock: SystemClock.now)
-            let closer = ConnectionCloser(ports: configuration.targetPorts, logger: logger)
-            try runner.run(loop, common.details(queue: queueNumber, keys: keys)) { event in
-                if case .lockedOut(let flow, _) = event { closer.closeConnections(from: flow.clientAddress) }
+            // Server packets are never modified but for SYN/ACKs, which are short; the rest needs only headers.
+            var options = Queue.Options()
+            options.copyRange = 512
+            let shared = SharedState(configuration)
+            var workers: [Worker<ServerEngine>] = []
+            for number in queues {
+                let queue = try common.bindQueue(number, options)
+                let engine = ServerEngine(keys: keys, configuration: configuration, shared: shared)
+                workers.append(
+                    try runner.worker(
+                        PacketLoop(queue: queue, engine: engine, markBit: mark, clock: SystemClock.now)))
+            }
+            let enforcer = LockoutEnforcer(
+                ports: configuration.targetPorts, seconds: lockoutSeconds, queue: queues.lowerBound, logger: logger)
+            try runner.run(workers, common.details(queues: queues, keys: keys)) { event in
+                if case .lockedOut(let flow, _) = event { enforcer.enforce(on: flow.clientAddress) }
             }
         }
     }

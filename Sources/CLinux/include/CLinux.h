@@ -28,3 +28,12 @@ int clinux_signalfd(const sigset_t *signals);
 
 /** Reads one signal number from a signalfd; 0 if none is pending. */
 int clinux_signalfd_read(int descriptor);
+
+/** eventfd(2), close-on-exec and nonblocking, at 0: <sys/eventfd.h> is missing. Returns a descriptor, or -1 and errno. */
+int clinux_eventfd(void);
+
+/** Adds 1 to an eventfd, so that it can be read. */
+void clinux_eventfd_signal(int descriptor);
+
+/** Sets an eventfd back to 0. */
+void clinux_eventfd_clear(int descriptor);

@@ -4,20 +4,33 @@ package import Logging
 internal import NetfilterQueue
 package import Wire
 
-/// Closes the connections of an address to the protected ports, wherever they end.
-package struct ConnectionCloser {
+/// Makes the kernel enforce a lockout: no packet of the address comes in, and its connections are closed.
+package struct LockoutEnforcer: Sendable {
     private let ports: [UInt16]
+    private let seconds: UInt32
+    private let queue: UInt16
     private let logger: Logger
 
-    /// Takes the protected ports.
-    package init(ports: [UInt16], logger: Logger) {
+    /// Takes what the firewall rules were told too.
+    ///
+    /// - Parameters:
+    ///   - ports: The protected ports.
+    ///   - seconds: How long a lockout lasts.
+    ///   - queue: The first queue, which the address sets of the rules are named after.
+    ///   - logger: Where it says what it did.
+    package init(ports: [UInt16], seconds: UInt32, queue: UInt16, logger: Logger) {
         self.ports = ports
+        self.seconds = seconds
+        self.queue = queue
         self.logger = logger
     }
 
-    /// Destroys this host's sockets first, so that the peer's RST still finds its tracked connection; then removes the
+    /// Drops what comes from the address in the kernel, where the rules have a set for it; the engine drops it anyway.
+    ///
+    /// Then destroys this host's sockets, so that the peer's RST still finds its tracked connection; then removes the
     /// tracked connections, of forwarded ones too, so that nothing of them is verified any longer.
-    package func closeConnections(from address: IPAddress) {
+    package func enforce(on address: IPAddress) {
+        addToSet(address)
         var destroyed = 0
         var removed = 0
         do throws(SystemError) {
@@ -38,5 +51,14 @@ package struct ConnectionCloser {
         logger.notice(
             "connections closed",
             metadata: ["client": "\(address)", "sockets": "\(destroyed)", "tracked": "\(removed)"])
+    }
+
+    private func addToSet(_ address: IPAddress) {
+        let name = "tcpknock-\(queue)-\(address.family.rawValue)"
+        do throws(SystemError) {
+            try AddressSet.add(address, to: name, seconds: seconds)
+        } catch {
+            logger.debug("no address set: \(error)", metadata: ["set": "\(name)"])
+        }
     }
 }

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CNetfilter
+internal import Glibc
+package import Wire
+
+/// The kernel's sets of addresses that firewall rules match (`ipset`; linux/netfilter/ipset/ip_set.h).
+package enum AddressSet {
+    /// The version of the messages: the oldest that kernels still speak.
+    private static let protocolVersion: UInt8 = 6
+
+    /// Puts an address into a set of type `hash:ip` with timeouts; one that is in it already gets the new time.
+    ///
+    /// - Parameters:
+    ///   - address: An address of the set's family.
+    ///   - name: The name of the set, at most 31 bytes.
+    ///   - seconds: How long it stays in the set.
+    /// - Throws: `SystemError`; with ENOENT if there is no such set, EINVAL if the kernel has no sets.
+    package static func add(_ address: IPAddress, to name: String, seconds: UInt32) throws(SystemError) {
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        let family = UInt8(address.family == .ipv4 ? AF_INET : AF_INET6)
+        try unsafe socket.request("add to address set", flags: NLM_F_ACK) { memory in
+            let header = unsafe mnl_nlmsg_put_header(memory)
+            unsafe header?.pointee.nlmsg_type = UInt16(NFNL_SUBSYS_IPSET) << 8 | UInt16(IPSET_CMD_ADD.rawValue)
+            guard let body = unsafe mnl_nlmsg_put_extra_header(header, MemoryLayout<nfgenmsg>.size) else { return nil }
+            unsafe body.storeBytes(
+                of: nfgenmsg(nfgen_family: family, version: UInt8(NFNETLINK_V0), res_id: 0), as: nfgenmsg.self)
+            unsafe mnl_attr_put_u8(header, UInt16(IPSET_ATTR_PROTOCOL), protocolVersion)
+            unsafe mnl_attr_put_strz(header, UInt16(IPSET_ATTR_SETNAME), name)
+            let data = unsafe mnl_attr_nest_start(header, UInt16(IPSET_ATTR_DATA))
+            let ip = unsafe mnl_attr_nest_start(header, UInt16(IPSET_ATTR_IP))
+            unsafe put(address, header)
+            unsafe mnl_attr_nest_end(header, ip)
+            unsafe mnl_attr_put_u32(
+                header, UInt16(IPSET_ATTR_TIMEOUT) | UInt16(NLA_F_NET_BYTEORDER), seconds.bigEndian)
+            unsafe mnl_attr_nest_end(header, data)
+            return unsafe header
+        }
+    }
+
+    private static func put(_ address: IPAddress, _ header: UnsafeMutablePointer<nlmsghdr>?) {
+        if let ipv4 = address.ipv4 {
+            unsafe mnl_attr_put_u32(
+                header, UInt16(IPSET_ATTR_IPADDR_IPV4) | UInt16(NLA_F_NET_BYTEORDER), ipv4.bigEndian)
+        } else {
+            unsafe withUnsafeBytes(of: (address.high.bigEndian, address.low.bigEndian)) { bytes in
+                unsafe mnl_attr_put(
+                    header, UInt16(IPSET_ATTR_IPADDR_IPV6) | UInt16(NLA_F_NET_BYTEORDER), bytes.count,
+                    bytes.baseAddress)
+            }
+        }
+    }
+}
