@@ -11,7 +11,11 @@
 # - What was asked for is remembered in the kernel itself, as comments in a chain that nothing jumps to
 #   ($OWN-NOTE). No file can be out of step with the rules.
 #
-# A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS and the defaults.
+# A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS and the defaults. QUEUE_RANGES is
+# what its message about a wrong queue says of ranges, empty if it takes none; SETS says that the rules match address
+# sets.
+
+QUEUE_RANGES='' SETS=''
 
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77
 
@@ -37,6 +41,15 @@ is_number() { # TEXT LOWEST HIGHEST
     [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]
 }
 
+# A queue number or, where the script takes several queues, FIRST:LAST.
+is_queue() { # TEXT
+    case $1 in
+    *:*) [ -n "$QUEUE_RANGES" ] && is_number "${1%%:*}" 0 65535 && is_number "${1#*:}" "${1%%:*}" 65535 &&
+        [ $((${1#*:} - ${1%%:*})) -lt 64 ] ;;
+    *) is_number "$1" 0 65535 ;;
+    esac
+}
+
 # Prints MARK in lower-case hexadecimal, if it is one single bit of the 32.
 one_bit() { # MARK
     local digits value
@@ -59,8 +72,8 @@ set_option() { # FLAG VALUE
         GIVEN_PORTS="$GIVEN_PORTS $2"
         ;;
     --queue-num)
-        is_number "$2" 0 65535 ||
-            die $EX_USAGE "--queue-num: '$2' is not a queue number; give a whole number from 0 to 65535"
+        is_queue "$2" ||
+            die $EX_USAGE "--queue-num: '$2' is not a queue number; give a whole number from 0 to 65535$QUEUE_RANGES"
         QUEUE=$2
         ;;
     --mark)
@@ -222,6 +235,7 @@ wanted_with_notes() { # FAMILY TABLE
     wanted_rules "$1" "$2"
     for port in $PORTS; do note target-port "$port"; done
     note queue-num "$QUEUE"
+    [ -z "$SETS" ] || note sets "$SETS"
     [ -z "$MARK" ] || note mark "$MARK"
 }
 
@@ -386,16 +400,19 @@ read_configuration() {
             PORTS=${PORTS% }
             QUEUE=$(notes "$family" "$table" queue-num)
             MARK=$(notes "$family" "$table" mark)
+            SETS=$(notes "$family" "$table" sets)
             return 0
         done
     done
     return 1
 }
 
-# Prints the netlink port id of the process that is bound to the queue; false if there is none.
+# Prints the netlink port id of the process that is bound to the queue, of the first if there are several; false if
+# nobody is bound to one of them.
 queue_owner() { # QUEUE
-    awk -v queue="$1" '$1 == queue { print $2; found = 1 } END { exit !found }' \
-        /proc/net/netfilter/nfnetlink_queue 2>/dev/null
+    awk -v first="${1%%:*}" -v last="${1##*:}" '
+        $1 + 0 >= first + 0 && $1 + 0 <= last + 0 { count++; if ($1 == first) owner = $2 }
+        END { if (count == last - first + 1) print owner; else exit 1 }' /proc/net/netfilter/nfnetlink_queue 2>/dev/null
 }
 
 family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }

@@ -2,13 +2,14 @@
 # shellcheck disable=SC3043
 # The rules of a host, or of a gateway to hosts, whose TCP ports are hidden behind a knock.
 #
-#   wire -> PREROUTING --- verified connection ----------------------------> socket, or forwarded
-#                \--- ack field 0 in a SYN -> dropped here, in the kernel
-#                 \-- anything else -> queue -> tcpknock-server -> INPUT or FORWARD (verdict becomes connmark) ->
-#   wire <- POSTROUTING <- queue <- SYN/ACKs of the protected ports
+#   wire -> raw PREROUTING --- locked out, or cannot be a knock: dropped before it costs anything
+#                \-> mangle PREROUTING --- verified connection -------------> socket, or forwarded
+#                             \-- else -> queue -> tcpknock-server -> INPUT or FORWARD (verdict becomes connmark) ->
+#   wire <- mangle POSTROUTING <- queue <- SYN/ACKs of the protected ports
 #
-# All in the mangle table: its PREROUTING comes after connection tracking, which we need to know the connection,
-# and its POSTROUTING after connection tracking has seen the true sequence number of our SYN/ACK.
+# What constant bytes decide is dropped in the raw table, before connection tracking makes an entry for it. The rest is
+# in the mangle table: its PREROUTING comes after connection tracking, which we need to know the connection, and its
+# POSTROUTING after connection tracking has seen the true sequence number of our SYN/ACK.
 # Nothing here opens anything for an address; what is let through is one connection.
 
 set -u
@@ -17,7 +18,8 @@ set -u
 
 ROLE=server
 OWN=TCPKNOCK-SRV
-TABLES=mangle
+TABLES='mangle raw'
+QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
 FLAGS='--target-port --queue-num --mark --iptables --confirm'
 PORTS=22
@@ -45,7 +47,7 @@ connections that are established when 'up' runs are kept. Without the daemon nob
   down      takes the rules out and leaves everything else as it was
 
   --target-port N     a TCP port to protect; may be given several times (default $PORTS)
-  --queue-num N       the queue that tcpknock-server listens to (default $QUEUE)
+  --queue-num N       the queue that tcpknock-server listens to (default $QUEUE); FIRST:LAST for several
   --mark BIT          the one bit, in packet and connection marks, that means verified (default $MARK);
                       tcpknock-server must be given the same
   --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
@@ -60,6 +62,13 @@ EOF
 
 # In the syntax of iptables-save. Hooks first; the order inside each chain matters.
 wanted_rules() { # FAMILY TABLE
+    case $2 in
+    raw) wanted_raw_rules "$1" ;;
+    mangle) wanted_mangle_rules "$1" ;;
+    esac
+}
+
+wanted_raw_rules() { # FAMILY
     local port empty_ack
     # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
     # next header. (Behind extension headers it is not found here, and the daemon decides.)
@@ -67,6 +76,30 @@ wanted_rules() { # FAMILY TABLE
     4) empty_ack='0>>22&0x3C@8=0' ;;
     6) empty_ack='3&0xFF=6&&48=0' ;;
     esac
+
+    for port in $PORTS; do
+        echo "-A PREROUTING ! -i lo -p tcp -m tcp --dport $port -j $OWN-RAW"
+    done
+    # RAW: what needs no second look. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
+    # 1. The daemon puts who is locked out into a set; the set lets go of them by itself.
+    # 2. Nearly all segments of a connection end their way through this chain here.
+    # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
+    # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
+    #    and what has neither SYN nor ACK nor RST belongs to nothing.
+    [ -z "$SETS" ] || echo "-A $OWN-RAW -m set --match-set $(set_name "$1") src -j DROP"
+    cat <<EOF
+-A $OWN-RAW -p tcp -m tcp --tcp-flags SYN,RST,ACK ACK -j RETURN
+-A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m u32 --u32 $empty_ack -j DROP
+-A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j RETURN
+-A $OWN-RAW -p tcp -m tcp --tcp-flags SYN SYN -j DROP
+-A $OWN-RAW -p tcp -m tcp --tcp-flags RST,ACK NONE -j DROP
+EOF
+}
+
+wanted_mangle_rules() { # FAMILY
+    local port to_queue="-j NFQUEUE --queue-num $QUEUE"
+    # Of several queues, the kernel chooses one by both addresses, so each sees both directions of what it judges.
+    case $QUEUE in *:*) to_queue="-j NFQUEUE --queue-balance $QUEUE" ;; esac
 
     for port in $PORTS; do
         cat <<EOF
@@ -81,17 +114,17 @@ EOF
     # IN: who comes in.
     # 1. Connections from before `up` that connection tracking has no entry for get their mark.
     # 2. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
-    # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
+    # 3. What begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
     # 4. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
     cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
--A $OWN-IN -p tcp -m tcp --tcp-flags SYN SYN -m u32 --u32 $empty_ack -j DROP
--A $OWN-IN -j NFQUEUE --queue-num $QUEUE
+-A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP
+-A $OWN-IN $to_queue
 EOF
 
     # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
-    echo "-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE"
+    echo "-A $OWN-OUT $to_queue"
 
     # SAVE: the daemon accepts the right third ACK with the packet mark set. A packet from a queue goes on behind the
     # chain that queued it, so the mark is saved here, one hook later, in INPUT or FORWARD.
@@ -107,6 +140,41 @@ EOF
     # KEPT: see keep_established. Empty but for connections from before `up`.
     echo ":$OWN-KEPT - [0:0]"
     [ ! -e "$WORK/kept.$1" ] || cat "$WORK/kept.$1"
+}
+
+# --- who is locked out -------------------------------------------------------------------------------------------
+# The daemon drops what they send in any case. Where there is ipset, it also puts them into a set, and the rules drop
+# what they send before it costs anything. Sets are named after the (first) queue, one for each family.
+
+set_name() { echo "tcpknock-${QUEUE%%:*}-$1"; } # FAMILY
+
+# Makes the sets, and sets SETS if the kernel has them.
+make_sets() {
+    local family inet
+    SETS=''
+    command -v ipset >/dev/null || return 0
+    for family in $FAMILIES; do
+        inet=inet
+        [ "$family" = 4 ] || inet=inet6
+        if ! ipset -exist create "$(set_name "$family")" hash:ip family "$inet" timeout 0 2>/dev/null; then
+            destroy_sets
+            return 0
+        fi
+    done
+    SETS=yes
+}
+
+destroy_sets() {
+    local family _
+    command -v ipset >/dev/null || return 0
+    for family in $FAMILIES; do
+        # iptables-nft lets go of a set some time after the rule is gone.
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            ipset list -n "$(set_name "$family")" >/dev/null 2>&1 || break
+            ipset destroy "$(set_name "$family")" 2>/dev/null && break
+            sleep 0.1
+        done
+    done
 }
 
 # --- connections from before `up` --------------------------------------------------------------------------------
@@ -233,15 +301,18 @@ watch_confirmation() { # TOKEN SECONDS BACKEND
     choose_backend
     cancel_watcher
     logger -t tcpknock "server.sh up was not confirmed within $2 seconds: taking the rules down" 2>/dev/null
-    take_down
+    remove_all
     exit
 }
 
 # --- the commands ------------------------------------------------------------------------------------------------
 
 up() {
-    local old_ports='' old_mark='' new_ports wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK"
+    local old_ports='' old_mark='' old_queue='' new_ports
+    local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_sets
     KEPT=0
+    make_sets
+    wanted_sets=$SETS
     if [ "$(state)" = up ]; then
         cancel_watcher
         echo "tcpknock server rules are already up like this: $(describe)"
@@ -250,9 +321,9 @@ up() {
         return
     fi
     if read_configuration; then
-        old_ports=$PORTS old_mark=$MARK
+        old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE
     fi
-    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark
+    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets
 
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
@@ -267,7 +338,13 @@ up() {
     keep_established $new_ports
     if ! put_all; then
         cancel_watcher
+        [ "${QUEUE%%:*}" = "${old_queue%%:*}" ] || destroy_sets
         exit $EX_FAILED
+    fi
+    if [ -n "$old_queue" ] && [ "${QUEUE%%:*}" != "${old_queue%%:*}" ]; then
+        QUEUE=$old_queue
+        destroy_sets
+        QUEUE=$wanted_queue
     fi
     echo "tcpknock server rules are up: $(describe)"
     [ "$KEPT" -eq 0 ] || echo "kept: $KEPT connection(s) that were established before"
@@ -288,8 +365,14 @@ down() {
         echo "tcpknock server rules are not up: nothing to do"
         return
     fi
-    take_down || die $EX_FAILED "some rules could not be removed; see above"
+    remove_all || die $EX_FAILED "some rules could not be removed; see above"
     echo "tcpknock server rules are down"
+}
+
+remove_all() {
+    read_configuration
+    take_down || return
+    destroy_sets
 }
 
 confirm() {

@@ -72,6 +72,15 @@ def queue_packets(host: Host, family: int, backend: str) -> int:
     return rule_counters(host, family, backend)["TCPKNOCK-SRV-IN -j NFQUEUE --queue-num 100"]
 
 
+def raw_drops(host: Host, family: int, backend: str) -> int:
+    """How many packets ended before connection tracking."""
+    rules = rule_counters(host, family, backend, "raw")
+    return sum(count for rule, count in rules.items() if rule.endswith("DROP"))
+
+
+STRAYS = "TCPKNOCK-SRV-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"
+
+
 # --- in and out ---------------------------------------------------------------------------------------------------
 
 
@@ -218,6 +227,9 @@ BAD_INPUT = [
     (["up", "--target-port", "22", "--target_port", "x"], "'x' is not a TCP port"),
     (["up", "--queue-num", "65536"], "--queue-num: '65536' is not a queue number"),
     (["up", "--queue_num=one"], "--queue-num: 'one' is not a queue number"),
+    (["up", "--queue-num", "5:3"], "--queue-num: '5:3' is not a queue number"),
+    (["up", "--queue-num", "1:"], "--queue-num: '1:' is not a queue number"),
+    (["up", "--queue-num", "0:64"], "--queue-num: '0:64' is not a queue number"),
     (["up", "--iptables", "ipchains"], "--iptables: 'ipchains' is not known"),
     (["up", "--nonsense"], "unknown flag '--nonsense'"),
     (["up", "-p", "22"], "unknown flag '-p'"),
@@ -237,6 +249,7 @@ BAD_SERVER_INPUT = [
     (["down", "--confirm", "5"], "--confirm goes with 'up'"),
 ]
 BAD_CLIENT_INPUT = [
+    (["up", "--queue-num", "200:201"], "--queue-num: '200:201' is not a queue number"),
     (["up", "--mark", "0x1000"], "unknown flag '--mark'"),
     (["confirm"], "unknown command 'confirm'"),
 ]
@@ -330,28 +343,27 @@ def test_without_a_daemon_the_server_is_closed(direct: Network, backend: str, tm
             assert echo(client, address, 2222).complete == 1, "a port that is not protected"
             # The connection attempt ended in the kernel; the queue has not seen it.
             assert queue_packets(server, family, backend) == 0
-            drops = [count for rule, count in rule_counters(server, family, backend).items() if rule.endswith("DROP")]
-            assert len(drops) == 1 and drops[0] >= 1
+            assert raw_drops(server, family, backend) >= 1
 
             probes = [
                 segment(client.address(family), address, sport=5001, dport=22, flags="S", seq=1, ack=0x1234),
-                segment(client.address(family), address, sport=5002, dport=22, flags="A", seq=1, ack=0x1234),
-                segment(client.address(family), address, sport=5003, dport=22, flags="SA", seq=1, ack=0x1234),
-                segment(client.address(family), address, sport=5004, dport=22, flags="F", seq=1),
-                segment(client.address(family), address, sport=5005, dport=22, flags="FPU", seq=1),
-                segment(client.address(family), address, sport=5006, dport=22, flags="", seq=1),
-                segment(client.address(family), address, sport=5007, dport=22, flags="R", seq=1),
+                segment(client.address(family), address, sport=5002, dport=22, flags="SEC", seq=1, ack=0x1234),
+                segment(client.address(family), address, sport=5003, dport=22, flags="R", seq=1),
             ]
             if family == 6:
                 probes.append(
                     segment(client.ipv6, address, extension_header=True, sport=5008, dport=22, flags="S", seq=1)
                 )
-            # These end in the kernel too: SYN, SYN with other flags, SYN of ECN, all with an empty ack field.
+            # These end in the raw table: a SYN with an empty ack field, of ECN too, and flags that no client sends.
+            before = raw_drops(server, family, backend)
+            no_knock = [("S", 0), ("SEC", 0), ("SA", 1), ("SF", 1), ("SR", 1), ("F", 0), ("FPU", 0), ("", 0), ("", 1)]
             ends_here = [
-                segment(client.address(family), address, sport=5011 + number, dport=22, flags=flags, seq=1)
-                for number, flags in enumerate(("S", "SF", "SEC"))
+                segment(client.address(family), address, sport=5011 + number, dport=22, flags=flags, seq=1, ack=ack)
+                for number, (flags, ack) in enumerate(no_knock)
             ]
-            send(client, probes + ends_here)
+            # This one passes there, and ends behind connection tracking, which knows of no beginning.
+            stray = segment(client.address(family), address, sport=5051, dport=22, flags="A", seq=1, ack=0x1234)
+            send(client, [*probes, *ends_here, stray])
             eventually(
                 lambda: queue_packets(server, family, backend) >= len(probes), what="the probes to reach the queue"
             )
@@ -359,11 +371,51 @@ def test_without_a_daemon_the_server_is_closed(direct: Network, backend: str, tm
             send(client, [segment(client.address(family), address, sport=5999, dport=9, flags="S", seq=1)])
             capture.wait_for(lambda p: "TCP" in p and p["TCP"].dport == 5999, what="the answer of the closed port")
             assert queue_packets(server, family, backend) == len(probes)
+            assert raw_drops(server, family, backend) - before == len(ends_here)
+            strays = rule_counters(server, family, backend)[STRAYS]
+            assert strays == 1
         answers = [packet for packet in capture.packets() if "TCP" in packet and packet["TCP"].sport == 22]
         assert answers == []
     assert queue_counters(server) == {}
     firewall(server, "server", "down")
     assert echo(client, server.ipv4, 22).complete == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_who_is_in_the_set_is_dropped_before_all_else(two_clients: Network, backend: str) -> None:
+    server, client, other = two_clients.server, two_clients.client, two_clients.other
+    assert other
+    firewall(server, "server", "up", "--iptables", backend, "--queue-num", "7")
+    for family in FAMILIES:
+        server.run(["ipset", "add", f"tcpknock-7-{family}", client.address(family), "timeout", "60"])
+        for number, host in enumerate((client, other)):
+            send(host, [segment(host.address(family), server.address(family),
+                                sport=5001 + number, dport=22, flags="S", seq=1, ack=1)])  # fmt: skip
+        rule = "TCPKNOCK-SRV-IN -j NFQUEUE --queue-num 7"
+        eventually(lambda: rule_counters(server, family, backend)[rule] == 1, what="the other's SYN to be queued")
+        assert raw_drops(server, family, backend) == 1
+    # Another queue, other sets; and none when the rules are gone.
+    firewall(server, "server", "up", "--iptables", backend, "--queue-num", "8:9")
+    assert server.run(["ipset", "list", "-n"]).stdout.split() == ["tcpknock-8-4", "tcpknock-8-6"]
+    firewall(server, "server", "down")
+    assert server.run(["ipset", "list", "-n"]).stdout == ""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_several_queues_share_the_packets(direct: Network, backend: str) -> None:
+    client, server = direct.client, direct.server
+    firewall(server, "server", "up", "--iptables", backend, "--queue-num", "100:101")
+    status = firewall(server, "server", "status", check=False)
+    assert status.returncode == 0 and "100:101, NO process" in status.stdout
+    with queue_stand_in(server, 100), queue_stand_in(server, 101):
+        assert "100:101, a process listens" in firewall(server, "server", "status").stdout
+        sources = [f"10.81.1.{number}" for number in range(10, 42)]
+        send(client, [segment(a, server.ipv4, sport=5001, dport=22, flags="S", seq=1, ack=1) for a in sources])
+        counted = eventually(
+            lambda: (c := [queue_counters(server)[n].id_sequence for n in (100, 101)]) and sum(c) >= 32 and c,
+            what="all SYNs to be queued",
+        )
+        assert min(counted) > 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -401,10 +453,10 @@ def test_a_verified_connection_stays_in_the_kernel(routed: Network, backend: str
     firewall(guard, "server", "up", "--iptables", backend)
     for family, name in ((4, "iptables"), (6, "ip6tables")):
         # The client of this test cannot knock, so its SYN must be let through to the queue.
-        host_rules = guard.run([f"{name}-{backend}-save", "-t", "mangle"]).stdout
-        number = re.findall(r"^-A TCPKNOCK-SRV-IN .*", host_rules, re.MULTILINE)
-        (drop,) = (index for index, rule in enumerate(number, start=1) if rule.endswith("DROP"))
-        guard.run([f"{name}-{backend}", "-w", "-t", "mangle", "-D", "TCPKNOCK-SRV-IN", str(drop)])
+        host_rules = guard.run([f"{name}-{backend}-save", "-t", "raw"]).stdout
+        number = re.findall(r"^-A TCPKNOCK-SRV-RAW .*", host_rules, re.MULTILINE)
+        (drop,) = (index for index, rule in enumerate(number, start=1) if "u32" in rule)
+        guard.run([f"{name}-{backend}", "-w", "-t", "raw", "-D", "TCPKNOCK-SRV-RAW", str(drop)])
         # Behind the saving of the mark, no packet has it any more.
         for chain in ("INPUT", "FORWARD"):
             command = f"{name}-{backend} -w -t mangle -A {chain} -m mark --mark 0x1000/0x1000"
@@ -491,11 +543,14 @@ def test_a_syn_never_passes_as_verified(direct: Network, backend: str) -> None:
         with HeldConnection(client, server.address(family), 22) as connection:
             firewall(server, "server", "up", "--iptables", backend)
             assert connection.echo() and queue_packets(server, family, backend) == 0
-            for number, flags in enumerate(("S", "SA", "SF"), start=1):
+            for number, flags in enumerate(("SA", "SF", "S", "SEC"), start=-1):
                 syn = segment(client.address(family), server.address(family),
                               sport=connection.local_port, dport=22, flags=flags, seq=1, ack=1)  # fmt: skip
                 send(client, [syn])
-                eventually(lambda: queue_packets(server, family, backend) == number, what="the SYN to be queued")
+                if number < 1:
+                    eventually(lambda: raw_drops(server, family, backend) == number + 2, what="it to be dropped")
+                else:
+                    eventually(lambda: queue_packets(server, family, backend) == number, what="the SYN to be queued")
             assert connection.echo()
             firewall(server, "server", "down")
 
