@@ -2,31 +2,51 @@
 # `make help` lists what can be made. All of it works from a fresh clone on Debian with the Swift toolchain; Debian
 # packages that are missing are installed (as root).
 
-BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev pkg-config
+BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev pkg-config
 RUN_PACKAGES = iptables conntrack nftables iproute2 procps
 TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool python3 python3-pytest python3-scapy shellcheck
+
+# The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
+BENCH_PACKAGES = gcc libc6-dev iperf3 ethtool python3 libfko3 libpcap0.8
+# Options for the benchmark, such as BENCH='flood --rounds 3 --json results.json'; see Benchmarks/bench.py --help.
+BENCH =
 
 # The standard library is linked in, so that hosts need no Swift toolchain; addresses are bound at start-up.
 RELEASE = -c release --static-swift-stdlib -Xlinker -s -Xlinker -z -Xlinker now
 BIN = $$(swift build -c release --show-bin-path)
 PROGRAMS = keygen tcpknock-server tcpknock-client tcpknock
+# The clang of the Swift toolchain will do where it can compile for BPF, else Debian's.
+BPF_CLANG = $(firstword $(shell for clang in clang /usr/bin/clang; do \
+	$$clang --print-targets 2>/dev/null | grep -qw bpf && echo $$clang; done))
+BPF_FLAGS = -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -Wall -Wextra -Werror \
+	-isystem /usr/include/$$(uname -m)-linux-gnu -I Sources/CBPF
+BPF_SOURCE = Sources/KernelFilter/bpf/syn_code.bpf.c
 # Debian's own Python, which its packages python3-pytest and python3-scapy belong to.
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
 
+FOLDER = $(BIN)
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: help build test unit-test end-to-end-test demo lint coverage install clean build-packages test-packages
+.PHONY: help build kernel-filter test unit-test end-to-end-test demo lint coverage install clean
+.PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: build-packages ## the programs, in the folder that `swift build -c release --show-bin-path` prints
 	swift build $(RELEASE)
+	@$(MAKE) --no-print-directory kernel-filter FOLDER="$(BIN)"
+
+kernel-filter: build-packages ## the program for the kernel, in FOLDER (that of the release build)
+	@[ -n "$(BPF_CLANG)" ] || .ci/install-packages clang
+	$(or $(BPF_CLANG),/usr/bin/clang) $(BPF_FLAGS) -c $(BPF_SOURCE) -o "$(FOLDER)/syn_code.bpf.o"
 
 test: unit-test end-to-end-test ## all tests (as root: they make network namespaces)
 
 unit-test: build-packages ## the tests of each room
+	swift build --build-tests
+	@$(MAKE) --no-print-directory kernel-filter FOLDER="$$(swift build --show-bin-path)"
 	swift test --disable-xctest
 
 end-to-end-test: build test-packages ## real daemons, kernel queues, sshd and scanners in network namespaces
@@ -34,6 +54,9 @@ end-to-end-test: build test-packages ## real daemons, kernel queues, sshd and sc
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
+
+bench: build bench-packages ## speed and memory, against baselines measured in the same run (as root; 20 minutes)
+	/usr/bin/python3 Benchmarks/bench.py $(BENCH)
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Package.swift
@@ -47,7 +70,7 @@ install: build ## to $(PREFIX): the programs, and the firewall scripts in lib/tc
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
-	install -m 644 firewall/common.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
+	install -m 644 firewall/common.sh "$(BIN)/syn_code.bpf.o" $(DESTDIR)$(PREFIX)/lib/tcpknock/
 
 clean: ## remove what was built
 	rm -rf .build .build-*
@@ -57,3 +80,6 @@ build-packages:
 
 test-packages:
 	@.ci/install-packages $(RUN_PACKAGES) $(TEST_PACKAGES)
+
+bench-packages:
+	@.ci/install-packages $(RUN_PACKAGES) $(BENCH_PACKAGES)

@@ -37,6 +37,7 @@ let package = Package(
         .systemLibrary(
             name: "CNetfilter", pkgConfig: "libnetfilter_queue",
             providers: [.apt(["libnetfilter-queue-dev", "libnetfilter-conntrack-dev", "libmnl-dev"])]),
+        .systemLibrary(name: "CBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
         .target(name: "CLinux"),
 
         .target(name: "Wire", swiftSettings: strict),
@@ -51,10 +52,15 @@ let package = Package(
                 "Wire", "CNetfilter", "CLinux", .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict),
+        // The program for the kernel is not Swift's to compile: `make kernel-filter`.
+        .target(
+            name: "KernelFilter",
+            dependencies: ["Wire", "KnockProtocol", "CBPF", .product(name: "SystemPackage", package: "swift-system")],
+            exclude: ["bpf"], swiftSettings: strict),
         .target(
             name: "Daemon",
             dependencies: [
-                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CLinux",
+                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "KernelFilter", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -65,5 +71,52 @@ let package = Package(
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock", dependencies: executable, swiftSettings: strict),
+
+        // Packets to test with, the published key, seeded randomness; and a malloc that counts.
+        .target(
+            name: "TestSupport",
+            dependencies: ["Wire", "KnockProtocol", .product(name: "SystemPackage", package: "swift-system")],
+            path: "Tests/TestSupport", swiftSettings: common),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: common),
+        .testTarget(
+            name: "KnockProtocolTests",
+            dependencies: [
+                "Wire", "KnockProtocol", "CSodium", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "KnockEngineTests",
+            dependencies: ["Wire", "KnockProtocol", "KnockEngine", "TestSupport", "CAllocationCounter"],
+            swiftSettings: common),
+        .testTarget(
+            name: "NetfilterQueueTests", dependencies: ["Wire", "NetfilterQueue", "TestSupport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "KernelFilterTests",
+            dependencies: [
+                "Wire", "KnockProtocol", "KernelFilter", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "DaemonTests",
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Daemon", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: common),
     ]
 )
+
+// `make bench` alone needs this one.
+if Context.environment["TCPKNOCK_BENCHMARKS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "engine-benchmark",
+            dependencies: ["Wire", "KnockProtocol", "KnockEngine", "TestSupport", "CAllocationCounter", "CSodium"],
+            path: "Benchmarks/engine", swiftSettings: common))
+}

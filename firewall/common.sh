@@ -13,9 +13,10 @@
 #
 # A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS and the defaults. QUEUE_RANGES is
 # what its message about a wrong queue says of ranges, empty if it takes none; SETS says that the rules match address
-# sets.
+# sets, KEEPING that they keep connections from before; FILTER is the program that they ask about codes, empty if
+# none, and `describe_filter` describes it.
 
-QUEUE_RANGES='' SETS=''
+QUEUE_RANGES='' SETS='' FILTER='' KEEPING=''
 
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77
 
@@ -84,6 +85,21 @@ set_option() { # FLAG VALUE
         case $2 in auto | nft | legacy) BACKEND=$2 ;; *)
             die $EX_USAGE "--iptables: '$2' is not known; give auto, nft or legacy" ;;
         esac
+        ;;
+    --kernel-filter)
+        # shellcheck disable=SC2034 # for server.sh
+        case $2 in auto | on | off) KERNEL_FILTER=$2 ;; *)
+            die $EX_USAGE "--kernel-filter: '$2' is not known; give auto, on or off" ;;
+        esac
+        ;;
+    --pin-folder)
+        # It becomes part of a rule and of a comment, of which the kernel keeps 255 bytes.
+        case $2 in *[!A-Za-z0-9/._-]* | [!/]* | '')
+            die $EX_USAGE "--pin-folder: '$2' is not an absolute path of letters, digits and the characters / . _ -" ;;
+        esac
+        [ ${#2} -le 150 ] || die $EX_USAGE "--pin-folder: the path is longer than 150 characters"
+        # shellcheck disable=SC2034 # for server.sh
+        PIN_FOLDER=${2%/}
         ;;
     --confirm)
         is_number "$2" 1 86400 ||
@@ -236,7 +252,9 @@ wanted_with_notes() { # FAMILY TABLE
     for port in $PORTS; do note target-port "$port"; done
     note queue-num "$QUEUE"
     [ -z "$SETS" ] || note sets "$SETS"
+    [ -z "$KEEPING" ] || note keeping "$KEEPING"
     [ -z "$MARK" ] || note mark "$MARK"
+    [ -z "$FILTER" ] || note kernel-filter "$FILTER"
 }
 
 # Writes the iptables-restore input that leads from the rules in the one file to those in the other.
@@ -372,13 +390,17 @@ table_is_as_wanted() { # FAMILY TABLE
     expected=$(grep -c '^-A' "$WORK/expected")
     [ "$found" -eq "$expected" ] || return 1
     while read -r rule; do
-        case $rule in :*) continue ;; esac
+        case $rule in
+        :*) continue ;;
+        # iptables-legacy -C compares the number of the descriptor that it has opened the program with, too.
+        *--object-pinned*) grep -qxF -- "$rule" "$WORK/now" && continue || return 1 ;;
+        esac
         # shellcheck disable=SC2086 # the rule is words without quotes
         "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null || return 1
     done <"$WORK/expected"
 }
 
-# Prints up, down or partial, for the values in PORTS, QUEUE and MARK.
+# Prints up, down or partial, for the values in PORTS, QUEUE, MARK, SETS and FILTER.
 state() {
     local family table any='' all=yes
     for family in $FAMILIES; do
@@ -390,7 +412,18 @@ state() {
     if [ -n "$any" ] && [ -n "$all" ]; then echo up; elif [ -n "$any" ]; then echo partial; else echo down; fi
 }
 
-# Sets PORTS, QUEUE and MARK to what the rules in the kernel were made for. False if there are none.
+# Prints the value that the notes hold under NAME, in whatever family and table.
+noted() { # NAME
+    local family table value
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            value=$(notes "$family" "$table" "$1")
+            [ -z "$value" ] || { echo "$value" && return; }
+        done
+    done
+}
+
+# Sets PORTS, QUEUE, MARK, SETS, KEEPING and FILTER to what the rules in the kernel were made for. False if there are none.
 read_configuration() {
     local family table
     for family in $FAMILIES; do
@@ -401,6 +434,8 @@ read_configuration() {
             QUEUE=$(notes "$family" "$table" queue-num)
             MARK=$(notes "$family" "$table" mark)
             SETS=$(notes "$family" "$table" sets)
+            KEEPING=$(notes "$family" "$table" keeping)
+            FILTER=$(notes "$family" "$table" kernel-filter)
             return 0
         done
     done
@@ -418,7 +453,7 @@ queue_owner() { # QUEUE
 family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }
 
 describe() { # what the rules are for, in one line
-    echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND"
+    echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}"
 }
 
 # Prints the report and leaves with its exit status.
@@ -441,6 +476,7 @@ show_status() {
         echo "  queue        $QUEUE, NO process listens to it: $WITHOUT_DAEMON"
     fi
     [ -z "$MARK" ] || echo "  mark         $MARK"
+    [ -z "$FILTER" ] || describe_filter
     for family in $FAMILIES; do
         for table in $TABLES; do
             echo "  IPv$family, table $table, iptables-$BACKEND"

@@ -2,7 +2,8 @@
 # shellcheck disable=SC3043
 # The rules of a host, or of a gateway to hosts, whose TCP ports are hidden behind a knock.
 #
-#   wire -> raw PREROUTING --- locked out, or cannot be a knock: dropped before it costs anything
+#   wire -> raw PREROUTING --- locked out, or cannot be a knock: dropped before it costs anything; so is a SYN with a
+#                |             wrong code, where tcpknock-server has a filter in the kernel
 #                \-> mangle PREROUTING --- verified connection -------------> socket, or forwarded
 #                             \-- else -> queue -> tcpknock-server -> INPUT or FORWARD (verdict becomes connmark) ->
 #   wire <- mangle POSTROUTING <- queue <- SYN/ACKs of the protected ports
@@ -21,19 +22,21 @@ OWN=TCPKNOCK-SRV
 TABLES='mangle raw'
 QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
-FLAGS='--target-port --queue-num --mark --iptables --confirm'
+FLAGS='--target-port --queue-num --mark --iptables --kernel-filter --pin-folder --confirm'
 PORTS=22
 QUEUE=100
 # One bit, in packet marks and connection marks. This one does not meet those of kube-proxy (0x4000, 0x8000),
 # Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
 # (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
 MARK=0x1000
+KERNEL_FILTER=auto
+PIN_FOLDER=/sys/fs/bpf/tcpknock
 WITHOUT_DAEMON='nobody can open a new connection to the target ports'
 
 usage() {
     cat <<EOF
 Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
-                         [--confirm SECONDS]
+                         [--kernel-filter auto|on|off] [--pin-folder PATH] [--confirm SECONDS]
        server.sh confirm
        server.sh status  [--iptables auto|nft|legacy]
        server.sh down    [--iptables auto|nft|legacy]
@@ -51,10 +54,17 @@ connections that are established when 'up' runs are kept. Without the daemon nob
   --mark BIT          the one bit, in packet and connection marks, that means verified (default $MARK);
                       tcpknock-server must be given the same
   --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
+  --kernel-filter WHICH
+                      auto (default): let the program that tcpknock-server has put into the kernel drop SYNs with
+                      wrong codes, if it has; on: fail if it has not; off: do not
+  --pin-folder PATH   where tcpknock-server pins that program (default $PIN_FOLDER)
   --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
   -h, --help          this text
 
 'down', 'status' and 'confirm' find the values in the rules themselves and need no flags.
+
+For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. Rules with it that were saved by
+iptables-save can be restored only while the program is pinned, so not at boot.
 EOF
 }
 
@@ -78,17 +88,20 @@ wanted_raw_rules() { # FAMILY
     esac
 
     for port in $PORTS; do
-        echo "-A PREROUTING ! -i lo -p tcp -m tcp --dport $port -j $OWN-RAW"
+        echo "-A PREROUTING ! -i lo -p tcp -m tcp --dport $port ! --tcp-flags SYN,RST,ACK ACK -j $OWN-RAW"
     done
-    # RAW: what needs no second look. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
-    # 1. The daemon puts who is locked out into a set; the set lets go of them by itself.
-    # 2. Nearly all segments of a connection end their way through this chain here.
+    # RAW: what needs no second look. The segments of a connection, nearly all of them with ACK and without SYN and
+    # RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
+    # 1. The program that the daemon has put into the kernel knows which codes are wrong. It comes first, because a
+    #    flood of them is what it is for.
+    # 2. The daemon puts who is locked out into a set; the set lets go of them by itself.
     # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
     # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
+    [ -z "$FILTER" ] ||
+        echo "-A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m bpf --object-pinned ${FILTER%:*} -j DROP"
     [ -z "$SETS" ] || echo "-A $OWN-RAW -m set --match-set $(set_name "$1") src -j DROP"
     cat <<EOF
--A $OWN-RAW -p tcp -m tcp --tcp-flags SYN,RST,ACK ACK -j RETURN
 -A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m u32 --u32 $empty_ack -j DROP
 -A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j RETURN
 -A $OWN-RAW -p tcp -m tcp --tcp-flags SYN SYN -j DROP
@@ -104,21 +117,30 @@ wanted_mangle_rules() { # FAMILY
     for port in $PORTS; do
         cat <<EOF
 -A PREROUTING ! -i lo -p tcp -m tcp --dport $port -j $OWN-IN
--A INPUT ! -i lo -p tcp -m tcp --dport $port -j $OWN-SAVE
--A FORWARD ! -i lo -p tcp -m tcp --dport $port -j $OWN-SAVE
+-A INPUT ! -i lo -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
+-A INPUT ! -i lo -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
+-A FORWARD ! -i lo -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
+-A FORWARD ! -i lo -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
 -A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN,ACK SYN,ACK -j $OWN-OUT
--A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
 EOF
+        [ -z "$KEEPING" ] ||
+            echo "-A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN NONE" \
+                "-m conntrack --ctstate NEW -j $OWN-KEPT"
     done
 
     # IN: who comes in.
-    # 1. Connections from before `up` that connection tracking has no entry for get their mark.
-    # 2. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
-    # 3. What begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
+    # 1. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
+    # 2. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
+    # 3. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
     # 4. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
     cat <<EOF
+-A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
+EOF
+    [ -z "$KEEPING" ] || cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
+EOF
+    cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP
 -A $OWN-IN $to_queue
 EOF
@@ -175,6 +197,34 @@ destroy_sets() {
             sleep 0.1
         done
     done
+}
+
+# --- the kernel filter -------------------------------------------------------------------------------------------
+# tcpknock-server pins a program that tells wrong codes from right ones. A rule holds the program and not its path: if
+# another one is pinned there later, the rule must be made anew. So the notes have the number of the file, too.
+
+# Sets FILTER to PATH:NUMBER, or to nothing if there is no program or it is not wanted.
+choose_filter() {
+    local path
+    FILTER=''
+    [ "$KERNEL_FILTER" != off ] || return 0
+    # Daemons in other network namespaces may have a queue of the same number, and use the same folder.
+    path=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${QUEUE%%:*}/syn_code
+    if [ -e "$path" ]; then
+        FILTER=$path:$(stat -c %i "$path")
+    elif [ "$KERNEL_FILTER" = on ]; then
+        die $EX_FAILED "--kernel-filter on: there is no program at $path; tcpknock-server puts it there, so start" \
+            "that first; nothing was changed"
+    fi
+}
+
+describe_filter() {
+    local path="${FILTER%:*}"
+    case $(stat -c %i "$path" 2>/dev/null) in
+    "${FILTER##*:}") echo "  filter       $path" ;;
+    '') echo "  filter       $path, which is NO LONGER PINNED: 'up' takes it out" ;;
+    *) echo "  filter       $path, an OLD one: tcpknock-server has pinned another, and 'up' puts it in" ;;
+    esac
 }
 
 # --- connections from before `up` --------------------------------------------------------------------------------
@@ -308,11 +358,14 @@ watch_confirmation() { # TOKEN SECONDS BACKEND
 # --- the commands ------------------------------------------------------------------------------------------------
 
 up() {
-    local old_ports='' old_mark='' old_queue='' new_ports
-    local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_sets
+    local old_ports='' old_mark='' old_queue='' new_ports family
+    local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_sets wanted_filter
     KEPT=0
+    choose_filter
+    wanted_filter=$FILTER
     make_sets
     wanted_sets=$SETS
+    KEEPING=$(noted keeping)
     if [ "$(state)" = up ]; then
         cancel_watcher
         echo "tcpknock server rules are already up like this: $(describe)"
@@ -323,7 +376,7 @@ up() {
     if read_configuration; then
         old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE
     fi
-    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets
+    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets FILTER=$wanted_filter
 
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
@@ -336,7 +389,9 @@ up() {
     [ -z "$old_ports" ] || keep_verified "$old_mark" "$old_ports"
     # shellcheck disable=SC2086 # a list of ports
     keep_established $new_ports
-    if ! put_all; then
+    KEEPING=''
+    for family in $FAMILIES; do [ ! -s "$WORK/kept.$family" ] || KEEPING=yes; done
+    if ! put_all_or_without_filter; then
         cancel_watcher
         [ "${QUEUE%%:*}" = "${old_queue%%:*}" ] || destroy_sets
         exit $EX_FAILED
@@ -351,6 +406,15 @@ up() {
     queue_owner "$QUEUE" >/dev/null ||
         echo "note: no process listens to queue $QUEUE; until tcpknock-server does, $WITHOUT_DAEMON"
     say_confirm
+}
+
+# The match for such programs is a module of its own, of the kernel and of iptables.
+put_all_or_without_filter() {
+    put_all && return
+    [ -n "$FILTER" ] && [ "$KERNEL_FILTER" = auto ] || return
+    FILTER=''
+    put_all || return
+    echo "note: that was because of the kernel filter, so it is not used"
 }
 
 say_confirm() {

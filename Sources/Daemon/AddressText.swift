@@ -6,6 +6,7 @@ package import Wire
 extension IPAddress: LosslessStringConvertible {
     /// Reads an address as people write it (inet_pton(3)); nil if it is none.
     package init?(_ text: String) {
+        guard !text.utf8.contains(0) else { return nil }
         var ipv4 = in_addr()
         var ipv6 = in6_addr()
         if unsafe inet_pton(AF_INET, text, &ipv4) == 1 {
@@ -43,7 +44,7 @@ extension IPPrefix: LosslessStringConvertible {
         case 1:
             self.init(address, length: address.family == .ipv4 ? 32 : 128)
         case 2:
-            guard parts[1].allSatisfy(\.isASCII), let length = UInt8(parts[1]) else { return nil }
+            guard parts[1].first?.isNumber == true, let length = UInt8(parts[1]) else { return nil }
             self.init(address, length: Int(length))
         default:
             return nil

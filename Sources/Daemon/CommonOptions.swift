@@ -83,7 +83,7 @@ package struct CommonOptions: ParsableArguments {
 package enum Port {
     /// Reads the number of a port.
     package static func parse(_ text: String) throws -> UInt16 {
-        guard let port = UInt16(text), port != 0 else {
+        guard text.first?.isNumber == true, let port = UInt16(text), port != 0 else {
             throw ValidationError("'\(text)' is no TCP port: that is a number from 1 to 65535")
         }
         return port
@@ -98,8 +98,8 @@ package enum QueueRange {
     /// Reads `FIRST` or `FIRST:LAST`, as `--queue-balance` of iptables has it.
     package static func parse(_ text: String) throws -> ClosedRange<UInt16> {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard let first = UInt16(parts[0]), parts.count <= 2, let last = UInt16(parts[parts.count - 1]), first <= last,
-            last - first < maximumCount
+        guard parts.count <= 2, parts.allSatisfy({ $0.first?.isNumber == true }), let first = UInt16(parts[0]),
+            let last = UInt16(parts[parts.count - 1]), first <= last, last - first < maximumCount
         else {
             throw ValidationError(
                 "'\(text)' is no queue number or range: that is a number from 0 to 65535, or two with a colon between, "
@@ -113,7 +113,7 @@ package enum QueueRange {
 package enum QueueNumber {
     /// Reads the number of a queue.
     package static func parse(_ text: String) throws -> UInt16 {
-        guard let number = UInt16(text) else {
+        guard text.first?.isNumber == true, let number = UInt16(text) else {
             throw ValidationError("'\(text)' is no queue number: that is a number from 0 to 65535")
         }
         return number
@@ -148,7 +148,7 @@ package enum MarkBit {
     package static func parse(_ text: String) throws -> UInt32 {
         let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
         let mark = isHexadecimal ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
-        guard let mark, mark.nonzeroBitCount == 1 else {
+        guard let mark, mark.nonzeroBitCount == 1, !text.contains("+") else {
             throw ValidationError("'\(text)' is no mark bit: that is a 32-bit number with one bit set, such as 0x1000")
         }
         return mark

@@ -30,10 +30,12 @@ package struct DaemonRunner {
     /// - Parameters:
     ///   - workers: One for each queue.
     ///   - details: What the log says beside `ready`.
+    ///   - more: What reports of the counters are to say beside them.
     ///   - handle: Is called for each event, on a thread of its own.
     /// - Throws: What made a queue unusable.
     package func run<Judge: Engine & ~Copyable>(
-        _ workers: [Worker<Judge>], _ details: Logger.Metadata, handle: @escaping @Sendable (Event) -> Void
+        _ workers: [Worker<Judge>], _ details: Logger.Metadata,
+        more: @escaping @Sendable () -> Logger.Metadata = { [:] }, handle: @escaping @Sendable (Event) -> Void
     ) throws(FatalError) {
         startEventThread(handle)
         let failure = Failure(try Waker())
@@ -42,10 +44,10 @@ package struct DaemonRunner {
         logger.notice("ready", metadata: details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
-        waitForEnd(workers, failure)
+        waitForEnd(workers, failure, more)
         ServiceManager.stopping()
         for worker in workers { worker.stop() }
-        Self.report(workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, logger)
+        Self.report(workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, more(), logger)
         if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
         logger.notice("stopped")
     }
@@ -65,7 +67,9 @@ package struct DaemonRunner {
         }
     }
 
-    private func waitForEnd<Judge: Engine & ~Copyable>(_ workers: [Worker<Judge>], _ failure: Failure) {
+    private func waitForEnd<Judge: Engine & ~Copyable>(
+        _ workers: [Worker<Judge>], _ failure: Failure, _ more: @escaping @Sendable () -> Logger.Metadata
+    ) {
         var descriptors = [
             pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: failure.descriptor, events: Int16(POLLIN), revents: 0),
@@ -76,22 +80,24 @@ package struct DaemonRunner {
                 switch request {
                 case .stop: return
                 case .hangUp: logger.notice("SIGHUP: there is nothing to read again")
-                case .report: reportCounters(of: workers)
+                case .report: reportCounters(of: workers, more)
                 }
             }
         }
     }
 
     /// Writes the sum of all workers' counters once the last of them has named its own.
-    private func reportCounters<Judge: Engine & ~Copyable>(of workers: [Worker<Judge>]) {
-        let collection = Collection(expected: workers.count) { [logger] in Self.report($0, logger) }
+    private func reportCounters<Judge: Engine & ~Copyable>(
+        of workers: [Worker<Judge>], _ more: @escaping @Sendable () -> Logger.Metadata
+    ) {
+        let collection = Collection(expected: workers.count) { [logger] in Self.report($0, more(), logger) }
         for worker in workers {
             worker.withCounters { collection.add($0) }
         }
     }
 
-    private static func report(_ counters: Counters, _ logger: Logger) {
-        var metadata: Logger.Metadata = [:]
+    private static func report(_ counters: Counters, _ more: Logger.Metadata, _ logger: Logger) {
+        var metadata = more
         for reason in Reason.allCases where counters[reason] > 0 {
             metadata[reason.name] = "\(counters[reason])"
         }

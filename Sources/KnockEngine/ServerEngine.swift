@@ -116,7 +116,7 @@ package struct ServerEngine: Engine, ~Copyable {
         let lockout = shared.lockouts.find(flow.clientAddress, at: now.uptime)
         guard !isLockedOut(lockout, at: now) else { return Verdict(.drop, .lockedOut) }
         if flags.isSYN { return decideSYN(packet, flow, lockout, at: now) }
-        guard !flags.contains(.syn), !flags.isDisjoint(with: [.ack, .rst]) else {
+        guard !flags.contains(.syn), flags.contains(.ack) || flags.contains(.rst) else {
             return Verdict(.drop, .impossibleFlags)
         }
         guard let position = position(of: flow, lockout, at: now) else {
@@ -163,16 +163,13 @@ package struct ServerEngine: Engine, ~Copyable {
             let code = SYNCode(keys: keys, handshake: handshake, slot: .timeless).mode(of: code)
             return code.map { ($0, .timeless) }
         }
-        var found: (MaskMode, TimeSlot)?
         let slot = now.slot
-        if let previous = slot.previous, let mode = mode(of: code, handshake, previous) { found = (mode, previous) }
-        if let mode = mode(of: code, handshake, slot.next) { found = (mode, slot.next) }
-        if let mode = mode(of: code, handshake, slot) { found = (mode, slot) }
-        return found
-    }
-
-    private func mode(of code: UInt32, _ handshake: Handshake, _ slot: TimeSlot) -> MaskMode? {
-        SYNCode(keys: keys, handshake: handshake, slot: slot).mode(of: code)
+        let codes = SYNCode.around(slot, keys: keys, handshake: handshake)
+        let modes = (codes.previous.mode(of: code), codes.current.mode(of: code), codes.next.mode(of: code))
+        if let mode = modes.1 { return (mode, slot) }
+        if let mode = modes.2 { return (mode, slot.next) }
+        if let mode = modes.0 { return (mode, slot.previous ?? slot) }
+        return nil
     }
 
     /// A RST of a handshake that is not verified.

@@ -14,11 +14,4 @@ package struct Handshake: Hashable, Sendable {
         self.clientAddress = clientAddress
         self.clientISN = clientISN
     }
-
-    /// The bytes `A | C` that begin every message that is hashed.
-    func store(in message: inout MutableSpan<UInt8>) {
-        message.store(clientAddress.high, at: 0)
-        message.store(clientAddress.low, at: 8)
-        message.store(clientISN, at: 16)
-    }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Wire
 
 /// How the server's ISN is hidden in the SYN/ACK (docs/PROTOCOL.md §5.2 and §5.3); the raw value is `M`.
 package enum MaskMode: UInt8, CaseIterable, Sendable {
@@ -19,12 +18,8 @@ package struct ISNMask: Equatable, Sendable {
 
     /// Computes the mask for a handshake and the nonce of its SYN/ACK.
     package init(keys: KeySchedule, handshake: Handshake, nonce: UInt32, mode: MaskMode) {
-        var message = [25 of UInt8](repeating: 0)
-        var bytes = message.mutableSpan
-        handshake.store(in: &bytes)
-        bytes.store(nonce, at: 20)
-        bytes[24] = mode.rawValue
-        self.pad = UInt32(truncatingIfNeeded: keys.hash(.isnMask, message.span) >> 32)
+        let output = keys.hash(.isnMask, handshake, nonce).finish(UInt64(mode.rawValue), length: 25)
+        self.pad = UInt32(truncatingIfNeeded: output >> 32)
         self.mode = mode
     }
 

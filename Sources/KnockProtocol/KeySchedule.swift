@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CSodium
+internal import Wire
 
 /// The subkeys of one key file (docs/PROTOCOL.md §3).
 package final class KeySchedule: Sendable {
@@ -56,10 +57,29 @@ package final class KeySchedule: Sendable {
         }
     }
 
-    /// SipHash-2-4 of `message` under a subkey.
+    /// Lends the 16 bytes of `k1` to what computes SYN codes elsewhere, in the kernel; copies must be wiped.
+    package func withSYNCodeKey<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try subkeys.withBytes { subkeys throws(Failure) in try body(subkeys.extracting(Purpose.synCode.range)) }
+    }
+
+    /// Starts SipHash-2-4 with a subkey on `A | C`, with which all hashed messages begin, and the four bytes behind it.
     ///
-    /// - Returns: The eight output bytes `o[0..7]` of docs/PROTOCOL.md §3 with `o[0]` as the most significant.
-    func hash(_ purpose: Purpose, _ message: Span<UInt8>) -> UInt64 {
-        subkeys.withBytes { Sodium.shortHash(of: message, key: $0.extracting(purpose.range)) }
+    /// - Parameters:
+    ///   - purpose: What is computed.
+    ///   - handshake: `A` and `C`.
+    ///   - next: The four bytes that follow, read in network order.
+    /// - Returns: What has taken in the first 24 bytes.
+    @inline(__always)
+    func hash(_ purpose: Purpose, _ handshake: Handshake, _ next: UInt32) -> SipHash {
+        let offset = purpose.range.lowerBound
+        var hash = subkeys.withBytes { bytes in
+            SipHash(low: bytes.uint64(at: offset).byteSwapped, high: bytes.uint64(at: offset + 8).byteSwapped)
+        }
+        hash.absorb(handshake.clientAddress.high.byteSwapped)
+        hash.absorb(handshake.clientAddress.low.byteSwapped)
+        hash.absorb(UInt64(next.byteSwapped) << 32 | UInt64(handshake.clientISN.byteSwapped))
+        return hash
     }
 }

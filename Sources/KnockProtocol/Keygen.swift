@@ -60,6 +60,8 @@ package enum Keygen {
         }
         do {
             defer { try? file.close() }
+            // The mode given to open is subject to the umask.
+            guard fchmod(file.rawValue, 0o600) == 0 else { throw lastErrno() }
             _ = try content.withBytes { bytes in
                 unsafe try bytes.withUnsafeBufferPointer { unsafe try file.writeAll(UnsafeRawBufferPointer($0)) }
             }
@@ -98,6 +100,8 @@ package enum Keygen {
                 folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec])
             defer { try? descriptor.close() }
             guard fsync(descriptor.rawValue) == 0 else { throw lastErrno() }
+        } catch Errno.permissionDenied {
+            // A folder that may be written but not read: the key is in place all the same.
         } catch {
             throw .system(call: "fsync", path: folder, errno(of: error))
         }

@@ -9,12 +9,7 @@ package enum ServerProof {
     package static func nonce(
         keys: KeySchedule, handshake: Handshake, serverISN: UInt32, mode: MaskMode, family: IPFamily
     ) -> UInt32 {
-        var message = [25 of UInt8](repeating: 0)
-        var bytes = message.mutableSpan
-        handshake.store(in: &bytes)
-        bytes.store(serverISN, at: 20)
-        bytes[24] = mode.rawValue
-        let output = keys.hash(.serverProof, message.span)
+        let output = keys.hash(.serverProof, handshake, serverISN).finish(UInt64(mode.rawValue), length: 25)
         let nonce: UInt32
         switch family {
         case .ipv4: nonce = UInt32(truncatingIfNeeded: output >> 48)

@@ -34,25 +34,4 @@ enum Sodium {
             }
         }
     }
-
-    /// SipHash-2-4.
-    ///
-    /// - Parameters:
-    ///   - message: Any bytes.
-    ///   - key: 16 bytes; others trap.
-    /// - Returns: The eight output bytes in the order of memory, read in network order.
-    static func shortHash(of message: Span<UInt8>, key: Span<UInt8>) -> UInt64 {
-        precondition(key.count == Int(crypto_shorthash_KEYBYTES))
-        var output: UInt64 = 0
-        unsafe withUnsafeMutableBytes(of: &output) { output in
-            unsafe message.withUnsafeBufferPointer { message in
-                unsafe key.withUnsafeBufferPointer { key in
-                    guard let to = output.baseAddress, let key = key.baseAddress else { return }
-                    unsafe crypto_shorthash(
-                        to.assumingMemoryBound(to: UInt8.self), message.baseAddress, UInt64(message.count), key)
-                }
-            }
-        }
-        return UInt64(bigEndian: output)
-    }
 }

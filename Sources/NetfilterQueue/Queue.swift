@@ -44,9 +44,6 @@ package final class Queue: PacketQueue {
     private var verdictLength = 0
     /// The last of the packets behind the verdicts so far that are to be dropped; they get one verdict together.
     private var droppedThrough: UInt32?
-    /// The attributes of the message that is being read, by their type.
-    private let attributes: UnsafeMutablePointer<UnsafeMutablePointer<nlattr>?>
-    private static let attributeCount = Int(__NFQA_MAX.rawValue)
 
     /// Binds a queue.
     ///
@@ -63,8 +60,6 @@ package final class Queue: PacketQueue {
             byteCount: Self.verdictBatch + Self.maximumCopyRange + 2 * Self.messageOverhead, alignment: page)
         unsafe vectors = .allocate(capacity: Self.batchSize)
         unsafe headers = .allocate(capacity: Self.batchSize)
-        unsafe attributes = .allocate(capacity: Self.attributeCount)
-        unsafe attributes.initialize(repeating: nil, count: Self.attributeCount)
         for index in 0..<Self.batchSize {
             unsafe (vectors + index).initialize(
                 to: iovec(iov_base: slots + index * slotSize, iov_len: slotSize))
@@ -81,7 +76,6 @@ package final class Queue: PacketQueue {
         unsafe verdicts.deallocate()
         unsafe vectors.deallocate()
         unsafe headers.deallocate()
-        unsafe attributes.deallocate()
     }
 
     /// The file descriptor to wait on until packets can be received.
@@ -166,44 +160,20 @@ package final class Queue: PacketQueue {
             batch.malformedMessages += 1
             return
         }
-        let verdict: QueueVerdict
-        let packetID: UInt32
-        var modified: UnsafeMutableRawBufferPointer?
-        // libnetfilter_queue sets what it finds and leaves the rest.
-        unsafe attributes.update(repeating: nil, count: Self.attributeCount)
-        guard unsafe nfq_nlmsg_parse(message, attributes) >= 0,
-            let header = unsafe attributes[Int(NFQA_PACKET_HDR.rawValue)],
-            unsafe Int(mnl_attr_get_payload_len(header)) >= MemoryLayout<nfqnl_msg_packet_hdr>.size
-        else {
+        guard let packet = unsafe PacketMessage(message) else {
             batch.malformedMessages += 1
             return
         }
-        let packetHeader = unsafe mnl_attr_get_payload(header).loadUnaligned(as: nfqnl_msg_packet_hdr.self)
-        packetID = UInt32(bigEndian: packetHeader.packet_id)
-        let mark = unsafe attributes[Int(NFQA_MARK.rawValue)].map { unsafe UInt32(bigEndian: mnl_attr_get_u32($0)) }
-        let flags = unsafe attributes[Int(NFQA_SKB_INFO.rawValue)].map {
-            unsafe UInt32(bigEndian: mnl_attr_get_u32($0))
-        }
-        let packet = QueuedPacket(
-            hook: NetfilterHook(rawValue: packetHeader.hook), mark: mark ?? 0,
-            checksumVerified: (flags ?? 0) & UInt32(NFQA_SKB_CSUM_NOTVERIFIED) == 0)
-        if let payload = unsafe attributes[Int(NFQA_PAYLOAD.rawValue)] {
-            let bytes = unsafe UnsafeMutableRawBufferPointer(
-                start: UnsafeMutableRawPointer(mutating: mnl_attr_get_payload(payload)),
-                count: Int(mnl_attr_get_payload_len(payload)))
-            var span = unsafe MutableSpan(_unsafeElements: bytes.assumingMemoryBound(to: UInt8.self))
-            verdict = judge(packet, &span)
-            unsafe modified = bytes
-        } else {
-            var nothing = MutableSpan<UInt8>()
-            verdict = judge(packet, &nothing)
-        }
+        let description = QueuedPacket(
+            hook: NetfilterHook(rawValue: packet.hook), mark: packet.mark, checksumVerified: packet.checksumVerified)
+        var span = unsafe MutableSpan(_unsafeElements: packet.payload.assumingMemoryBound(to: UInt8.self))
+        let verdict = judge(description, &span)
         batch.packets += 1
-        try unsafe add(verdict, packetID: packetID, modified)
+        try unsafe add(verdict, packetID: packet.id, packet.payload)
     }
 
     private func add(
-        _ verdict: QueueVerdict, packetID: UInt32, _ bytes: UnsafeMutableRawBufferPointer?
+        _ verdict: QueueVerdict, packetID: UInt32, _ bytes: UnsafeMutableRawBufferPointer
     ) throws(SystemError) {
         guard verdict != .drop else {
             droppedThrough = packetID
@@ -219,9 +189,7 @@ package final class Queue: PacketQueue {
             unsafe nfq_nlmsg_verdict_put_mark(message, mark)
         case .acceptModified(let mark):
             unsafe nfq_nlmsg_verdict_put_mark(message, mark)
-            if let bytes = unsafe bytes {
-                unsafe nfq_nlmsg_verdict_put_pkt(message, bytes.baseAddress, UInt32(bytes.count))
-            }
+            unsafe nfq_nlmsg_verdict_put_pkt(message, bytes.baseAddress, UInt32(bytes.count))
         }
         unsafe end(message)
         if verdictLength >= Self.verdictBatch { try sendVerdicts() }

@@ -28,11 +28,11 @@ package struct TCPFlags: OptionSet, Hashable, Sendable {
 
     /// Says whether this opens a connection: SYN set; ACK, RST and FIN clear.
     @inlinable
-    package var isSYN: Bool { intersection([.syn, .ack, .rst, .fin]) == .syn }
+    package var isSYN: Bool { rawValue & 0x17 == 0x02 }
 
     /// Says whether this answers an opening: SYN and ACK set; RST and FIN clear.
     @inlinable
-    package var isSYNACK: Bool { intersection([.syn, .ack, .rst, .fin]) == [.syn, .ack] }
+    package var isSYNACK: Bool { rawValue & 0x17 == 0x12 }
 }
 
 /// A view of a TCP header and what follows it (RFC 9293 §3.1).

@@ -46,6 +46,13 @@ struct ServerCommand: ParsableCommand {
         transform: MarkBit.parse)
     var mark: UInt32 = MarkBit.default
 
+    @Option(
+        name: [.customLong("kernel-filter"), .customLong("kernel_filter")],
+        help: ArgumentHelp(
+            "Whether the kernel drops SYNs with a wrong code by a program of its own: auto does where it can.",
+            valueName: "when"))
+    var kernelFilter = KernelFilterChoice.auto
+
     func run() throws {
         try reportingErrors(of: "tcpknock-server") { () throws(FatalError) in
             let logger = common.logger("tcpknock-server")
@@ -70,9 +77,14 @@ struct ServerCommand: ParsableCommand {
                     try runner.worker(
                         PacketLoop(queue: queue, engine: engine, markBit: mark, clock: SystemClock.now)))
             }
+            let filter = try KernelFilterKeeper.start(
+                kernelFilter, queueNumber: queues.lowerBound, keys: keys, usesTime: configuration.usesTime,
+                logger: logger)
+            defer { filter?.stop() }
             let enforcer = LockoutEnforcer(
                 ports: configuration.targetPorts, seconds: lockoutSeconds, queue: queues.lowerBound, logger: logger)
-            try runner.run(workers, common.details(queues: queues, keys: keys)) { event in
+            let details = common.details(queues: queues, keys: keys)
+            try runner.run(workers, details, more: { filter?.metadata ?? [:] }) { event in
                 if case .lockedOut(let flow, _) = event { enforcer.enforce(on: flow.clientAddress) }
             }
         }

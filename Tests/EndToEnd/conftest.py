@@ -9,12 +9,17 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import topologies  # noqa: E402
+from harness import daemons, topologies  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # A run that is told to end leaves through the fixtures, as on ctrl-C, so that no namespace stays behind.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end (SIGTERM)", returncode=143))
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return daemons.keygen(tmp_path_factory.mktemp("key") / "port_protector.dat")
 
 
 @pytest.fixture

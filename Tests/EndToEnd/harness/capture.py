@@ -13,9 +13,10 @@ class Capture:
 
     def __init__(self, host: Host, folder: "os.PathLike[str]", expression: str = "tcp", interface: str = "eth0") -> None:
         self.path = os.path.join(folder, f"{host.name}-{interface}-{os.urandom(4).hex()}.pcap")
+        # In immediate mode each packet takes as much of the buffer as the longest could: so, not too long (-s).
         self._program = host.popen(
             ["tcpdump", "-i", interface, "-n", "-p", "-U", "--immediate-mode", "-Z", "root", "-B", "8192",
-             "-w", self.path, expression],  # fmt: skip
+             "-s", "2048", "-w", self.path, expression],  # fmt: skip
             name=f"tcpdump on {host.role}",
         )
 

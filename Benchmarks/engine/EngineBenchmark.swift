@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import CAllocationCounter
+import CSodium
+import KnockEngine
+import KnockProtocol
+import TestSupport
+import Wire
+
+/// Nanoseconds per decision of the pure engines, for each kind of packet; from bytes to verdict, with all checks and,
+/// where the verdict asks for it, the changed fields and checksums.
+///
+/// Prints one line of JSON for each kind. The kinds take turns, a thousand packets each, so that what else the machine
+/// does meets all of them; beside them runs what no engine can do without: three SipHashes for the three time slots.
+///
+///     engine-benchmark [--passes N] [--keys N]
+@main
+enum EngineBenchmark {
+    private static let packetsPerPass = 1000
+    /// A wrong third ACK is costly on purpose, and does not happen in thousands.
+    private static let lockoutsPerPass = 20
+
+    static func main() {
+        var passes = 200
+        var keys = 1
+        var arguments = CommandLine.arguments.dropFirst().makeIterator()
+        while let option = arguments.next() {
+            guard let value = arguments.next().flatMap({ Int($0) }), value > 0 else {
+                fatalError("\(option) wants a number")
+            }
+            switch option {
+            case "--passes": passes = value
+            case "--keys": keys = value
+            default: fatalError("no such option: \(option)")
+            }
+        }
+        // Only one key can be given to an engine so far.
+        precondition(keys == 1, "--keys: more than one is not possible yet")
+
+        var bench = Bench(keys: TestKeys.published)
+        let warmUp = max(1, passes / 10)
+        for pass in 0..<passes + warmUp {
+            bench.stopwatch.counts = pass >= warmUp
+            bench.pass()
+        }
+        for kind in bench.stopwatch.kinds { print(kind.json) }
+        print("{\"allocationsAreCounted\": \(allocation_counter_works())}")
+    }
+
+    private struct Bench: ~Copyable {
+        var stopwatch = Stopwatch()
+        private var server: ServerEngine
+        private var timelessServer: ServerEngine
+        private var lockingServer: ServerEngine
+        private var client: ClientEngine
+        /// Everything of one pass has expired when the next begins.
+        private var now = Instant(unixSeconds: 1_800_000_000, uptime: 1_000_000)
+
+        private var handshakes = Handshakes(count: packetsPerPass, ipv6: false, seed: 1)
+        private var handshakes6 = Handshakes(count: packetsPerPass, ipv6: true, seed: 2)
+        private var resets = Handshakes(count: packetsPerPass, ipv6: false, seed: 3)
+        private var lockouts = Handshakes(count: lockoutsPerPass, ipv6: false, seed: 4)
+        private var wrong = Handshakes.wrongSYNs(count: packetsPerPass, ipv6: false, seed: 5)
+        private var wrong6 = Handshakes.wrongSYNs(count: packetsPerPass, ipv6: true, seed: 6)
+        private var otherPort = Handshakes.wrongSYNs(count: packetsPerPass, ipv6: false, seed: 7, port: 80)
+        private var plainSYN = Handshakes(count: packetsPerPass, ipv6: false, seed: 8)
+        private var strangers = Handshakes(count: packetsPerPass, ipv6: false, seed: 9)
+        private var impossible: Packets
+        private var message = [UInt8](repeating: 0x3c, count: 28)
+        private var hashKey = [UInt8](repeating: 0x5a, count: 16)
+
+        init(keys: KeySchedule) {
+            var configuration = ServerEngine.Configuration()
+            configuration.targetPorts = [Handshakes.port]
+            server = ServerEngine(keys: keys, configuration: configuration)
+            lockingServer = ServerEngine(keys: keys, configuration: configuration)
+            configuration.usesTime = false
+            timelessServer = ServerEngine(keys: keys, configuration: configuration)
+            client = ClientEngine(keys: keys, configuration: ClientEngine.Configuration())
+            impossible = Packets(count: packetsPerPass) { index in
+                var packet = TestPacket()
+                packet.sourcePort = UInt16(1024 + index)
+                packet.flags = [.syn, .fin]
+                return packet
+            }
+        }
+
+        mutating func pass() {
+            now.unixSeconds += 600
+            now.uptime += 600_000
+            baseline()
+            drops()
+            Self.handshake("IPv4", &handshakes, &server, &client, &stopwatch, now)
+            Self.handshake("IPv6", &handshakes6, &server, &client, &stopwatch, now)
+            endings()
+            lockout()
+        }
+
+        /// The floor: the same hash of as many bytes, once for each time slot, by the same library.
+        private mutating func baseline() {
+            let count = packetsPerPass
+            var message = message
+            message[1] &+= 1
+            stopwatch.time("three SipHashes (libsodium)", count: count) { [hashKey] in
+                var output: UInt64 = 0
+                for index in 0..<count {
+                    message[0] = UInt8(truncatingIfNeeded: index)
+                    for slot in 0..<3 as Range<UInt8> {
+                        message[27] = slot
+                        withUnsafeMutableBytes(of: &output) { output in
+                            message.withUnsafeBufferPointer { message in
+                                hashKey.withUnsafeBufferPointer { key in
+                                    guard let to = output.baseAddress, let key = key.baseAddress else { return }
+                                    _ = crypto_shorthash(
+                                        to.assumingMemoryBound(to: UInt8.self), message.baseAddress,
+                                        UInt64(message.count), key)
+                                }
+                            }
+                        }
+                    }
+                }
+                return 0
+            }
+            self.message = message
+        }
+
+        private mutating func drops() {
+            stopwatch.time(
+                "SYN with a wrong code, IPv4", &server, &wrong, .inbound, at: now, expecting: .synWithWrongCode)
+            stopwatch.time(
+                "SYN with a wrong code, IPv6", &server, &wrong6, .inbound, at: now, expecting: .synWithWrongCode)
+            stopwatch.time(
+                "SYN with a wrong code, --no-time", &timelessServer, &wrong, .inbound, at: now,
+                expecting: .synWithWrongCode)
+            stopwatch.time(
+                "SYN without a code", &server, &plainSYN.syn, .inbound, at: now, expecting: .synWithoutCode)
+            stopwatch.time(
+                "segment of no handshake", &server, &strangers.data, .inbound, at: now,
+                expecting: .segmentWithoutHandshake)
+            stopwatch.time(
+                "SYN to another port", &server, &otherPort, .inbound, at: now, expecting: .otherPort)
+            stopwatch.time(
+                "SYN and FIN", &server, &impossible, .inbound, at: now, expecting: .impossibleFlags)
+        }
+
+        /// Handshakes from the first packet to the first data, through both engines.
+        private static func handshake(
+            _ family: String, _ packets: inout Handshakes, _ server: inout ServerEngine, _ client: inout ClientEngine,
+            _ stopwatch: inout Stopwatch, _ now: Instant
+        ) {
+            packets.restore()
+            stopwatch.time(
+                "client: SYN gets its code, \(family)", &client, &packets.syn, .outbound, at: now,
+                expecting: .synCoded)
+            packets.retransmission = packets.syn
+            stopwatch.time(
+                "SYN with a right code, \(family)", &server, &packets.syn, .inbound, at: now,
+                expecting: .synAccepted)
+            stopwatch.time(
+                "SYN again, \(family)", &server, &packets.retransmission, .inbound, at: now,
+                expecting: .synRetransmitted)
+            stopwatch.time(
+                "SYN/ACK is masked, \(family)", &server, &packets.synAck, .outbound, at: now,
+                expecting: .synAckMasked)
+            stopwatch.time(
+                "client: SYN/ACK is proven, \(family)", &client, &packets.synAck, .inbound, at: now,
+                expecting: .synAckProven)
+            stopwatch.time(
+                "third ACK, \(family)", &server, &packets.ack, .inbound, at: now,
+                expecting: .acknowledgmentVerified)
+            stopwatch.time(
+                "segment behind the third ACK, \(family)", &server, &packets.data, .inbound, at: now,
+                expecting: .segmentOfVerified)
+            stopwatch.time(
+                "replayed SYN, \(family)", &server, &packets.retransmission, .inbound, at: now,
+                expecting: .synReplayed)
+        }
+
+        private mutating func endings() {
+            resets.restore()
+            Self.open(&resets, &server, &client, now)
+            stopwatch.time(
+                "RST of a handshake", &server, &resets.reset, .inbound, at: now, expecting: .resetOfHandshake)
+        }
+
+        private mutating func lockout() {
+            lockouts.restore()
+            Self.open(&lockouts, &lockingServer, &client, now)
+            stopwatch.time(
+                "wrong third ACK", &lockingServer, &lockouts.wrongAck, .inbound, at: now,
+                expecting: .wrongAcknowledgment)
+            stopwatch.time(
+                "SYN of one who is locked out", &lockingServer, &lockouts.retransmission, .inbound, at: now,
+                expecting: .lockedOut)
+            stopwatch.time(
+                "SYN with a wrong code while others are locked out", &lockingServer, &wrong, .inbound, at: now,
+                expecting: .synWithWrongCode)
+        }
+
+        /// Brings handshakes, which are not timed, as far as the SYN/ACK.
+        private static func open(
+            _ packets: inout Handshakes, _ server: inout ServerEngine, _ client: inout ClientEngine, _ now: Instant
+        ) {
+            packets.syn.forEach { _ = client.process(&$0, .outbound, at: now) }
+            packets.retransmission = packets.syn
+            packets.syn.forEach { _ = server.process(&$0, .inbound, at: now) }
+            packets.synAck.forEach { _ = server.process(&$0, .outbound, at: now) }
+            while client.nextEvent() != nil {}
+            while server.nextEvent() != nil {}
+        }
+    }
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CBPF
+internal import Glibc
+package import KnockProtocol
+package import SystemPackage
+internal import Wire
+
+/// The program in the kernel that finds SYNs whose code cannot be right (`bpf/syn_code.bpf.c`), for the firewall rules
+/// to drop before they are queued.
+///
+/// Program and maps are pinned in a folder. The rules find the program there, and hold it from then on: after this
+/// process has ended, too, and so a daemon that starts again takes over what is pinned. Not for two threads at a time.
+@safe
+package final class KernelFilter {
+    /// How many keys the program can try.
+    package static let maximumKeys = Int(SYN_CODE_MAXIMUM_KEYS)
+
+    /// Where the program and its maps came from.
+    package enum Origin: Equatable, Sendable {
+        /// They were loaded; there were none before.
+        case loaded
+        /// They were pinned by an earlier run, and rules that hold the program hold this one.
+        case takenOver
+        /// Those of another version were pinned, and are switched off.
+        ///
+        /// Rules that hold the old program let every SYN through to the queue until `server.sh up` puts in the new one.
+        case replaced
+    }
+
+    /// Where the program and its maps came from.
+    package let origin: Origin
+    /// The folder in which they are pinned.
+    package let pinFolder: FilePath
+
+    private let program: BPFDescriptor
+    private let controlMap: BPFMap<syn_code_control>
+    private let keysMap: BPFMap<syn_code_keys>
+    private let countersMap: BPFMap<syn_code_counters>
+
+    private var control = syn_code_control()
+    /// The entry of the keys that are no longer in use, but may have been read a moment ago.
+    private var staleEntry: UInt32?
+    /// What the program counted for others before this, or for our own trial.
+    private var uncounted = Counters()
+
+    /// Loads the program and pins it, or takes over the same one if it is pinned already.
+    ///
+    /// A new program lets everything pass until `update` gives it keys; one that is taken over keeps those it has. Bind
+    /// the queue before: who holds the queue is the one who may write here.
+    ///
+    /// - Parameters:
+    ///   - object: The compiled program (`locateObject`).
+    ///   - pinFolder: A folder on a BPF file system; made if missing.
+    /// - Returns: The filter, pinned.
+    /// - Throws: What keeps the program out of the kernel.
+    package static func load(
+        object: FilePath, pinFolder: FilePath
+    ) throws(KernelFilterError) -> KernelFilter {
+        // To standard error, otherwise. What it says of a refusal is in the error.
+        unsafe libbpf_set_print(nil)
+        let version = try version(of: object)
+        try PinFolder.make(pinFolder)
+        var origin = Origin.loaded
+        if let program = try BPFDescriptor.pinned(PinFolder.program(in: pinFolder)) {
+            if let filter = try takeOver(program, pinFolder, version: version) { return filter }
+            try switchOff(pinFolder: pinFolder)
+            origin = .replaced
+        }
+        // Also what a run that was killed while it pinned has left.
+        try PinFolder.clear(pinFolder)
+        let loaded = try BPFObject(path: object)
+        let filter = KernelFilter(
+            origin: origin, pinFolder: pinFolder,
+            program: try loaded.program("syn_code"), controlMap: BPFMap(try loaded.map("control")),
+            keysMap: BPFMap(try loaded.map("keys")), countersMap: BPFMap(try loaded.map("counters")))
+        filter.control.version = version
+        try filter.controlMap.write(filter.control)
+        try filter.pin()
+        return filter
+    }
+
+    private static func takeOver(
+        _ program: consuming BPFDescriptor, _ folder: FilePath, version: UInt64
+    ) throws(KernelFilterError) -> KernelFilter? {
+        // A map of another version may be longer than ours, and would be written over the end of a value.
+        guard let control = try BPFMap<syn_code_control>(pinned: folder.appending("control")),
+            let value = try control.read(), value.version == version,
+            let keys = try BPFMap<syn_code_keys>(pinned: folder.appending("keys")),
+            let counters = try BPFMap<syn_code_counters>(pinned: folder.appending("counters"))
+        else { return nil }
+        let filter = KernelFilter(
+            origin: .takenOver, pinFolder: folder, program: program, controlMap: control, keysMap: keys,
+            countersMap: counters)
+        filter.control = value
+        filter.uncounted = try filter.counters()
+        return filter
+    }
+
+    private init(
+        origin: Origin, pinFolder: FilePath, program: consuming BPFDescriptor,
+        controlMap: consuming BPFMap<syn_code_control>, keysMap: consuming BPFMap<syn_code_keys>,
+        countersMap: consuming BPFMap<syn_code_counters>
+    ) {
+        self.origin = origin
+        self.pinFolder = pinFolder
+        self.program = program
+        self.controlMap = controlMap
+        self.keysMap = keysMap
+        self.countersMap = countersMap
+    }
+
+    private func pin() throws(KernelFilterError) {
+        do throws(KernelFilterError) {
+            try controlMap.pin(pinFolder.appending("control"))
+            try keysMap.pin(pinFolder.appending("keys"))
+            try countersMap.pin(pinFolder.appending("counters"))
+            // The program last: where it is, all is.
+            try program.pin(PinFolder.program(in: pinFolder))
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    // MARK: Keys and time
+
+    /// Gives the program other keys and the time, and tries it; the change is one for the packets: old keys or new.
+    ///
+    /// - Parameters:
+    ///   - keys: Those that are good from now on; with none, everything passes.
+    ///   - usesTime: Whether codes depend on the time.
+    ///   - clock: The time.
+    /// - Throws: `tooManyKeys`, or `wrongAnswer`. After any error the program is switched off.
+    package func update(keys: [KeySchedule], usesTime: Bool, clock: FilterClock) throws(KernelFilterError) {
+        do throws(KernelFilterError) {
+            guard keys.count <= Self.maximumKeys else { throw .tooManyKeys(keys.count) }
+            let old = control.active
+            control.active = old == 1 ? 2 : 1
+            control.wall_clock_offset = clock.offset
+            try write(keys, usesTime: usesTime, entry: control.active - 1)
+            try controlMap.write(control)
+            staleEntry = old == 0 ? nil : old - 1
+            for key in keys { try examine(key, slot: usesTime ? clock.slot : .timeless) }
+        } catch {
+            disarm()
+            throw error
+        }
+    }
+
+    /// Tells the program the time; about once a second, and after the clock was set.
+    package func refreshClock(_ clock: FilterClock) throws(KernelFilterError) {
+        control.wall_clock_offset = clock.offset
+        try controlMap.write(control)
+        if let entry = staleEntry {
+            try keysMap.write(syn_code_keys(), at: entry)
+            staleEntry = nil
+        }
+    }
+
+    /// Takes the keys out of the kernel: every SYN with a code passes, to the queue and whoever listens there.
+    ///
+    /// For the end of the daemon in good order: no key stays behind, and without a listener nobody gets in anyway. The
+    /// program stays pinned, because iptables-legacy looks for it whenever anybody changes the table with the rule.
+    package func disarm() {
+        control.active = 0
+        staleEntry = nil
+        try? controlMap.write(control)
+        for entry in 0..<2 as Range<UInt32> { try? keysMap.write(syn_code_keys(), at: entry) }
+    }
+
+    private func write(_ keys: [KeySchedule], usesTime: Bool, entry: UInt32) throws(KernelFilterError) {
+        var value = syn_code_keys()
+        defer { unsafe explicit_bzero(&value, MemoryLayout<syn_code_keys>.size) }
+        value.count = UInt32(keys.count)
+        value.uses_time = usesTime ? 1 : 0
+        unsafe withUnsafeMutableBytes(of: &value.key) { words in
+            let words = unsafe words.bindMemory(to: syn_code_key.self)
+            for (index, key) in keys.enumerated() {
+                key.withSYNCodeKey { bytes in
+                    unsafe words[index].low = bytes.uint64(at: 0).byteSwapped
+                    unsafe words[index].high = bytes.uint64(at: 8).byteSwapped
+                }
+            }
+        }
+        try keysMap.write(value, at: entry)
+    }
+
+    /// Tries the program on a SYN with a right code and one with a wrong one: a program that judges wrongly would lock
+    /// out everybody.
+    private func examine(_ key: KeySchedule, slot: TimeSlot) throws(KernelFilterError) {
+        // 192.0.2.1 belongs to nobody (RFC 5737), and the sequence number may be any.
+        let handshake = Handshake(clientAddress: IPAddress(ipv4: 0xc000_0201), clientISN: 0x1234_5678)
+        let code = SYNCode(keys: key, handshake: handshake, slot: slot)
+        for (field, isRight) in [(code.full, true), (code.windowed, true), (~code.full, false)] {
+            var packet = [UInt8](repeating: 0, count: 40)
+            var bytes = packet.mutableSpan
+            bytes.store(0x4500_0028 as UInt32, at: 0)
+            bytes.store(0x4006_0000 as UInt32, at: 8)
+            bytes.store(0xc000_0201 as UInt32, at: 12)
+            bytes.store(handshake.clientISN, at: 24)
+            bytes.store(field, at: 28)
+            bytes.store(0x5002_0000 as UInt32, at: 32)
+            guard try drops(packet) != isRight else { throw .wrongAnswer }
+            if isRight { uncounted.passed &+= 1 } else { uncounted.wrong &+= 1 }
+        }
+    }
+
+    // MARK: What it does
+
+    /// How many packets the program gave each answer.
+    package struct Counters: Equatable, Sendable {
+        /// SYNs that were dropped: their code cannot be right.
+        package var wrong: UInt64 = 0
+        /// SYNs with a right code, or any while there are no keys.
+        package var passed: UInt64 = 0
+        /// What is no SYN, or not to be read there.
+        package var unparsed: UInt64 = 0
+
+        /// Starts at zero.
+        package init() {}
+    }
+
+    /// Adds up what the CPUs have counted, since `load` and without the trials of `update`.
+    package func counters() throws(KernelFilterError) -> Counters {
+        var sum = Counters()
+        for counters in try countersMap.readAllCPUs() {
+            sum.wrong &+= counters.wrong
+            sum.passed &+= counters.passed
+            sum.unparsed &+= counters.unparsed
+        }
+        sum.wrong &-= uncounted.wrong
+        sum.passed &-= uncounted.passed
+        sum.unparsed &-= uncounted.unparsed
+        return sum
+    }
+
+    /// Says what the program would do with a packet, which begins with its IP header, without a network.
+    package func drops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool {
+        // An Ethernet header, of which only the type matters; the kernel takes it off before the program runs.
+        let isIPv6 = packet.first.map { $0 >> 4 == 6 } ?? false
+        let frame = [UInt8](repeating: 0, count: 12) + (isIPv6 ? [0x86, 0xdd] : [0x08, 0x00]) + packet
+        return try program.run(on: frame) != 0
+    }
+
+    // MARK: The end
+
+    /// Unpins program and maps; rules that hold the program keep it.
+    ///
+    /// Only when no rule of iptables-legacy has it: changes to its table fail from now on.
+    package func remove() {
+        try? PinFolder.clear(pinFolder)
+        PinFolder.remove(pinFolder)
+    }
+
+    /// Switches off what another run has pinned, whatever its version, and takes its keys out; does nothing if there is
+    /// none.
+    ///
+    /// For a daemon that is to work without the filter: the rules may still hold one, with keys of yesterday.
+    package static func switchOff(pinFolder: FilePath) throws(KernelFilterError) {
+        for name in ["control", "keys"] {
+            guard let map = try BPFDescriptor.pinned(pinFolder.appending(name)) else { continue }
+            try map.clearAllValues()
+        }
+    }
+
+    /// Hashes the object file (FNV-1a), so that nobody needs to think of a version number.
+    private static func version(of object: FilePath) throws(KernelFilterError) -> UInt64 {
+        do {
+            let file = try FileDescriptor.open(object, .readOnly, options: .closeOnExec)
+            defer { try? file.close() }
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+                guard count > 0 else { return hash }
+                for byte in buffer.prefix(count) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            }
+        } catch Errno.noSuchFileOrDirectory {
+            throw .objectMissing([object.removingLastComponent()])
+        } catch {
+            throw .system(call: "read \(object)", error as? Errno ?? .ioError)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import SystemPackage
+
+/// Why the filter is not, or no longer, in the kernel.
+///
+/// Without it everything works, only slower under a flood.
+package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
+    /// The object file is in none of these folders.
+    case objectMissing([FilePath])
+    /// The folder to pin in is not on a BPF file system.
+    case noBPFFileSystem(FilePath)
+    /// This process may not make this call.
+    case notPermitted(call: String)
+    /// The kernel does not take the program; what it says.
+    case refused(Errno, String)
+    /// There are more keys than the program has room for.
+    case tooManyKeys(Int)
+    /// The program in the kernel did not answer as it must.
+    case wrongAnswer
+    /// Another call failed.
+    case system(call: String, Errno)
+
+    /// What is wrong, and what to do.
+    package var description: String {
+        switch self {
+        case .objectMissing(let folders):
+            "\(KernelFilter.objectName) is missing; looked in \(folders.map(\.string).joined(separator: " and "))"
+        case .noBPFFileSystem(let folder):
+            "\(folder) is not on a BPF file system; 'mount -t bpf bpf /sys/fs/bpf' makes one where systemd has not"
+        case .notPermitted(let call):
+            "\(call): not permitted; it needs CAP_BPF and CAP_NET_ADMIN, so run this as root"
+        case .refused(let errno, ""):
+            "the kernel does not take the program: \(errno); it needs Linux 5.11 or later with CONFIG_BPF_SYSCALL"
+        case .refused(let errno, let text):
+            "the kernel does not take the program: \(errno): \(text)"
+        case .tooManyKeys(let count):
+            "\(count) keys are more than the \(KernelFilter.maximumKeys) that the filter has room for"
+        case .wrongAnswer:
+            "the program in the kernel did not tell right codes from wrong ones, so it was switched off"
+        case .system(let call, let errno):
+            "\(call): \(errno)"
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CBPF
+internal import Glibc
+package import SystemPackage
+
+extension KernelFilter {
+    /// The name of the compiled program.
+    package static let objectName = "syn_code.bpf.o"
+
+    /// Where filters are pinned, each in a folder of its own.
+    package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
+
+    /// Finds the compiled program: in the folder of the executable, as it is built, or where `make install` puts it.
+    ///
+    /// - Parameter executable: The path of this program; nil asks the kernel.
+    /// - Returns: The path of the first that is there.
+    /// - Throws: `objectMissing`, with the folders.
+    package static func locateObject(executable: FilePath? = nil) throws(KernelFilterError) -> FilePath {
+        guard let executable = executable ?? ownExecutable() else { throw .objectMissing([]) }
+        let folder = executable.removingLastComponent()
+        let folders = [folder, folder.removingLastComponent().appending("lib").appending("tcpknock")]
+        for folder in folders {
+            let path = folder.appending(objectName)
+            if PinFolder.exists(path) { return path }
+        }
+        throw .objectMissing(folders)
+    }
+
+    /// Names the folder for the filter of a queue: the namespace's number is in it, because queues of the same number
+    /// in other network namespaces have other keys, and a BPF file system can be seen from all.
+    package static func pinFolder(
+        in parent: FilePath = defaultPinFolder, queue: UInt16
+    ) throws(KernelFilterError) -> FilePath {
+        let namespace: Stat
+        do {
+            namespace = try Stat("/proc/self/ns/net" as FilePath)
+        } catch {
+            throw .system(call: "stat /proc/self/ns/net", error)
+        }
+        return parent.appending("\(namespace.inode.rawValue)-\(queue)")
+    }
+
+    private static func ownExecutable() -> FilePath? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        guard length > 0 else { return nil }
+        return FilePath(String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+}
+
+/// A folder with pinned program and maps.
+enum PinFolder {
+    /// The path that the firewall rules name.
+    static func program(in folder: FilePath) -> FilePath { folder.appending("syn_code") }
+
+    /// Makes the folder, and those above it that are missing; they are root's alone, because maps hold keys.
+    static func make(_ folder: FilePath) throws(KernelFilterError) {
+        var missing: [FilePath] = []
+        var existing = folder
+        while !exists(existing), !existing.components.isEmpty {
+            missing.append(existing)
+            existing.removeLastComponent()
+        }
+        guard unsafe existing.withPlatformString({ unsafe cbpf_is_bpf_file_system($0) }) != 0 else {
+            throw .noBPFFileSystem(folder)
+        }
+        for path in missing.reversed() {
+            guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 || Glibc.errno == EEXIST else {
+                throw KernelFilterError(call: "mkdir \(path)")
+            }
+        }
+    }
+
+    /// Unpins what is there; the folder stays.
+    static func clear(_ folder: FilePath) throws(KernelFilterError) {
+        for name in ["syn_code", "control", "keys", "counters"] {
+            let path = folder.appending(name)
+            guard unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 || Glibc.errno == ENOENT else {
+                throw KernelFilterError(call: "unlink \(path)")
+            }
+        }
+    }
+
+    /// Removes the folder, if it is empty.
+    static func remove(_ folder: FilePath) {
+        _ = unsafe folder.withPlatformString { unsafe rmdir($0) }
+    }
+
+    static func exists(_ path: FilePath) -> Bool {
+        unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
+    }
+}

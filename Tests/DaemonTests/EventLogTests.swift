@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import KnockEngine
+import KnockProtocol
+import Logging
+import Synchronization
+import Testing
+import Wire
+
+@testable import Daemon
+
+/// Keeps the lines that are logged, as `level message {sorted values}`.
+private final class LineCollector: LogHandler {
+    let lines = Mutex<[String]>([])
+
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set { _ = newValue }
+    }
+
+    var logLevel: Logger.Level {
+        get { .trace }
+        set { _ = newValue }
+    }
+
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set { _ = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let values = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        lines.withLock { $0.append("\(event.level) \(event.message) {\(values.joined(separator: " "))}") }
+    }
+}
+
+@Suite struct EventLogTests {
+    private let collector = LineCollector()
+    private static let now = Instant(unixSeconds: 0, uptime: 5000)
+    private static let ends = "client=192.0.2.10:40000 server=198.51.100.22:22"
+
+    private var log: EventLog { EventLog(Logger(label: "test") { [collector] _ in collector }) }
+    private var lines: [String] { collector.lines.withLock { $0 } }
+
+    @Test(
+        "Each event is a line",
+        arguments: [
+            (
+                .handshakeBegun(flow(), .windowed),
+                "debug handshake begun {client=192.0.2.10:40000 mask=windowed server=198.51.100.22:22}"
+            ),
+            (.verified(flow()), "info connection verified {\(ends)}"),
+            (.handshakeReset(flow()), "info handshake ended by the client {\(ends)}"),
+            (.serverProven(flow()), "info server proven {\(ends)}"),
+            (
+                .lockedOut(flow(), .wrongAcknowledgment),
+                "warning locked out: \(Reason.wrongAcknowledgment.explanation) "
+                    + "{client=192.0.2.10:40000 reason=wrong-acknowledgment server=198.51.100.22:22}"
+            ),
+            (
+                .dropped(flow(), .fragment),
+                "debug dropped: \(Reason.fragment.explanation) {client=192.0.2.10:40000 reason=fragment server=198.51.100.22:22}"
+            ),
+        ] as [(Event, String)])
+    func line(_ event: Event, _ line: String) {
+        var log = log
+        log.write(event, at: Self.now)
+        #expect(lines == [line])
+    }
+
+    @Test(
+        "A failed proof comes with advice",
+        arguments: [
+            (Reason.proofMissing, "is its daemon running"), (.proofWrong, "wrong --nat-ip"),
+        ])
+    func advice(_ reason: Reason, _ advice: String) throws {
+        var log = log
+        log.write(.proofFailed(flow(), reason), at: Self.now)
+        let line = try #require(lines.first)
+        #expect(line.hasPrefix("warning SYN/ACK dropped: \(reason.explanation)"))
+        #expect(line.contains("reason=\(reason.name)"))
+        #expect(line.contains(advice))
+    }
+
+    @Test("What anybody can cause makes no more than 20 lines a second")
+    func limit() throws {
+        var log = log
+        for _ in 0..<50 { log.write(.dropped(flow(), .synWithoutCode), at: Self.now) }
+        for _ in 0..<50 { log.write(.proofFailed(flow(), .proofMissing), at: Self.now) }
+        #expect(lines.count == 20)
+        log.write(.dropped(flow(), .synWithoutCode), at: Instant(unixSeconds: 0, uptime: 6000))
+        #expect(lines.count == 21)
+        #expect(try #require(lines.last).contains("held-back=80"))
+    }
+
+    @Test("What only a holder of the key can cause is not limited")
+    func noLimit() {
+        var log = log
+        for _ in 0..<50 { log.write(.verified(flow()), at: Self.now) }
+        #expect(lines.count == 50)
+    }
+
+    @Test func trouble() {
+        var log = log
+        var entries = EventJournal.Entries()
+        log.writeTrouble(entries, at: Self.now)
+        #expect(lines == [])
+        (entries.lost, entries.overflows, entries.refusedVerdicts, entries.malformedMessages) = (1, 2, 3, 4)
+        log.writeTrouble(entries, at: Self.now)
+        #expect(lines.count == 4)
+        #expect(lines.allSatisfy { $0.hasPrefix("warning ") })
+        #expect(["lost=1", "times=2", "count=3", "count=4"].enumerated().allSatisfy { lines[$0].contains($1) })
+        // Within the second it is only added up.
+        log.writeTrouble(entries, at: Self.now)
+        #expect(lines.count == 4)
+        log.writeTrouble(entries, at: Instant(unixSeconds: 0, uptime: 6000))
+        #expect(lines.count == 8)
+        #expect(["lost=2", "times=4", "count=6", "count=8"].enumerated().allSatisfy { lines[$0 + 4].contains($1) })
+    }
+
+    @Test("The ends of a flow are written as in a URL") func flowText() {
+        let flow = Flow(
+            clientAddress: IPAddress(high: 0x2001_0db8 << 32, low: 1), clientPort: 5,
+            serverAddress: IPAddress(192, 0, 2, 1), serverPort: 22)
+        #expect(flow.client == "[2001:db8::1]:5")
+        #expect(flow.server == "192.0.2.1:22")
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import KnockEngine
+import NetfilterQueue
+import TestSupport
+import Wire
+
+/// An engine that gives verdicts from a list, and keeps what it was asked.
+struct ScriptedEngine: Engine, ~Copyable {
+    var actions: [Verdict.Action] = []
+    var events: [Event] = []
+    private(set) var seen: [(direction: Direction, now: Instant)] = []
+
+    init(actions: [Verdict.Action] = [], events: [Event] = []) {
+        self.actions = actions
+        self.events = events
+    }
+
+    var counters: Counters { Counters() }
+    var lostEvents: UInt64 { 0 }
+
+    mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict {
+        seen.append((direction, now))
+        return Verdict(actions.removeFirst(), .otherSegment)
+    }
+
+    mutating func decide(_ error: WireError) -> Verdict { Verdict(.drop, Reason(error)) }
+
+    mutating func nextEvent() -> Event? { events.isEmpty ? nil : events.removeFirst() }
+}
+
+/// A queue that delivers packets from a list, and keeps the verdicts.
+struct ScriptedQueue: PacketQueue, ~Copyable {
+    var waiting: [(packet: QueuedPacket, bytes: [UInt8])] = []
+    private(set) var verdicts: [QueueVerdict] = []
+    private(set) var bytes: [[UInt8]] = []
+    var error: SystemError?
+
+    init(_ waiting: [(packet: QueuedPacket, bytes: [UInt8])]) {
+        self.waiting = waiting
+    }
+
+    mutating func receive(
+        _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict
+    ) throws(SystemError) -> ReceivedBatch {
+        if let error { throw error }
+        var batch = ReceivedBatch()
+        for (packet, original) in waiting {
+            var bytes = original
+            var span = bytes.mutableSpan
+            verdicts.append(judge(packet, &span))
+            self.bytes.append(bytes)
+            batch.packets += 1
+        }
+        waiting = []
+        return batch
+    }
+}
+
+/// A flow to make events of.
+func flow(_ port: UInt16 = 40_000) -> Flow {
+    Flow(
+        clientAddress: IPAddress(192, 0, 2, 10), clientPort: port, serverAddress: IPAddress(198, 51, 100, 22),
+        serverPort: 22)
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import Foundation
+import KnockEngine
+import Testing
+
+@testable import Daemon
+
+@Suite struct SystemClockTests {
+    @Test func timestampsAreOfRFC3339() throws {
+        let before = Date()
+        let text = SystemClock.timestamp()
+        #expect(text.wholeMatch(of: #/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/#) != nil)
+        let time = try Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        // The text has whole milliseconds.
+        #expect(time.timeIntervalSince(before) > -0.002)
+        #expect(time.timeIntervalSince(Date()) < 0.001)
+    }
+
+    @Test func clocksAreThoseOfTheHost() {
+        let before = Int64(Date().timeIntervalSince1970)
+        let first = SystemClock.now()
+        let second = SystemClock.now()
+        #expect((before...Int64(Date().timeIntervalSince1970)).contains(first.unixSeconds))
+        #expect(first.uptime > 0)
+        #expect(second.uptime >= first.uptime)
+    }
+}

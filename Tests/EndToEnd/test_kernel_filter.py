@@ -1,0 +1,366 @@
+"""The filter in the kernel: wrong codes end there, right ones pass, and it never stands in the way of a daemon."""
+
+import os
+import re
+import stat
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+
+from harness.daemons import keygen, program, start_server
+from harness.echo import echo, echo_server
+from harness.firewall import BACKENDS, firewall, rule_counters, snapshot
+from harness.hosts import Host
+from harness.knock import counters, equip
+from harness.processes import Program
+from harness.queues import queue_counters
+from harness.segments import segment, send
+from harness.topologies import Network
+from harness.waiting import eventually
+
+from knockprotocol import Keys, address_bytes, read_key, syn_codes, time_slot  # isort: skip
+
+FAMILIES = (4, 6)
+
+
+@pytest.fixture
+def pins() -> Iterator[str]:
+    """A BPF file system for one test, which the programs on all hosts see."""
+    _require_filter()
+    with tempfile.TemporaryDirectory(prefix="tcpknock-test-bpf-") as folder:
+        subprocess.run(["mount", "-t", "bpf", "bpf", folder], timeout=20, check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], timeout=20, check=True)
+
+
+def _require_filter() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("loads programs into the kernel, so it must run as root")
+    if "bpf" not in Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel has no BPF file system")
+    help_text = subprocess.run([program("tcpknock-server"), "--help"], capture_output=True, text=True, timeout=20)
+    if "--pin-folder" not in help_text.stdout:
+        pytest.skip("this build of tcpknock-server has no kernel filter")
+
+
+def filtering_server(host: Host, key_file: str, pins: str, mode: str = "on", **options: Any) -> Program:
+    """tcpknock-server with its filter."""
+    return start_server(host, key_file, more=["--kernel-filter", mode, "--pin-folder", pins], **options)
+
+
+def rules_up(host: Host, pins: str, backend: str, *more: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    return firewall(host, "server", "up", "--iptables", backend, "--pin-folder", pins, *more, check=check)
+
+
+def dropped(host: Host, family: int, backend: str) -> int:
+    """How many SYNs the rule with the filter has dropped."""
+    rules = rule_counters(host, family, backend, "raw")
+    (count,) = (count for rule, count in rules.items() if "--object-pinned" in rule)
+    return count
+
+
+def has_filter_rule(host: Host) -> bool:
+    return "--object-pinned" in "".join(snapshot(host).values())
+
+
+def codes(key_file: str, source: str, isn: int, *, slots_from_now: int = 0, no_time: bool = False) -> "tuple[int, int]":
+    """Both right codes, by the second implementation."""
+    slot = 0 if no_time else time_slot(time.time()) + slots_from_now
+    return syn_codes(Keys.derive(read_key(key_file)).k1, address_bytes(source), isn, slot)
+
+
+def syn(network: Network, family: int, isn: int, code: int, **more: Any) -> Any:
+    source, destination = network.client.address(family), network.server.address(family)
+    return segment(source, destination, sport=6000 + isn % 1000, dport=22, flags="S", seq=isn, ack=code, **more)
+
+
+def wrong_syns(network: Network, family: int) -> List[Any]:
+    packets = [syn(network, family, isn, code) for isn, code in ((1, 0), (2, 1), (3, 0x12345678), (4, 0xFFFFFFFF))]
+    if family == 6:
+        packets.append(syn(network, 6, 5, 0x12345678, extension_header=True))
+        packets.append(syn(network, 6, 6, 0, extension_header=True))
+    else:
+        # With four bytes of IP options (no operation).
+        packet = syn(network, 4, 5, 0x12345678)
+        packet.options = b"\1\1\1\1"
+        packets.append(packet)
+    return packets
+
+
+def queued(host: Host) -> int:
+    """How many packets the queue has seen."""
+    return queue_counters(host)[100].id_sequence
+
+
+# --- what is dropped ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_wrong_codes_end_in_the_kernel(direct: Network, backend: str, key_file: str, pins: str) -> None:
+    client, server = direct.client, direct.server
+    before = snapshot(server)
+    echo_server(server, 22)
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, backend, "--kernel-filter", "on")
+    for family in FAMILIES:
+        packets = wrong_syns(direct, family)
+        send(client, packets)
+        eventually(lambda: dropped(server, family, backend) == len(packets), what="the wrong SYNs to be dropped")
+    assert queued(server) == 0
+    assert not {"syn-with-wrong-code", "syn-without-code"} & counters(daemon).keys()
+
+    # Behind IP options and extension headers, in any slot that is good, right codes get through to the daemon.
+    for family in FAMILIES:
+        drops = dropped(server, family, backend)
+        seen = queued(server)
+        right = []
+        for number, delta in enumerate((0, 1, -1), start=100 * family):
+            for mode, code in enumerate(codes(key_file, client.address(family), number, slots_from_now=delta)):
+                right.append(syn(direct, family, number, code))
+        number = 100 * family + 50
+        behind = syn(direct, family, number, codes(key_file, client.address(family), number)[0])
+        if family == 4:
+            behind.options = b"\1\1\1\1"
+        right.append(behind)
+        send(client, right)
+        # The answers are queued as well.
+        eventually(lambda: queued(server) >= seen + len(right), what="the right SYNs to be queued")
+        assert dropped(server, family, backend) == drops
+        send(client, [syn(direct, family, 99, codes(key_file, client.address(family), 99, slots_from_now=3)[0])])
+        eventually(lambda: dropped(server, family, backend) == drops + 1, what="a code of the future to be dropped")
+
+    daemon.stop()
+    firewall(server, "server", "down")
+    assert snapshot(server) == before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_who_has_the_key_gets_in(direct: Network, backend: str, key_file: str, pins: str) -> None:
+    client, server = direct.client, direct.server
+    echo_server(server, 22)
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, backend, "--kernel-filter", "on")
+    for family in FAMILIES:
+        assert echo(client, server.address(family), 22, timeout=0.3).complete == 0
+    equip(client, key_file)
+    for family in FAMILIES:
+        assert echo(client, server.address(family), 22, connections=20).complete == 20
+    assert counters(daemon)["syn-accepted"] == 40
+
+
+def test_a_gateway_filters_too(routed: Network, key_file: str, pins: str) -> None:
+    router = routed.router
+    assert router
+    echo_server(routed.server, 22)
+    filtering_server(router, key_file, pins)
+    rules_up(router, pins, "nft", "--kernel-filter", "on")
+    for family in FAMILIES:
+        send(routed.client, wrong_syns(routed, family))
+        eventually(lambda: dropped(router, family, "nft") == len(wrong_syns(routed, family)), what="the drops")
+    # From here on the client's daemon puts the right code into every SYN.
+    equip(routed.client, key_file)
+    for family in FAMILIES:
+        assert echo(routed.client, routed.server.address(family), 22, connections=3).complete == 3
+
+
+def test_fragments_are_judged_whole(direct: Network, key_file: str, pins: str) -> None:
+    """Connection tracking has put them together before the filter sees them; without it the daemon drops them."""
+    from scapy.layers.inet import fragment
+
+    client, server = direct.client, direct.server
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    for isn, code, is_right in ((7, 0x12345678, False), (8, codes(key_file, client.ipv4, 8)[0], True)):
+        whole = syn(direct, 4, isn, code) / (b"x" * 64)
+        drops = dropped(server, 4, "nft")
+        send(client, fragment(whole, fragsize=24))
+        if is_right:
+            eventually(lambda: counters(daemon).get("syn-accepted", 0) == 1, what="the SYN to be accepted")
+        else:
+            eventually(lambda: dropped(server, 4, "nft") == drops + 1, what="the SYN to be dropped")
+
+
+def test_with_time_switched_off(direct: Network, key_file: str, pins: str) -> None:
+    client, server = direct.client, direct.server
+    daemon = filtering_server(server, key_file, pins, no_time=True)
+    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    send(client, [syn(direct, 4, 1, codes(key_file, client.ipv4, 1)[0])])
+    eventually(lambda: dropped(server, 4, "nft") == 1, what="a code with time to be dropped")
+    send(client, [syn(direct, 4, 2, codes(key_file, client.ipv4, 2, no_time=True)[0])])
+    eventually(lambda: counters(daemon).get("syn-accepted", 0) == 1, what="a code without time to be accepted")
+
+
+# --- daemons come and go ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_dead_daemon_leaves_a_filter_that_the_next_one_takes_over(
+    direct: Network, backend: str, key_file: str, pins: str
+) -> None:
+    client, server = direct.client, direct.server
+    echo_server(server, 22)
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, backend, "--kernel-filter", "on")
+    daemon.kill()
+    send(client, wrong_syns(direct, 4))
+    eventually(lambda: dropped(server, 4, backend) == len(wrong_syns(direct, 4)), what="the wrong SYNs to be dropped")
+    equip(client, key_file)
+    assert echo(client, server.ipv4, 22, timeout=0.3).complete == 0
+    filtering_server(server, key_file, pins)
+    assert "already up" in rules_up(server, pins, backend, "--kernel-filter", "on").stdout
+    for family in FAMILIES:
+        assert echo(client, server.address(family), 22).complete == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_daemon_with_another_key(
+    direct: Network, backend: str, key_file: str, pins: str, tmp_path: Path
+) -> None:
+    client, server = direct.client, direct.server
+    other_key = keygen(tmp_path / "other.dat")
+    echo_server(server, 22)
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, backend, "--kernel-filter", "on")
+    daemon.kill()
+    filtering_server(server, other_key, pins)
+    send(client, [syn(direct, 4, 9, codes(key_file, client.ipv4, 9)[0])])
+    eventually(lambda: dropped(server, 4, backend) == 1, what="a code of the old key to be dropped")
+    equip(client, other_key)
+    assert echo(client, server.ipv4, 22).complete == 1
+
+
+@pytest.mark.parametrize("ending", ("stopped", "off"))
+def test_a_filter_without_its_daemon_lets_codes_pass(
+    direct: Network, ending: str, key_file: str, pins: str, tmp_path: Path
+) -> None:
+    client, server = direct.client, direct.server
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    if ending == "stopped":
+        daemon.stop()
+        # The one that comes next has another key and no filter, and is not to be hindered.
+        daemon = start_server(server, keygen(tmp_path / "other.dat"), more=["--pin-folder", pins, "--kernel-filter", "off"])
+    else:
+        daemon.kill()
+        daemon = filtering_server(server, key_file, pins, mode="off")
+    send(client, [syn(direct, 4, 3, 0x12345678)])
+    eventually(lambda: counters(daemon).get("syn-with-wrong-code", 0) == 1, what="the daemon to judge")
+    # An empty field is wrong whatever the key.
+    send(client, [syn(direct, 4, 4, 0)])
+    eventually(lambda: dropped(server, 4, "nft") == 1, what="the SYN without a code to be dropped")
+
+
+def test_where_there_is_no_bpf_file_system(direct: Network, key_file: str, tmp_path: Path, pins: str) -> None:
+    daemon = filtering_server(direct.server, key_file, str(tmp_path), mode="auto")
+    assert re.search("not on a BPF file system", daemon.output)
+    daemon.stop()
+    command = [program("tcpknock-server"), "--key-file", key_file, "--kernel-filter", "on", "--pin-folder", str(tmp_path)]
+    result = direct.server.run(command, check=False)
+    assert result.returncode == 69 and "not on a BPF file system" in result.stderr
+
+
+# --- the rules ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rules_with_and_without_the_filter(direct: Network, backend: str, key_file: str, pins: str) -> None:
+    server = direct.server
+    before = snapshot(server)
+    refused = rules_up(server, pins, backend, "--kernel-filter", "on", check=False)
+    assert refused.returncode == 1 and "there is no program at" in refused.stderr
+    assert snapshot(server) == before
+
+    # Rules first: without the filter, until `up` runs again.
+    rules_up(server, pins, backend)
+    without = snapshot(server)
+    assert not has_filter_rule(server)
+    daemon = filtering_server(server, key_file, pins)
+    assert "kernel filter" in rules_up(server, pins, backend).stdout
+    assert has_filter_rule(server)
+    up = snapshot(server)
+    assert "already up" in rules_up(server, pins, backend).stdout
+    assert snapshot(server) == up
+    status = firewall(server, "server", "status")
+    assert re.search(r"filter +/\S+/syn_code\n", status.stdout)
+
+    # A rule missing is noticed and mended.
+    chain = [rule for rule in rule_counters(server, 6, backend, "raw") if rule.startswith("TCPKNOCK-SRV-RAW")]
+    (number,) = (number for number, rule in enumerate(chain, start=1) if "--object-pinned" in rule)
+    server.run([f"ip6tables-{backend}", "-w", "-t", "raw", "-D", "TCPKNOCK-SRV-RAW", str(number)])
+    assert "PARTIAL" in firewall(server, "server", "status", check=False).stdout
+    rules_up(server, pins, backend)
+    assert snapshot(server) == up
+
+    rules_up(server, pins, backend, "--kernel-filter", "off")
+    assert snapshot(server) == without
+    rules_up(server, pins, backend, "--kernel-filter", "on")
+    daemon.stop()
+    firewall(server, "server", "down")
+    assert snapshot(server) == before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_another_program_is_noticed(direct: Network, backend: str, key_file: str, pins: str) -> None:
+    server = direct.server
+    daemon = filtering_server(server, key_file, pins)
+    rules_up(server, pins, backend)
+    daemon.stop()
+    (folder,) = Path(pins).glob("*-100")
+    for pin in folder.iterdir():
+        pin.unlink()
+    status = firewall(server, "server", "status")
+    assert "NO LONGER PINNED" in status.stdout
+    filtering_server(server, key_file, pins)
+    assert "OLD" in firewall(server, "server", "status").stdout
+    assert "are up" in rules_up(server, pins, backend).stdout
+    assert "OLD" not in firewall(server, "server", "status").stdout
+    send(direct.client, [syn(direct, 4, 3, 0x12345678)])
+    eventually(lambda: dropped(server, 4, backend) == 1, what="the new program to be asked")
+
+
+@pytest.mark.parametrize("mode", ("auto", "on"))
+def test_where_iptables_lacks_the_match(
+    direct: Network, mode: str, key_file: str, pins: str, tmp_path: Path
+) -> None:
+    server = direct.server
+    filtering_server(server, key_file, pins)
+    before = snapshot(server)
+    for name in ("iptables", "ip6tables"):
+        restore = tmp_path / f"{name}-nft-restore"
+        restore.write_text(
+            f'#!/bin/sh\ninput=$(cat)\ncase $input in *object-pinned*) echo "no match bpf" >&2; exit 2 ;; esac\n'
+            f'printf "%s\\n" "$input" | /usr/sbin/{name}-nft-restore "$@"\n'
+        )
+        restore.chmod(restore.stat().st_mode | stat.S_IXUSR)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = firewall(
+        server, "server", "up", "--iptables", "nft", "--pin-folder", pins, "--kernel-filter", mode, check=False, env=path
+    )
+    assert "no match bpf" in result.stderr
+    if mode == "on":
+        assert result.returncode == 1 and snapshot(server) == before
+    else:
+        assert result.returncode == 0 and not has_filter_rule(server)
+        assert firewall(server, "server", "status").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    (
+        (["--kernel-filter", "maybe"], "--kernel-filter: 'maybe' is not known"),
+        (["--pin-folder", "relative"], "--pin-folder: 'relative' is not an absolute path"),
+        (["--pin-folder", "/a b"], "--pin-folder: '/a b' is not an absolute path"),
+        (["--pin-folder", '/a"b'], "is not an absolute path"),
+        (["--pin-folder="], "--pin-folder: '' is not"),
+        (["--pin-folder", "/" + "a" * 150], "longer than 150"),
+    ),
+)
+def test_bad_input_is_refused(direct: Network, arguments: List[str], message: str) -> None:
+    result = firewall(direct.server, "server", "up", *arguments, check=False)
+    assert (result.returncode, result.stdout) == (64, "") and message in result.stderr

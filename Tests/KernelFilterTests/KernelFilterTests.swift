@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import Glibc
+import KernelFilter
+import KnockProtocol
+import SystemPackage
+import TestSupport
+import Testing
+import Wire
+
+@Suite(.enabled(if: BPFFileSystem.obstacle == nil, Comment(rawValue: BPFFileSystem.obstacle ?? "")))
+struct KernelFilterTests {
+    private let files: BPFFileSystem
+    private let object: FilePath
+    private let folder: FilePath
+    private let now = TimeSlot(unixSeconds: 1_710_000_000)
+    private let keys = FilterKeys.all
+
+    init() throws {
+        files = try BPFFileSystem()
+        object = try KernelFilter.locateObject()
+        folder = files.root.appending("tcpknock").appending("100")
+    }
+
+    private func load() throws -> KernelFilter {
+        try KernelFilter.load(object: object, pinFolder: folder)
+    }
+
+    /// Another version: the same program in a file that differs.
+    private func otherVersion() throws -> FilePath {
+        let path = FilePath("/tmp/tcpknock-test-\(UInt64.random(in: 0...UInt64.max)).o")
+        let original = try FileDescriptor.open(object, .readOnly)
+        defer { try? original.close() }
+        let copy = try FileDescriptor.open(
+            path, .writeOnly, options: [.create, .exclusiveCreate], permissions: .ownerReadWrite)
+        defer { try? copy.close() }
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        let count = try buffer.withUnsafeMutableBytes { try original.read(into: $0) }
+        try copy.writeAll(buffer.prefix(count) + [0])
+        return path
+    }
+
+    // MARK: What is dropped
+
+    @Test("Without keys everything with a code passes, and an empty field never")
+    func noKeys() throws {
+        let filter = try load()
+        var packet = FilterKeys.syn(keys[0], now)
+        #expect(filter.origin == .loaded)
+        #expect(try !filter.drops(packet.bytes))
+        packet.acknowledgmentNumber = 0
+        #expect(try filter.drops(packet.bytes))
+    }
+
+    @Test("Codes of the slots around now pass, in both modes; others are dropped", arguments: MaskMode.allCases)
+    func slots(_ mode: MaskMode) throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        for delta in -3...3 {
+            let slot = TimeSlot(number: UInt64(Int(now.number) + delta))
+            #expect(try filter.drops(FilterKeys.syn(keys[0], slot, mode).bytes) == (abs(delta) > 1), "\(delta)")
+        }
+        #expect(try filter.drops(FilterKeys.syn(keys[1], now, mode).bytes))
+        #expect(try filter.drops(FilterKeys.syn(keys[0], .timeless, mode).bytes))
+    }
+
+    @Test("Slots begin and end when they do", arguments: [1, 58])
+    func slotBoundaries(_ seconds: Int64) throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now, plus: seconds))
+        #expect(try !filter.drops(FilterKeys.syn(keys[0], #require(now.previous)).bytes))
+        #expect(try !filter.drops(FilterKeys.syn(keys[0], now.next).bytes))
+        #expect(try filter.drops(FilterKeys.syn(keys[0], now.next.next).bytes))
+    }
+
+    @Test("The clock can be set without new keys, to any year that it can have")
+    func clock() throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        for number in [0, 1, 2, 28_500_000, 153_000_000] as [UInt64] {
+            let slot = TimeSlot(number: number)
+            try filter.refreshClock(.at(slot))
+            #expect(try !filter.drops(FilterKeys.syn(keys[0], slot).bytes), "\(slot)")
+            #expect(try !filter.drops(FilterKeys.syn(keys[0], slot.next).bytes), "\(slot)")
+            #expect(try filter.drops(FilterKeys.syn(keys[0], slot.next.next).bytes), "\(slot)")
+        }
+    }
+
+    @Test("A time before 1970 is in slot 0, which has none before it")
+    func beforeTheEpoch() throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(TimeSlot(number: 0), plus: -3600))
+        #expect(try !filter.drops(FilterKeys.syn(keys[0], TimeSlot(number: 0)).bytes))
+        #expect(try !filter.drops(FilterKeys.syn(keys[0], TimeSlot(number: 1)).bytes))
+        #expect(try filter.drops(FilterKeys.syn(keys[0], TimeSlot(number: .max)).bytes))
+    }
+
+    @Test("With time switched off only slot 0 is good")
+    func timeOff() throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: false, clock: .at(now))
+        #expect(try !filter.drops(FilterKeys.syn(keys[0], .timeless).bytes))
+        #expect(try filter.drops(FilterKeys.syn(keys[0], now).bytes))
+        #expect(try filter.drops(FilterKeys.syn(keys[0], TimeSlot(number: 1)).bytes))
+    }
+
+    @Test("A code that came out as 0 and is 1 instead passes, as the published vectors have it")
+    func codeZero() throws {
+        let filter = try load()
+        try filter.update(keys: [TestKeys.published], usesTime: true, clock: .at(now))
+        for sequenceNumber in [0x1908_2a28, 0x1832_930d] as [UInt32] {
+            var packet = TestPacket()
+            packet.sequenceNumber = sequenceNumber
+            packet.acknowledgmentNumber = 1
+            #expect(try !filter.drops(packet.bytes))
+            packet.acknowledgmentNumber = 0
+            #expect(try filter.drops(packet.bytes))
+            packet.acknowledgmentNumber = 0x0100_0000
+            #expect(try filter.drops(packet.bytes))
+        }
+    }
+
+    // MARK: Keys
+
+    @Test("As many keys as there is room for", arguments: [1, 2, 15, 16])
+    func manyKeys(_ count: Int) throws {
+        let filter = try load()
+        try filter.update(keys: Array(keys.prefix(count)), usesTime: true, clock: .at(now))
+        for (index, key) in keys.enumerated() {
+            #expect(try filter.drops(FilterKeys.syn(key, now).bytes) == (index >= count))
+        }
+    }
+
+    @Test("More keys are refused, and switch the filter off")
+    func tooManyKeys() throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        #expect(throws: KernelFilterError.tooManyKeys(17)) {
+            try filter.update(keys: keys, usesTime: true, clock: .at(now))
+        }
+        #expect(try !filter.drops(FilterKeys.syn(keys[1], now).bytes))
+    }
+
+    @Test("Keys can be changed again and again")
+    func keyChange() throws {
+        let filter = try load()
+        for round in 0..<6 {
+            try filter.update(keys: [keys[round]], usesTime: true, clock: .at(now))
+            if round.isMultiple(of: 2) { try filter.refreshClock(.at(now)) }
+            for (index, key) in keys.prefix(6).enumerated() {
+                #expect(try filter.drops(FilterKeys.syn(key, now).bytes) == (index != round))
+            }
+        }
+    }
+
+    // MARK: Pinned
+
+    @Test("Who starts again takes over program and keys")
+    func takeOver() throws {
+        let first = try load()
+        try first.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        let second = try load()
+        #expect(second.origin == .takenOver)
+        #expect(try second.drops(FilterKeys.syn(keys[1], now).bytes))
+        #expect(try !second.drops(FilterKeys.syn(keys[0], now).bytes))
+        // What the rules hold is the program of the first; it follows the second.
+        try second.update(keys: [keys[1]], usesTime: true, clock: .at(now))
+        #expect(try first.drops(FilterKeys.syn(keys[0], now).bytes))
+        #expect(try !first.drops(FilterKeys.syn(keys[1], now).bytes))
+    }
+
+    @Test("Another version replaces the program, and switches the old one off")
+    func replacement() throws {
+        let old = try load()
+        try old.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        let path = try otherVersion()
+        defer { unlink(path.string) }
+        let new = try KernelFilter.load(object: path, pinFolder: folder)
+        #expect(new.origin == .replaced)
+        try new.update(keys: [keys[1]], usesTime: true, clock: .at(now))
+        #expect(try !old.drops(FilterKeys.syn(keys[2], now).bytes))
+        #expect(try new.drops(FilterKeys.syn(keys[2], now).bytes))
+        #expect(try KernelFilter.load(object: path, pinFolder: folder).origin == .takenOver)
+    }
+
+    @Test("A disarmed filter lets codes pass, and can be armed again")
+    func disarm() throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        filter.disarm()
+        #expect(try !filter.drops(FilterKeys.syn(keys[1], now).bytes))
+        let next = try load()
+        #expect(next.origin == .takenOver)
+        #expect(try !next.drops(FilterKeys.syn(keys[1], now).bytes))
+        try next.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        #expect(try next.drops(FilterKeys.syn(keys[1], now).bytes))
+    }
+
+    @Test("A filter of another run can be switched off without loading one; where there is none, nothing happens")
+    func switchOff() throws {
+        try KernelFilter.switchOff(pinFolder: folder)
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        try KernelFilter.switchOff(pinFolder: folder)
+        #expect(try !filter.drops(FilterKeys.syn(keys[1], now).bytes))
+    }
+
+    @Test("What is unpinned is loaded anew")
+    func remove() throws {
+        try load().remove()
+        #expect(throws: Errno.noSuchFileOrDirectory) { try FileDescriptor.open(folder, .readOnly) }
+        #expect(try load().origin == .loaded)
+    }
+
+    @Test("Each answer is counted")
+    func counters() throws {
+        let filter = try load()
+        try filter.update(keys: [keys[0]], usesTime: true, clock: .at(now))
+        #expect(try filter.counters() == KernelFilter.Counters())
+        for _ in 0..<3 { _ = try filter.drops(FilterKeys.syn(keys[1], now).bytes) }
+        for _ in 0..<2 { _ = try filter.drops(FilterKeys.syn(keys[0], now).bytes) }
+        var segment = FilterKeys.syn(keys[1], now)
+        segment.flags = .ack
+        _ = try filter.drops(segment.bytes)
+        let counters = try filter.counters()
+        #expect(counters.wrong == 3)
+        #expect(counters.passed == 2)
+        #expect(counters.unparsed == 1)
+        #expect(try load().counters() == KernelFilter.Counters())
+    }
+
+    // MARK: What goes wrong
+
+    @Test("A folder on another file system is refused")
+    func notABPFFileSystem() {
+        #expect(throws: KernelFilterError.noBPFFileSystem("/tmp/tcpknock")) {
+            try KernelFilter.load(object: object, pinFolder: "/tmp/tcpknock")
+        }
+    }
+
+    @Test("An object file that is missing or none is refused")
+    func badObject() {
+        #expect(throws: KernelFilterError.objectMissing(["/nowhere"])) {
+            try KernelFilter.load(object: "/nowhere/syn_code.bpf.o", pinFolder: folder)
+        }
+        #expect(throws: KernelFilterError.self) {
+            try KernelFilter.load(object: "/etc/passwd", pinFolder: folder)
+        }
+    }
+}
+
+@Suite struct FilterPlaceTests {
+    @Test("The object file is looked for beside the program and in lib/tcpknock")
+    func objectMissing() {
+        #expect(throws: KernelFilterError.objectMissing(["/opt/x/sbin", "/opt/x/lib/tcpknock"])) {
+            try KernelFilter.locateObject(executable: "/opt/x/sbin/tcpknock-server")
+        }
+    }
+
+    @Test("Each queue of each network namespace has a folder")
+    func pinFolder() throws {
+        let folder = try KernelFilter.pinFolder(queue: 100)
+        #expect(folder.starts(with: "/sys/fs/bpf/tcpknock"))
+        #expect(folder.lastComponent?.string.hasSuffix("-100") == true)
+        #expect(folder != (try KernelFilter.pinFolder(queue: 101)))
+    }
+
+    @Test("Errors say what to do")
+    func errors() {
+        #expect(KernelFilterError.noBPFFileSystem("/x").description.contains("mount -t bpf"))
+        #expect(KernelFilterError.notPermitted(call: "load").description.contains("CAP_BPF"))
+        #expect(KernelFilterError.refused(.invalidArgument, "").description.contains("Linux 5.11"))
+        #expect(KernelFilterError.refused(.invalidArgument, "bad insn").description.hasSuffix("bad insn"))
+        #expect(KernelFilterError.tooManyKeys(17).description.contains("16"))
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import KnockEngine
+import KnockProtocol
+import TestSupport
+import Testing
+import Wire
+
+/// One way to each reason, with its exact verdict.
+@Suite("Reasons") struct ReasonTests {
+    struct Scenario: Sendable, CustomTestStringConvertible {
+        let reason: Reason
+        let action: @Sendable () -> Verdict.Action
+        let verdict: @Sendable () -> Verdict
+
+        var testDescription: String { reason.name }
+
+        init(
+            _ reason: Reason, _ action: @autoclosure @escaping @Sendable () -> Verdict.Action,
+            _ verdict: @escaping @Sendable () -> Verdict
+        ) {
+            self.reason = reason
+            self.action = action
+            self.verdict = verdict
+        }
+
+        /// A scenario on the server; the first argument brings it to where it is interesting.
+        static func server(
+            _ reason: Reason, _ action: @autoclosure @escaping @Sendable () -> Verdict.Action,
+            _ verdict: @escaping @Sendable (ServerBench, Conversation) -> Verdict
+        ) -> Scenario {
+            Scenario(reason, action()) { verdict(ServerBench(), Conversation()) }
+        }
+
+        /// A scenario on the client.
+        static func client(
+            _ reason: Reason, _ action: @autoclosure @escaping @Sendable () -> Verdict.Action,
+            _ verdict: @escaping @Sendable (ClientBench, Conversation) -> Verdict
+        ) -> Scenario {
+            Scenario(reason, action()) {
+                let prefix = IPPrefix(Conversation().server, length: 32)
+                return verdict(ClientBench { $0.servers = [prefix].compactMap(\.self) }, Conversation())
+            }
+        }
+    }
+
+    private static let maskedRewrite = HeaderRewrite(
+        sequenceNumber: Conversation().masked.serverISN, nonceField: Conversation().masked.nonce)
+
+    static let scenarios: [Scenario] = [
+        .server(.truncated, .drop) { bench, talk in bench.receive(Array(talk.plainSYN.prefix(30))) },
+        .server(.malformed, .drop) { bench, _ in bench.receive([UInt8](repeating: 0x40, count: 40)) },
+        .server(.fragment, .drop) { bench, _ in bench.receive(WireErrorPacket.all[3].bytes) },
+        .server(.notTCP, .drop) { bench, _ in bench.receive(WireErrorPacket.all[4].bytes) },
+        .server(.otherPort, .drop) { bench, talk in bench.begin(talk.with { $0.serverPort = 23 }) },
+        .server(.otherSegment, .drop) { bench, talk in
+            bench.send(talk.fromServer(sequence: 1, acknowledgment: 1, .ack)).verdict
+        },
+        .server(.incompleteCopy, .drop) { bench, talk in
+            bench.begin(talk)
+            var synAck = talk.synAck()
+            synAck[3] += 4
+            return bench.send(synAck).verdict
+        },
+        .server(.synWithoutCode, .drop) { bench, talk in bench.receive(talk.plainSYN) },
+        .server(.synWithWrongCode, .drop) { bench, talk in
+            bench.receive(talk.syn(bench.now.slot, keys: TestKeys.other))
+        },
+        .server(.synReplayed, .drop) { bench, talk in
+            bench.verify(talk)
+            return bench.begin(talk)
+        },
+        .server(.synOfRetiredSlot, .drop) { bench, talk in
+            bench.begin(talk)
+            bench.now.uptime += 180_000
+            return bench.begin(talk)
+        },
+        Scenario(.replayCacheFull, .drop) {
+            let bench = ServerBench { $0.replayCapacity = 1 }
+            bench.begin(Conversation())
+            return bench.begin(Conversation().with { $0.clientISN = 1 })
+        },
+        .server(.synAccepted, .accept) { bench, talk in bench.begin(talk) },
+        .server(.synRetransmitted, .accept) { bench, talk in
+            bench.begin(talk)
+            return bench.begin(talk)
+        },
+        .server(.synAckMasked, .rewrite(maskedRewrite)) { bench, talk in
+            bench.begin(talk)
+            return bench.send(talk.synAck()).verdict
+        },
+        .server(.synAckWithoutHandshake, .drop) { bench, talk in bench.send(talk.synAck()).verdict },
+        .server(.segmentWithoutHandshake, .drop) { bench, talk in bench.receive(talk.thirdACK) },
+        .server(.impossibleFlags, .drop) { bench, talk in
+            bench.receive(talk.fromClient(sequence: 1, acknowledgment: 1, [.syn, .fin]))
+        },
+        .server(.segmentBeforeSynAck, .drop) { bench, talk in
+            bench.begin(talk)
+            return bench.receive(talk.thirdACK)
+        },
+        .server(.segmentOutOfSequence, .drop) { bench, talk in
+            bench.answer(talk)
+            return bench.receive(talk.fromClient(sequence: 5, acknowledgment: talk.serverISN &+ 1, .ack))
+        },
+        .server(.segmentDamaged, .drop) { bench, talk in
+            bench.answer(talk)
+            return bench.receive(talk.acknowledging(1).damaged())
+        },
+        .server(.wrongAcknowledgment, .drop) { bench, talk in bench.lockOut(talk) },
+        .server(.maskedAcknowledgment, .drop) { bench, talk in
+            bench.answer(talk)
+            return bench.receive(talk.acknowledging(talk.masked.serverISN &+ 1))
+        },
+        .server(.acknowledgmentVerified, .acceptAsVerified) { bench, talk in bench.verify(talk) },
+        .server(.segmentOfVerified, .acceptAsVerified) { bench, talk in
+            bench.verify(talk)
+            return bench.receive(talk.thirdACK)
+        },
+        .server(.resetOfHandshake, .accept) { bench, talk in
+            bench.answer(talk)
+            return bench.receive(talk.reset())
+        },
+        .server(.resetBeforeSynAck, .accept) { bench, talk in
+            bench.begin(talk)
+            return bench.receive(talk.reset())
+        },
+        .server(.lockedOut, .drop) { bench, talk in
+            bench.lockOut(talk)
+            return bench.begin(talk)
+        },
+        .client(.synCoded, .rewrite(HeaderRewrite(acknowledgmentNumber: 0xaf00_7680))) { bench, talk in
+            bench.send(talk.plainSYN).verdict
+        },
+        .client(.synAlreadyCoded, .accept) { bench, talk in bench.send(talk.syn(bench.now.slot)).verdict },
+        .client(.synAckProven, .rewrite(HeaderRewrite(sequenceNumber: 0x9abc_def0))) { bench, talk in
+            bench.receive(talk.maskedSYNACK()).verdict
+        },
+        .client(.synAckOfOtherServer, .accept) { bench, talk in
+            bench.receive(talk.with { $0.server = IPAddress(203, 0, 113, 1) }.synAck()).verdict
+        },
+        .client(.proofMissing, .drop) { bench, talk in bench.receive(talk.synAck()).verdict },
+        .client(.proofWrong, .drop) { bench, talk in
+            bench.receive(talk.fromServer(sequence: 1, acknowledgment: 2, [.syn, .ack], nonceField: 3)).verdict
+        },
+    ]
+
+    @Test("A way to the reason", arguments: scenarios)
+    func reason(_ scenario: Scenario) {
+        #expect(scenario.verdict() == Verdict(scenario.action(), scenario.reason))
+    }
+
+    @Test func thereIsAWayToEachReason() {
+        #expect(Set(Self.scenarios.map(\.reason)) == Set(Reason.allCases))
+    }
+
+    @Test("A reason's name is lower case words joined by hyphens", arguments: Reason.allCases)
+    func name(_ reason: Reason) {
+        let words = reason.name.split(separator: "-", omittingEmptySubsequences: false)
+        #expect(words.allSatisfy { !$0.isEmpty && $0.allSatisfy { $0.isASCII && $0.isLowercase } })
+        // It is the case's own name.
+        #expect(words.joined() == "\(reason)".lowercased())
+    }
+
+    @Test("A reason's explanation is a sentence", arguments: Reason.allCases)
+    func explanation(_ reason: Reason) {
+        #expect(reason.explanation.first?.isUppercase == true)
+        #expect(reason.explanation.last == ".")
+        #expect(!reason.explanation.contains("\n"))
+    }
+
+    @Test func namesAndExplanationsDiffer() {
+        #expect(Set(Reason.allCases.map(\.name)).count == Reason.allCases.count)
+        #expect(Set(Reason.allCases.map(\.explanation)).count == Reason.allCases.count)
+    }
+}

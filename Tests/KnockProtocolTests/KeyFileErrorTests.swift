@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import KnockProtocol
+import SystemPackage
+import Testing
+
+@Suite struct KeyFileErrorTests {
+    @Test(
+        "What people read names the path and what to do",
+        arguments: [
+            (.system(call: "open", path: "/k", .noSuchFileOrDirectory), ["/k", "no such file", "keygen /k", "copy"]),
+            (.system(call: "read", path: "/k", .noSuchFileOrDirectory), ["/k", "read: "]),
+            (.system(call: "open", path: "/k", .permissionDenied), ["/k", "open: ", "Permission denied"]),
+            (.notARegularFile("/k"), ["/k", "not a regular file", "65536"]),
+            (.accessibleByOthers("/k", mode: 0o644), ["/k", "mode 0644", "chmod 600 /k", "new one"]),
+            (.wrongLength("/k", 12), ["/k", "12 bytes", "65536", "copied completely"]),
+            (.notRandom("/k"), ["/k", "the same", "keygen"]),
+            (.alreadyExists("/k"), ["/k", "exists already", "--force"]),
+            (.outOfMemory, ["no memory"]),
+        ] as [(KeyFileError, [String])])
+    func descriptions(_ error: KeyFileError, _ parts: [String]) {
+        for part in parts { #expect(error.description.contains(part)) }
+        #expect(!error.description.contains("\n"))
+    }
+}

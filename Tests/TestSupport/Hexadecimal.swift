@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+extension Array<UInt8> {
+    /// Reads pairs of hexadecimal digits, with white space between them or not; traps if there is anything else.
+    package init(hex: String) {
+        let digits = hex.filter { !$0.isWhitespace }.map { digit -> UInt8 in
+            guard let value = digit.hexDigitValue else { preconditionFailure("no hexadecimal digit: \(digit)") }
+            return UInt8(value)
+        }
+        precondition(digits.count.isMultiple(of: 2), "half a byte")
+        self = stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+    }
+
+    /// Pairs of hexadecimal digits in lower case.
+    package var hex: String {
+        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// The bytes with one bit turned over; bit 0 is the most significant of the first byte.
+    package func flipping(bit: Int) -> [UInt8] {
+        var copy = self
+        copy[bit / 8] ^= 0x80 >> UInt8(bit % 8)
+        return copy
+    }
+}
+
+extension FixedWidthInteger {
+    /// The bytes of a number in network byte order.
+    package var networkBytes: [UInt8] {
+        stride(from: Self.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> Self($0)) }
+    }
+}

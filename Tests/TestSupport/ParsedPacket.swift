@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// All that a `Packet` tells, as a value that can be kept and compared.
+package struct ParsedPacket: Equatable, Sendable {
+    /// Where the parts lie: the family of the header.
+    package var family: IPFamily
+    /// Where the parts lie: the TCP header.
+    package var transportOffset: Int
+    /// The length that the IP header gives.
+    package var totalLength: Int
+    /// The source address.
+    package var source: IPAddress
+    /// The destination address.
+    package var destination: IPAddress
+    /// The identification field or flow label.
+    package var nonceField: UInt32
+    /// The source port.
+    package var sourcePort: UInt16
+    /// The destination port.
+    package var destinationPort: UInt16
+    /// The sequence number.
+    package var sequenceNumber: UInt32
+    /// The acknowledgment field.
+    package var acknowledgmentNumber: UInt32
+    /// The control bits.
+    package var flags: TCPFlags
+    /// The length of the TCP header.
+    package var headerLength: Int
+    /// The TCP checksum as it stands.
+    package var checksum: UInt16
+    /// Whether the bytes hold the whole packet.
+    package var isComplete: Bool
+    /// Whether the TCP checksum is right.
+    package var hasValidTCPChecksum: Bool
+
+    /// Names all values.
+    package init(
+        family: IPFamily, transportOffset: Int, totalLength: Int, source: IPAddress, destination: IPAddress,
+        nonceField: UInt32, sourcePort: UInt16, destinationPort: UInt16, sequenceNumber: UInt32,
+        acknowledgmentNumber: UInt32, flags: TCPFlags, headerLength: Int, checksum: UInt16, isComplete: Bool,
+        hasValidTCPChecksum: Bool
+    ) {
+        self.family = family
+        self.transportOffset = transportOffset
+        self.totalLength = totalLength
+        self.source = source
+        self.destination = destination
+        self.nonceField = nonceField
+        self.sourcePort = sourcePort
+        self.destinationPort = destinationPort
+        self.sequenceNumber = sequenceNumber
+        self.acknowledgmentNumber = acknowledgmentNumber
+        self.flags = flags
+        self.headerLength = headerLength
+        self.checksum = checksum
+        self.isComplete = isComplete
+        self.hasValidTCPChecksum = hasValidTCPChecksum
+    }
+
+    /// Validates bytes and calls every accessor.
+    package init(_ bytes: [UInt8]) throws(WireError) {
+        let packet = try Packet(validating: bytes.span)
+        self.init(
+            family: packet.layout.family, transportOffset: packet.layout.transportOffset,
+            totalLength: packet.layout.totalLength, source: packet.source, destination: packet.destination,
+            nonceField: packet.nonceField, sourcePort: packet.segment.sourcePort,
+            destinationPort: packet.segment.destinationPort, sequenceNumber: packet.segment.sequenceNumber,
+            acknowledgmentNumber: packet.segment.acknowledgmentNumber, flags: packet.segment.flags,
+            headerLength: packet.segment.headerLength, checksum: packet.segment.checksum,
+            isComplete: packet.isComplete, hasValidTCPChecksum: packet.hasValidTCPChecksum)
+    }
+}

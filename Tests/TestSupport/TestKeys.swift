@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import KnockProtocol
+package import SystemPackage
+
+/// The files of the repository that tests need, found from where this source file lies.
+package enum Repository {
+    /// The top folder.
+    package static let root = FilePath(#filePath).removingLastComponent().removingLastComponent()
+        .removingLastComponent()
+
+    /// Reads a whole file, named from the top folder.
+    package static func read(_ path: String) throws -> [UInt8] {
+        let file = try FileDescriptor.open(root.appending(path), .readOnly)
+        defer { try? file.close() }
+        var content: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = try buffer.withUnsafeMutableBytes { try file.read(into: $0) }
+            guard count > 0 else { return content }
+            content += buffer.prefix(count)
+        }
+    }
+}
+
+/// Keys to test with.
+package enum TestKeys {
+    /// The keys of the published vectors: keys/test-vector.dat.
+    package static let published = make((try? Repository.read("keys/test-vector.dat")) ?? [])
+
+    /// Other keys: what somebody without the right file has.
+    package static let other = make([UInt8](repeating: 0x5a, count: KeyFile.length))
+
+    private static func make(_ material: [UInt8]) -> KeySchedule {
+        precondition(material.count == KeyFile.length, "keys/test-vector.dat cannot be read")
+        let keys = try? KeySchedule(material: material.span)
+        guard let keys else { preconditionFailure("no memory for a key to test with") }
+        return keys
+    }
+}
