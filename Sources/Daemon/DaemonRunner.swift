@@ -44,6 +44,7 @@ package struct DaemonRunner {
         logger.notice("ready", metadata: details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
+        ProgramText.releasePages()
         waitForEnd(workers, failure, more)
         ServiceManager.stopping()
         for worker in workers { worker.stop() }

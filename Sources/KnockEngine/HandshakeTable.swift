@@ -10,29 +10,47 @@ struct PendingHandshake {
         case begun
         /// The SYN/ACK was sent.
         case answered
-        /// The third ACK was right, at this uptime in milliseconds.
-        case verified(at: UInt64)
+        /// The third ACK was right.
+        case verified
     }
 
     /// `C`.
     let clientISN: UInt32
-    /// `M`.
-    let mode: MaskMode
-    /// When its SYN was accepted first, in milliseconds of uptime.
-    let begun: UInt64
-    /// How far it has come.
-    var stage = Stage.begun
     /// `S` of the latest SYN/ACK; of no meaning before it.
     var serverISN: UInt32 = 0
     /// `S` of the SYN/ACK before the latest with another one (SYN cookies change with the time).
     var previousServerISN: UInt32 = 0
     /// `F`: what the latest SYN/ACK acknowledged.
     var acknowledged: UInt32 = 0
+    /// The lower half of the uptime at which its first SYN was accepted, in milliseconds.
+    private let begun: UInt32
+    /// The lower half of the uptime at which it was verified; of no meaning before.
+    private var verified: UInt32 = 0
+    /// `M`.
+    let mode: MaskMode
+    /// How far it has come.
+    private(set) var stage = Stage.begun
 
-    init(clientISN: UInt32, mode: MaskMode, begun: UInt64) {
+    init(clientISN: UInt32, mode: MaskMode, at uptime: UInt64) {
         self.clientISN = clientISN
         self.mode = mode
-        self.begun = begun
+        begun = UInt32(truncatingIfNeeded: uptime)
+    }
+
+    /// How long ago its first SYN was accepted, in milliseconds; right for 49 days, and none lives that long.
+    func age(at uptime: UInt64) -> UInt64 {
+        UInt64(UInt32(truncatingIfNeeded: uptime) &- begun)
+    }
+
+    /// How long ago it was verified, in milliseconds.
+    func timeSinceVerification(at uptime: UInt64) -> UInt64 {
+        UInt64(UInt32(truncatingIfNeeded: uptime) &- verified)
+    }
+
+    /// Takes note of a right third ACK.
+    mutating func verify(at uptime: UInt64) {
+        stage = .verified
+        verified = UInt32(truncatingIfNeeded: uptime)
     }
 
     /// Takes note of a SYN/ACK.

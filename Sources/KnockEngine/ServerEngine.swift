@@ -79,7 +79,7 @@ package struct ServerEngine: Engine, ~Copyable {
     /// Finds a handshake under way; one from before a lockout of its client has ended with that.
     private func position(of flow: Flow, _ lockout: Lockouts.Lockout?, at now: Instant) -> Int? {
         guard let position = handshakes.position(of: flow, at: now.uptime) else { return nil }
-        if let lockout, handshakes[position].begun <= lockout.since { return nil }
+        if let lockout, now.uptime &- handshakes[position].age(at: now.uptime) <= lockout.since { return nil }
         return position
     }
 
@@ -122,8 +122,8 @@ package struct ServerEngine: Engine, ~Copyable {
         guard let position = position(of: flow, lockout, at: now) else {
             return Verdict(.drop, .segmentWithoutHandshake)
         }
-        if case .verified(let since) = handshakes[position].stage {
-            guard now.uptime < since &+ Self.queueDelay else { return Verdict(.drop, .segmentWithoutHandshake) }
+        if case .verified = handshakes[position].stage {
+            guard handshakes[position].timeSinceVerification(at: now.uptime) < Self.queueDelay else { return Verdict(.drop, .segmentWithoutHandshake) }
             return Verdict(.acceptAsVerified, .segmentOfVerified)
         }
         if flags.contains(.rst) { return decideRST(packet, flow, position) }
@@ -151,7 +151,7 @@ package struct ServerEngine: Engine, ~Copyable {
             }
         }
         if let refusal = shared.refuse(handshake, slot: slot, at: now) { return Verdict(.drop, refusal) }
-        let pending = PendingHandshake(clientISN: handshake.clientISN, mode: mode, begun: now.uptime)
+        let pending = PendingHandshake(clientISN: handshake.clientISN, mode: mode, at: now.uptime)
         handshakes.insert(flow, pending, at: now.uptime)
         events.offer(.handshakeBegun(flow, mode))
         return Verdict(.accept, .synAccepted)
@@ -194,7 +194,7 @@ package struct ServerEngine: Engine, ~Copyable {
             return Verdict(.drop, .segmentOutOfSequence)
         }
         if handshakes[position].isAcknowledged(by: segment.acknowledgmentNumber) {
-            handshakes[position].stage = .verified(at: now.uptime)
+            handshakes[position].verify(at: now.uptime)
             events.offer(.verified(flow))
             return Verdict(.acceptAsVerified, .acknowledgmentVerified)
         }

@@ -23,6 +23,8 @@ package enum KeyFileError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .system(let call, let path, let errno) where errno == .noSuchFileOrDirectory && call == "open":
             "key file \(path): there is no such file; make one with 'keygen \(path)', or copy the other host's"
+        case .system("create", let path, .noSuchFileOrDirectory):
+            "key file \(path): the folder that it is to be in does not exist"
         case .system(let call, let path, let errno):
             "key file \(path): \(call): \(errno)"
         case .notARegularFile(let path):

@@ -56,7 +56,7 @@ package enum Keygen {
                 temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
                 permissions: .ownerReadWrite)
         } catch {
-            throw .system(call: "open", path: temporary, errno(of: error))
+            throw .system(call: "create", path: path, errno(of: error))
         }
         do {
             defer { try? file.close() }

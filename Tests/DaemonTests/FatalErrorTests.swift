@@ -21,6 +21,9 @@ import Testing
             (.notARegularFile("/k"), EX_DATAERR),
             (.wrongLength("/k", 1), EX_DATAERR),
             (.notRandom("/k"), EX_DATAERR),
+            (.system(call: "create", path: "/k", .noSuchFileOrDirectory), EX_CANTCREAT),
+            (.system(call: "create", path: "/k", .notDirectory), EX_CANTCREAT),
+            (.system(call: "create", path: "/k", .permissionDenied), EX_NOPERM),
             (.alreadyExists("/k"), EX_CANTCREAT),
             (.outOfMemory, EX_OSERR),
         ] as [(KeyFileError, Int32)])

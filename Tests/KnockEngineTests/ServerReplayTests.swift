@@ -133,7 +133,9 @@ import Wire
 
     // Regression: the code of a retransmission belongs to a later slot than that of the first SYN, so it stays good for
     // longer, and must be remembered for as long.
-    @Test("The retransmission of a verified handshake is a replay as long as its slot counts", arguments: Conversation.kinds)
+    @Test(
+        "The retransmission of a verified handshake is a replay as long as its slot counts",
+        arguments: Conversation.kinds)
     func retransmissionAfterVerification(_ conversation: Conversation) {
         Self.checkRetransmission(conversation, after: 1, clientAhead: 0)
     }

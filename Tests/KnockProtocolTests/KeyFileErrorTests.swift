@@ -14,6 +14,7 @@ import Testing
             (.accessibleByOthers("/k", mode: 0o644), ["/k", "mode 0644", "chmod 600 /k", "new one"]),
             (.wrongLength("/k", 12), ["/k", "12 bytes", "65536", "copied completely"]),
             (.notRandom("/k"), ["/k", "the same", "keygen"]),
+            (.system(call: "create", path: "/k", .noSuchFileOrDirectory), ["/k", "folder", "does not exist"]),
             (.alreadyExists("/k"), ["/k", "exists already", "--force"]),
             (.outOfMemory, ["no memory"]),
         ] as [(KeyFileError, [String])])

@@ -148,7 +148,7 @@ import Testing
             #expect {
                 try Keygen.write(FilePath(target), replacing: replacing)
             } throws: { error in
-                guard case KeyFileError.system("open", _, .permissionDenied) = error else { return false }
+                guard case KeyFileError.system("create", _, .permissionDenied) = error else { return false }
                 return true
             }
         }
