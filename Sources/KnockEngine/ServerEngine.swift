@@ -123,7 +123,9 @@ package struct ServerEngine: Engine, ~Copyable {
             return Verdict(.drop, .segmentWithoutHandshake)
         }
         if case .verified = handshakes[position].stage {
-            guard handshakes[position].timeSinceVerification(at: now.uptime) < Self.queueDelay else { return Verdict(.drop, .segmentWithoutHandshake) }
+            guard handshakes[position].timeSinceVerification(at: now.uptime) < Self.queueDelay else {
+                return Verdict(.drop, .segmentWithoutHandshake)
+            }
             return Verdict(.acceptAsVerified, .segmentOfVerified)
         }
         if flags.contains(.rst) { return decideRST(packet, flow, position) }

@@ -129,7 +129,7 @@ import Testing
     @Test func missingFolder() throws {
         let path = folder.path.appending("none/key")
         let error = try #require(failure(of: path))
-        guard case .system("open", let failed, .noSuchFileOrDirectory) = error else {
+        guard case .system("create", let failed, .noSuchFileOrDirectory) = error else {
             Issue.record("another error: \(error)")
             return
         }
@@ -204,7 +204,7 @@ import Testing
 
     @Test func longestName() throws {
         let path = folder.path.appending(String(repeating: "k", count: 300))
-        guard case .system("open", _, .fileNameTooLong) = failure(of: path) else {
+        guard case .system("create", _, .fileNameTooLong) = failure(of: path) else {
             Issue.record("no error for a name that is too long")
             return
         }
