@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockEngine
 package import Logging
+internal import Wire
 
 /// Writes events to the log, each as one line; what anybody can cause, not more than some lines a second.
 package struct EventLog {
@@ -29,15 +30,21 @@ package struct EventLog {
             logger.info("server proven", metadata: Self.metadata(flow))
         case .proofFailed(let flow, let reason):
             guard var metadata = limited(flow, reason, at: now) else { return }
-            metadata["advice"] =
-                reason == .proofMissing
-                ? "the server answers without a knock: is its daemon running, are its rules up?"
-                : "wrong key, or wrong --nat-ip, or a box on the way rewrites the IP ID or the ISN"
+            metadata["advice"] = "\(Self.advice(flow, reason))"
             logger.warning("SYN/ACK dropped: \(reason.explanation)", metadata: metadata)
         case .dropped(let flow, let reason):
             guard let metadata = limited(flow, reason, at: now) else { return }
             logger.debug("dropped: \(reason.explanation)", metadata: metadata)
         }
+    }
+
+    /// What to look at when a server does not prove itself.
+    private static func advice(_ flow: Flow, _ reason: Reason) -> String {
+        let unprotected = "the server answers without a knock: is its daemon running, are its rules up?"
+        let differs = "wrong key, or wrong --nat-ip, or a box on the way rewrites the IP ID or the ISN"
+        if reason == .proofMissing { return unprotected }
+        // An ordinary server sends a flow label too, so for IPv6 the one cannot be told from the other.
+        return flow.serverAddress.family == .ipv4 ? differs : "\(differs); or \(unprotected)"
     }
 
     /// Writes what went wrong, at most a line a second for each kind.

@@ -17,6 +17,9 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
 
     /// The thread looks for wishes at least every so many batches, however many packets are waiting.
     private static var batchesBetweenWishes: Int { 16 }
+    /// How long to look for the next packet of a handshake before sleeping, in nanoseconds: to be woken takes as long,
+    /// and in a near network the answer is there by then.
+    private static var patience: UInt64 { 100_000 }
 
     private var loop: PacketLoop<Queue, Judge>
     private let journal: EventJournal
@@ -75,9 +78,16 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
                 if descriptors[1].revents != 0, fulfilWishes() { return }
             }
             batches &+= 1
-            let batch = try loop.turn()
-            isBusy = batch.packets > 0 || batch.hasTrouble
+            var batch = try loop.turn()
             journal.drain(&loop.engine, batch)
+            if batch.modifiedPackets > 0 {
+                let end = SystemClock.nanoseconds() &+ Self.patience
+                repeat {
+                    batch = try loop.turn()
+                    journal.drain(&loop.engine, batch)
+                } while batch.packets == 0 && SystemClock.nanoseconds() < end
+            }
+            isBusy = batch.packets > 0 || batch.hasTrouble
         }
     }
 

@@ -209,6 +209,19 @@ import Wire
         #expect(bench.receive(fresh.syn(bench.now.slot.next)) == Verdict(.accept, .synAccepted))
     }
 
+    @Test("A clock that is set back brings no code of a retransmission back")
+    func clockSetBackToRetransmission() {
+        let conversation = Conversation()
+        let bench = Self.bench(second: 59)
+        bench.begin(conversation)
+        bench.wait(seconds: 1)
+        let (start, retransmission) = (bench.now.unixSeconds, conversation.syn(bench.now.slot))
+        #expect(bench.receive(retransmission) == Self.retransmitted)
+        bench.wait(seconds: 180)
+        bench.now.unixSeconds = start
+        #expect(bench.receive(retransmission) == Verdict(.drop, .synOfRetiredSlot))
+    }
+
     @Test("As long as the clock goes right, no slot that counts is retired")
     func clockGoesOn() {
         let bench = Self.bench(second: 0)

@@ -26,13 +26,17 @@ from knockprotocol import Mode, read_key  # noqa: E402
 
 FAMILIES = (4, 6)
 MODES = ("full", "windowed")
+WITHOUT_FILTER = ["--kernel-filter", "off"]
 WRONG = 0x00010000
 """To make an acknowledgment number wrong: exclusive or."""
 
 
 def protect(host: Host, key_file: str, ports: Sequence[int] = (22,), **options: Any) -> Program:
-    """Starts the server's daemon on a host and puts its rules in."""
-    daemon = start_server(host, key_file, target_ports=ports, **options)
+    """Starts the server's daemon on a host and puts its rules in.
+
+    Without the filter in the kernel, so that all verdicts are the daemon's (test_kernel_filter.py is about the other).
+    """
+    daemon = start_server(host, key_file, target_ports=ports, more=WITHOUT_FILTER, **options)
     put_rules(host, "server", ports, options.get("queue_num"))
     return daemon
 
@@ -47,6 +51,7 @@ def equip(host: Host, key_file: str, ports: Sequence[int] = (22,), **options: An
 def put_rules(host: Host, role: str, ports: Sequence[int] = (22,), queue_num: object = None) -> None:
     flags = [word for port in ports for word in ("--target-port", port)]
     flags += [] if queue_num is None else ["--queue-num", queue_num]
+    flags += WITHOUT_FILTER if role == "server" else []
     firewall(host, role, "up", *flags)
 
 
