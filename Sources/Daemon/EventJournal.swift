@@ -40,12 +40,21 @@ package final class EventJournal: Sendable {
     /// Reserves the room for waiting events.
     package init() {}
 
-    /// Takes all events that an engine has ready, and what went wrong with a batch; does nothing if there is neither.
-    package func drain(_ engine: inout some Engine & ~Copyable, _ batch: ReceivedBatch = ReceivedBatch()) {
+    /// Takes all events that an engine has ready, and what went wrong with a batch.
+    ///
+    /// A lockout is announced at once: connections are to be closed.
+    ///
+    /// - Parameters:
+    ///   - engine: Whose events.
+    ///   - batch: What went wrong.
+    /// - Returns: Whether there is something to announce.
+    package func drain(_ engine: inout some Engine & ~Copyable, _ batch: ReceivedBatch = ReceivedBatch()) -> Bool {
         var event = engine.nextEvent()
-        guard event != nil || batch.hasTrouble else { return }
+        guard event != nil || batch.hasTrouble else { return false }
+        var isUrgent = false
         entries.withLock { entries in
             while let next = event {
+                if case .lockedOut = next { isUrgent = true }
                 if entries.events.count < Self.capacity { entries.events.append(next) } else { entries.lost &+= 1 }
                 event = engine.nextEvent()
             }
@@ -53,6 +62,12 @@ package final class EventJournal: Sendable {
             entries.refusedVerdicts += batch.refusedVerdicts
             entries.malformedMessages += batch.malformedMessages
         }
+        if isUrgent { announce() }
+        return !isUrgent
+    }
+
+    /// Wakes who waits.
+    package func announce() {
         arrival.signal()
     }
 

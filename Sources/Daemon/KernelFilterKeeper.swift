@@ -33,6 +33,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - choice: Whether to do so.
+    ///   - parent: The folder in which filters are pinned.
     ///   - queueNumber: The first queue of the daemon, which is bound already.
     ///   - keys: The key whose codes are right.
     ///   - usesTime: Whether codes depend on the time.
@@ -40,10 +41,11 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     /// - Returns: nil if there is none.
     /// - Throws: What keeps the program out of the kernel, where the choice is `on`.
     package static func start(
-        _ choice: KernelFilterChoice, queueNumber: UInt16, keys: KeySchedule, usesTime: Bool, logger: Logger
+        _ choice: KernelFilterChoice, in parent: String, queueNumber: UInt16, keys: KeySchedule, usesTime: Bool,
+        logger: Logger
     ) throws(FatalError) -> KernelFilterKeeper? {
         do throws(KernelFilterError) {
-            let pinFolder = try KernelFilter.pinFolder(queue: queueNumber)
+            let pinFolder = try KernelFilter.pinFolder(in: FilePath(parent), queue: queueNumber)
             guard choice != .off else {
                 // The rules may still hold one, with keys of yesterday.
                 try KernelFilter.switchOff(pinFolder: pinFolder)
@@ -60,6 +62,10 @@ package final class KernelFilterKeeper: @unchecked Sendable {
             guard choice == .auto else {
                 if choice == .off { return nil }
                 throw FatalError("--kernel-filter on: \(error)", status: EX_UNAVAILABLE)
+            }
+            // The rules may hold one that an earlier run has left.
+            if let folder = try? KernelFilter.pinFolder(in: FilePath(parent), queue: queueNumber) {
+                try? KernelFilter.switchOff(pinFolder: folder)
             }
             logger.notice("no kernel filter, the daemon judges all SYNs: \(error)")
             return nil

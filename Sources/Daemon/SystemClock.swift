@@ -12,12 +12,6 @@ package enum SystemClock {
             uptime: UInt64(max(0, uptime.tv_sec)) * 1000 + UInt64(uptime.tv_nsec / 1_000_000))
     }
 
-    /// Nanoseconds of a clock that never goes back, for short times.
-    static func nanoseconds() -> UInt64 {
-        let time = read(CLOCK_MONOTONIC)
-        return UInt64(max(0, time.tv_sec)) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
-    }
-
     /// The time of day in UTC as RFC 3339 writes it, with milliseconds.
     static func timestamp() -> String {
         let now = read(CLOCK_REALTIME)

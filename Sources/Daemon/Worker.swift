@@ -17,9 +17,11 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
 
     /// The thread looks for wishes at least every so many batches, however many packets are waiting.
     private static var batchesBetweenWishes: Int { 16 }
-    /// How long to look for the next packet of a handshake before sleeping, in nanoseconds: to be woken takes as long,
-    /// and in a near network the answer is there by then.
-    private static var patience: UInt64 { 100_000 }
+    /// How long ordinary events may wait to be announced, in milliseconds: whoever handles them would compete for the
+    /// processor with the rest of the handshake that they are about.
+    private static var announcementDelay: Int32 { 10 }
+    /// They are announced after so many waits for packets in any case.
+    private static var longestWait: Int { 16 }
 
     private var loop: PacketLoop<Queue, Judge>
     private let journal: EventJournal
@@ -71,23 +73,24 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
             pollfd(fd: waker.descriptor, events: Int16(POLLIN), revents: 0),
         ]
         var isBusy = false
+        var hasNews = false
+        var waits = 0
         var batches = 0
         while true {
             if !isBusy || batches.isMultiple(of: Self.batchesBetweenWishes) {
-                unsafe poll(&descriptors, nfds_t(descriptors.count), isBusy ? 0 : -1)
+                let patience = isBusy ? 0 : hasNews ? Self.announcementDelay : -1
+                let isQuiet = unsafe poll(&descriptors, nfds_t(descriptors.count), patience) == 0
+                waits = hasNews ? waits + 1 : 0
+                if hasNews, isQuiet || waits > Self.longestWait {
+                    journal.announce()
+                    hasNews = false
+                }
                 if descriptors[1].revents != 0, fulfilWishes() { return }
             }
             batches &+= 1
-            var batch = try loop.turn()
-            journal.drain(&loop.engine, batch)
-            if batch.modifiedPackets > 0 {
-                let end = SystemClock.nanoseconds() &+ Self.patience
-                repeat {
-                    batch = try loop.turn()
-                    journal.drain(&loop.engine, batch)
-                } while batch.packets == 0 && SystemClock.nanoseconds() < end
-            }
+            let batch = try loop.turn()
             isBusy = batch.packets > 0 || batch.hasTrouble
+            if journal.drain(&loop.engine, batch) { hasNews = true }
         }
     }
 

@@ -28,9 +28,12 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
         case .noBPFFileSystem(let folder):
             "\(folder) is not on a BPF file system; 'mount -t bpf bpf /sys/fs/bpf' makes one where systemd has not"
         case .notPermitted(let call):
-            "\(call): not permitted; it needs CAP_BPF and CAP_NET_ADMIN, so run this as root"
+            "\(call): not permitted; it needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, so run this as root"
         case .refused(let errno, ""):
             "the kernel does not take the program: \(errno); it needs Linux 5.11 or later with CONFIG_BPF_SYSCALL"
+        case .refused(.permissionDenied, let text):
+            // The verifier allows less to who has CAP_BPF alone.
+            "the kernel does not take the program: \(text); perhaps CAP_PERFMON is missing"
         case .refused(let errno, let text):
             "the kernel does not take the program: \(errno): \(text)"
         case .tooManyKeys(let count):

@@ -169,7 +169,6 @@ package final class Queue: PacketQueue {
         var span = unsafe MutableSpan(_unsafeElements: packet.payload.assumingMemoryBound(to: UInt8.self))
         let verdict = judge(description, &span)
         batch.packets += 1
-        if case .acceptModified = verdict { batch.modifiedPackets += 1 }
         try unsafe add(verdict, packetID: packet.id, packet.payload)
     }
 

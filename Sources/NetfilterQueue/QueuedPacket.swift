@@ -45,8 +45,6 @@ package enum QueueVerdict: Equatable, Sendable {
 package struct ReceivedBatch: Equatable, Sendable {
     /// How many packets were received and got a verdict.
     package var packets = 0
-    /// How many of them went on modified.
-    package var modifiedPackets = 0
     /// Whether the kernel had to discard packets since the last call because they were not fetched fast enough.
     package var overflowed = false
     /// How many verdicts the kernel refused (for a packet that it no longer holds, say).

@@ -53,6 +53,11 @@ struct ServerCommand: ParsableCommand {
             valueName: "when"))
     var kernelFilter = KernelFilterChoice.auto
 
+    @Option(
+        name: [.customLong("pin-folder"), .customLong("pin_folder")],
+        help: ArgumentHelp("Where that program is pinned, as in the firewall rules.", valueName: "path"))
+    var pinFolder = "/sys/fs/bpf/tcpknock"
+
     func run() throws {
         try reportingErrors(of: "tcpknock-server") { () throws(FatalError) in
             let logger = common.logger("tcpknock-server")
@@ -78,8 +83,8 @@ struct ServerCommand: ParsableCommand {
                         PacketLoop(queue: queue, engine: engine, markBit: mark, clock: SystemClock.now)))
             }
             let filter = try KernelFilterKeeper.start(
-                kernelFilter, queueNumber: queues.lowerBound, keys: keys, usesTime: configuration.usesTime,
-                logger: logger)
+                kernelFilter, in: pinFolder, queueNumber: queues.lowerBound, keys: keys,
+                usesTime: configuration.usesTime, logger: logger)
             defer { filter?.stop() }
             let enforcer = LockoutEnforcer(
                 ports: configuration.targetPorts, seconds: lockoutSeconds, queue: queues.lowerBound, logger: logger)

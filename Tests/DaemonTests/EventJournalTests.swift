@@ -11,9 +11,9 @@ import Testing
     @Test func eventsKeepTheirOrder() {
         let journal = EventJournal()
         var engine = ScriptedEngine(events: Self.events(1...100))
-        journal.drain(&engine)
+        if journal.drain(&engine) { journal.announce() }
         engine.events = Self.events(101...200)
-        journal.drain(&engine)
+        if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
         #expect(entries.events == Self.events(1...200))
@@ -23,11 +23,11 @@ import Testing
     @Test func eventsAreTakenOnce() {
         let journal = EventJournal()
         var engine = ScriptedEngine(events: Self.events(1...3))
-        journal.drain(&engine)
+        if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
         engine.events = Self.events(4...4)
-        journal.drain(&engine)
+        if journal.drain(&engine) { journal.announce() }
         journal.wait(&entries)
         #expect(entries.events == Self.events(4...4))
     }
@@ -35,13 +35,13 @@ import Testing
     @Test func whatFindsNoRoomIsCountedOnce() {
         let journal = EventJournal()
         var engine = ScriptedEngine(events: Self.events(0..<5000))
-        journal.drain(&engine)
+        if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
         #expect(entries.events == Self.events(0..<4096))
         #expect(entries.lost == 904)
         engine.events = Self.events(1...1)
-        journal.drain(&engine)
+        if journal.drain(&engine) { journal.announce() }
         journal.wait(&entries)
         #expect(entries.lost == 0)
         #expect(entries.events.count == 1)
@@ -52,7 +52,7 @@ import Testing
         var engine = ScriptedEngine()
         var batch = ReceivedBatch()
         (batch.overflowed, batch.refusedVerdicts, batch.malformedMessages) = (true, 2, 3)
-        for _ in 0..<2 { journal.drain(&engine, batch) }
+        for _ in 0..<2 where journal.drain(&engine, batch) { journal.announce() }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
         #expect(entries.overflows == 2)
@@ -61,15 +61,27 @@ import Testing
         #expect(entries.events == [])
     }
 
+    @Test("A lockout is announced at once, other events by whoever takes them") func urgency() {
+        let journal = EventJournal()
+        let lockout = Event.lockedOut(flow(7), .wrongAcknowledgment)
+        var engine = ScriptedEngine(events: Self.events(1...1))
+        #expect(journal.drain(&engine))
+        engine.events = [lockout]
+        #expect(!journal.drain(&engine))
+        var entries = EventJournal.Entries()
+        journal.wait(&entries)
+        #expect(entries.events == Self.events(1...1) + [lockout])
+    }
+
     @Test("Who waits is woken by another thread") func waking() async {
         let journal = EventJournal()
         let thread = DispatchQueue(label: "producer")
         thread.async {
             var engine = ScriptedEngine()
             // Nothing has happened: this wakes nobody.
-            journal.drain(&engine)
+            if journal.drain(&engine) { journal.announce() }
             engine.events = [.verified(flow(9))]
-            journal.drain(&engine)
+            if journal.drain(&engine) { journal.announce() }
         }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
