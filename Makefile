@@ -48,6 +48,9 @@ unit-test: build-packages ## the tests of each room
 	swift build --build-tests
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$$(swift build --show-bin-path)"
 	swift test --disable-xctest
+	@echo "once more with optimisation, without which Swift allocates: verdicts take nothing from the heap"
+	swift test -c release -Xswiftc -enable-testing --disable-xctest --scratch-path .build-release-tests \
+		--filter AllocationTests
 
 end-to-end-test: build test-packages ## real daemons, kernel queues, sshd and scanners in network namespaces
 	$(PYTEST) Tests/EndToEnd
@@ -59,8 +62,8 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 	/usr/bin/python3 Benchmarks/bench.py $(BENCH)
 
 lint: test-packages ## format and style
-	swift format lint --strict -r Sources Tests Package.swift
-	shellcheck -x firewall/*.sh .ci/install-packages .ci/run
+	swift format lint --strict -r Sources Tests Benchmarks Package.swift
+	shellcheck -x firewall/*.sh .ci/coverage .ci/install-packages .ci/run
 
 coverage: build-packages ## line coverage of the unit tests, room by room
 	swift test --disable-xctest --enable-code-coverage

@@ -47,7 +47,7 @@ package struct ClientEngine: Engine, ~Copyable {
     private let usesTime: Bool
     private let reportsDrops: Bool
     private var codedSYNs: ExpiringTable<Flow, CodedSYN>
-    private var events = EventRing(capacity: eventCapacity)
+    private var events = EventBuffer(capacity: eventCapacity)
 
     /// How many packets got a verdict for each reason.
     package private(set) var counters = Counters()

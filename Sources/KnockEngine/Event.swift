@@ -19,30 +19,35 @@ package enum Event: Equatable, Sendable {
     case dropped(Flow, Reason)
 }
 
-/// Events on their way out of the engine: a ring that never grows, and counts what found no room.
-struct EventRing {
-    private var events: [Event] = []
-    private var first = 0
-    private let capacity: Int
+/// Events on their way out of the engine: as many as there is room for; what finds none is counted.
+///
+/// All of them are taken before the room is used anew, and no array ever changes its size.
+struct EventBuffer {
+    private var events: [Event?]
+    private var taken = 0
+    private var count = 0
     /// How many events found no room.
     private(set) var lost: UInt64 = 0
 
     init(capacity: Int) {
-        self.capacity = capacity
-        events.reserveCapacity(capacity)
+        events = Array(repeating: nil, count: capacity)
     }
 
     mutating func offer(_ event: Event) {
-        if events.count < capacity { events.append(event) } else { lost &+= 1 }
+        guard count < events.count else {
+            lost &+= 1
+            return
+        }
+        events[count] = event
+        count += 1
     }
 
     mutating func next() -> Event? {
-        guard first < events.count else {
-            events.removeAll(keepingCapacity: true)
-            first = 0
+        guard taken < count else {
+            (taken, count) = (0, 0)
             return nil
         }
-        first += 1
-        return events[first - 1]
+        taken += 1
+        return events[taken - 1]
     }
 }

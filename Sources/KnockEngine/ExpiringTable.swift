@@ -67,17 +67,6 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         _modify { yield &entries[position].value }
     }
 
-    /// The key at a position.
-    func key(at position: Int) -> Key {
-        entries[position].key
-    }
-
-    /// Says whether an insertion would push out an entry that has not expired.
-    mutating func isFull(at uptime: UInt64) -> Bool {
-        removeExpired(at: uptime) { _, _ in }
-        return count == capacity
-    }
-
     /// Puts an entry in, in place of the one with the same key; if the table is full, the oldest gives way.
     mutating func insert(_ key: Key, _ value: Value, at uptime: UInt64) {
         let bucket = bucket(of: key)
@@ -131,16 +120,6 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         entries[position].chained = free
         free = index
         count -= 1
-    }
-
-    /// Removes all entries whose key is such; takes a time in proportion to the number of entries.
-    mutating func removeAll(where isSuch: (Key) -> Bool) {
-        var index = oldest
-        while index != Self.none {
-            let next = entries[Int(index)].newer
-            if isSuch(entries[Int(index)].key) { remove(at: Int(index)) }
-            index = next
-        }
     }
 
     /// Removes what has expired, and names each to the caller first.

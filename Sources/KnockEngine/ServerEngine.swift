@@ -38,7 +38,7 @@ package struct ServerEngine: Engine, ~Copyable {
     private let reportsDrops: Bool
     private let shared: SharedState
     private var handshakes: HandshakeTable
-    private var events = EventRing(capacity: eventCapacity)
+    private var events = EventBuffer(capacity: eventCapacity)
 
     /// How many packets got a verdict for each reason.
     package private(set) var counters = Counters()

@@ -68,16 +68,12 @@ private struct TableModel {
                     table.remove(at: position)
                     model.entries.removeAll { $0.key == key }
                 }
-            case 16:
+            case 16, 17:
                 if let position = table.position(of: key, at: uptime) {
                     table[position] += 1
                     let index = model.entries.firstIndex { $0.key == key }
                     if let index { model.entries[index].value += 1 }
                 }
-            case 17:
-                let remainder = Int.random(in: 0..<4, using: &random)
-                table.removeAll { $0.number % 4 == remainder }
-                model.entries.removeAll { $0.key.number % 4 == remainder }
             case 18:
                 var forgotten: [Int] = []
                 table.removeExpired(at: uptime) { _, value in forgotten.append(value) }
