@@ -110,12 +110,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     }
 
     private static func clock() -> FilterClock {
-        FilterClock(wallClock: nanoseconds(CLOCK_REALTIME), monotonic: nanoseconds(CLOCK_MONOTONIC))
-    }
-
-    private static func nanoseconds(_ clock: clockid_t) -> Int64 {
-        var time = timespec()
-        unsafe clock_gettime(clock, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        FilterClock(
+            wallClock: SystemClock.nanoseconds(CLOCK_REALTIME), monotonic: SystemClock.nanoseconds(CLOCK_MONOTONIC))
     }
 }

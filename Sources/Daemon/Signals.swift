@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
 internal import Glibc
+internal import NetfilterQueue
 
 /// The signals that a daemon answers, taken from a descriptor instead of a handler.
 package final class Signals: Sendable {
@@ -28,7 +29,7 @@ package final class Signals: Sendable {
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
         descriptor = unsafe clinux_signalfd(&set)
         guard descriptor >= 0 else {
-            throw FatalError("signalfd: \(unsafe String(cString: strerror(errno)))", status: EX_OSERR)
+            throw FatalError(SystemError("signalfd", errno).description, status: EX_OSERR)
         }
     }
 

@@ -24,6 +24,12 @@ package enum SystemClock {
         return String(decoding: text.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self) + milliseconds + "Z"
     }
 
+    /// One clock's reading in nanoseconds.
+    static func nanoseconds(_ clock: clockid_t) -> Int64 {
+        let time = read(clock)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
     private static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
         unsafe clock_gettime(clock, &time)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
 internal import Glibc
+internal import NetfilterQueue
 
 /// Wakes a thread that waits on descriptors (eventfd(2)).
 final class Waker: Sendable {
@@ -10,7 +11,7 @@ final class Waker: Sendable {
     init() throws(FatalError) {
         descriptor = clinux_eventfd()
         guard descriptor >= 0 else {
-            throw FatalError("eventfd: \(unsafe String(cString: strerror(errno)))", status: EX_OSERR)
+            throw FatalError(SystemError("eventfd", errno).description, status: EX_OSERR)
         }
     }
 
