@@ -75,19 +75,24 @@ struct ClientCommand: ParsableCommand {
             let keys = try common.readKeys()
             let runner = try DaemonRunner(logger: logger)
 
-            var configuration = ClientEngine.Configuration()
-            configuration.targetPorts = common.effectiveTargetPorts
-            for address in natAddresses { configuration.natAddresses[address.family] = address }
-            configuration.maskMode = mask.mode
-            configuration.servers = server
-            configuration.usesTime = !common.noTime
-            configuration.reportsDrops = common.logLevel == .debug
+            var addresses: [IPFamily: IPAddress] = [:]
+            for address in natAddresses { addresses[address.family] = address }
+            let everywhere = [
+                IPPrefix(IPAddress(0, 0, 0, 0), length: 0), IPPrefix(IPAddress(high: 0, low: 0), length: 0),
+            ]
+            let targets = [(server, true), (everywhere.compactMap(\.self), false)].enumerated().map { number, kind in
+                Target(
+                    id: KeyID(UInt32(number)), keys: keys, prefixes: kind.0, ports: common.effectiveTargetPorts,
+                    binding: .natAddresses(addresses), maskMode: mask.mode, requiresProof: kind.1,
+                    usesTime: !common.noTime)
+            }
 
             var options = Queue.Options()
             options.failsOpen = true
             let loop = PacketLoop(
                 queue: try common.bindQueue(queueNumber, options),
-                engine: ClientEngine(keys: keys, configuration: configuration), markBit: 0, clock: SystemClock.now)
+                engine: ClientEngine(targets: targets, reporting: common.logLevel == .debug ? .drops : []),
+                marks: MarkBits(), clock: SystemClock.now)
             let details = common.details(queues: queueNumber...queueNumber, keys: keys)
             try runner.run([try runner.worker(loop)], details) { _ in }
         }

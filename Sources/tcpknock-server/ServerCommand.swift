@@ -68,7 +68,8 @@ struct ServerCommand: ParsableCommand {
             configuration.targetPorts = common.effectiveTargetPorts
             configuration.lockoutSeconds = lockoutSeconds
             configuration.usesTime = !common.noTime
-            configuration.reportsDrops = common.logLevel == .debug
+            configuration.reporting = common.logLevel == .debug ? .drops : []
+            let guests = [Guest(id: KeyID(0), keys: keys, ports: configuration.targetPorts)]
 
             // Server packets are never modified but for SYN/ACKs, which are short; the rest needs only headers.
             var options = Queue.Options()
@@ -77,10 +78,11 @@ struct ServerCommand: ParsableCommand {
             var workers: [Worker<ServerEngine>] = []
             for number in queues {
                 let queue = try common.bindQueue(number, options)
-                let engine = ServerEngine(keys: keys, configuration: configuration, shared: shared)
+                let engine = ServerEngine(guests: guests, configuration: configuration, shared: shared)
                 workers.append(
                     try runner.worker(
-                        PacketLoop(queue: queue, engine: engine, markBit: mark, clock: SystemClock.now)))
+                        PacketLoop(
+                            queue: queue, engine: engine, marks: MarkBits(verified: mark), clock: SystemClock.now)))
             }
             let filter = try KernelFilterKeeper.start(
                 kernelFilter, in: pinFolder, queueNumber: queues.lowerBound, keys: keys,
@@ -90,7 +92,7 @@ struct ServerCommand: ParsableCommand {
                 ports: configuration.targetPorts, seconds: lockoutSeconds, queue: queues.lowerBound, logger: logger)
             let details = common.details(queues: queues, keys: keys)
             try runner.run(workers, details, more: { filter?.metadata ?? [:] }) { event in
-                if case .lockedOut(let flow, _) = event { enforcer.enforce(on: flow.clientAddress) }
+                if event.reason.endsConnections { enforcer.enforce(on: event.flow.clientAddress) }
             }
         }
     }
