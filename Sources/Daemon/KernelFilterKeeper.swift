@@ -52,7 +52,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 return nil
             }
             let filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: pinFolder)
-            try filter.update(keys: [keys], usesTime: usesTime, clock: clock())
+            try filter.update(keys: [FilterKey(keys)], usesTime: usesTime, clock: clock())
             let advice =
                 filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
             logger.notice(

@@ -19,6 +19,7 @@ package protocol Engine: ~Copyable, SendableMetatype {
     ///   - flow: The two ends of its connection.
     ///   - direction: Which way it passes the host.
     ///   - now: The time.
+    /// - Returns: The verdict; the caller makes the changes that it asks for.
     mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
     ) -> Verdict

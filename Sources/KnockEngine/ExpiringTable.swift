@@ -20,8 +20,9 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
 
     /// How many entries there can be.
     let capacity: Int
-    /// How long an entry lives, in milliseconds; a change is for what is put in later. After one that made it shorter,
-    /// expired entries may keep their room until older ones expire.
+    /// How long an entry that is put in now will live, in milliseconds.
+    ///
+    /// After a change that made it shorter, expired entries may keep their room until older ones expire.
     var lifetime: UInt64
     /// How many entries there are, expired ones that nothing has removed yet among them.
     private(set) var count = 0

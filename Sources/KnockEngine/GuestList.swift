@@ -61,6 +61,7 @@ struct GuestList {
     ///   - hint: What its identification field or flow label says.
     ///   - handshake: Its source address, and its ISN.
     ///   - now: The slot of now.
+    /// - Returns: nil if it belongs to none.
     mutating func match(_ code: UInt32, hint: UInt16, _ handshake: Handshake, slot now: TimeSlot) -> Match? {
         if index.hasRoom {
             index.prepare(for: usesTime ? now : .timeless, usesTime: usesTime, guests)
