@@ -13,11 +13,20 @@ extension CommonSettings {
     }
 
     /// What both daemons say of themselves when they are ready.
-    package func details(queues: ClosedRange<UInt16>, keys: KeySchedule) -> Logger.Metadata {
-        [
-            "version": "\(version)", "queue": "\(QueueNumbers.text(queues))", "key": "\(keys.fingerprint)",
-            "ports": "\(targetPorts.map(String.init).joined(separator: ","))",
+    ///
+    /// - Parameters:
+    ///   - queues: What is bound.
+    ///   - ports: What is looked after.
+    ///   - fingerprint: That of the key; nil where there is more than one.
+    package func details(
+        queues: ClosedRange<UInt16>, ports: [UInt16], fingerprint: String?
+    ) -> Logger.Metadata {
+        var details: Logger.Metadata = [
+            "version": "\(version)", "queue": "\(QueueNumbers.text(queues))",
+            "ports": "\(ports.map(String.init).joined(separator: ","))",
         ]
+        if let fingerprint { details["key"] = "\(fingerprint)" }
+        return details
     }
 }
 
