@@ -36,8 +36,15 @@ package struct CommonOptions: ParsableArguments {
     /// How log lines look.
     @Option(
         name: [.customLong("log-format"), .customLong("log_format")],
-        help: ArgumentHelp("How log lines on standard error look.", valueName: "format"))
+        help: ArgumentHelp(
+            "How log lines look; journal is text with the priorities of sd-daemon(3).", valueName: "format"))
     package var logFormat = LogFormat.text
+
+    /// Where the log goes.
+    @Option(
+        name: [.customLong("log-target"), .customLong("log_target")],
+        help: ArgumentHelp("Where log lines go.", valueName: "target"))
+    package var logTarget = LogTarget.stderr
 
     /// Takes the defaults.
     package init() {}
@@ -47,7 +54,11 @@ package struct CommonOptions: ParsableArguments {
 
     /// Makes the logger that the flags ask for.
     package func logger(_ label: String) -> Logger {
-        let handler = LogLineHandler(level: logLevel, format: logFormat)
+        let handler =
+            switch logTarget {
+            case .stderr: LogLineHandler(level: logLevel, format: logFormat)
+            case .syslog: LogLineHandler(level: logLevel, format: logFormat, syslog: Syslog(program: label))
+            }
         return Logger(label: label) { _ in handler }
     }
 

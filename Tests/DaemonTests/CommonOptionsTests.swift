@@ -18,6 +18,7 @@ import Testing
         #expect(!options.noTime)
         #expect(options.logLevel == .info)
         #expect(options.logFormat == .text)
+        #expect(options.logTarget == .stderr)
     }
 
     @Test("Both spellings", arguments: ["-", "_"])
@@ -25,19 +26,22 @@ import Testing
         let options = try CommonOptions.parse([
             "--key\(joint)file", "/k", "--target\(joint)port", "22", "--target\(joint)port", "443", "--no\(joint)time",
             "--log\(joint)level", "debug", "--log\(joint)format", "json",
+            "--log\(joint)target", "syslog",
         ])
         #expect(options.keyFile == "/k")
         #expect(options.effectiveTargetPorts == [22, 443])
         #expect(options.noTime)
         #expect(options.logLevel == .debug)
         #expect(options.logFormat == .json)
+        #expect(options.logTarget == .syslog)
     }
 
     @Test(
         "What is refused",
         arguments: [
             ["--target-port", "0"], ["--target-port", "70000"], ["--target-port"], ["--log-level", "loud"],
-            ["--log-format", "xml"], ["--unknown"], ["more"], ["--target-port", "22", "23"],
+            ["--log-format", "xml"], ["--log-target", "disk"],
+            ["--unknown"], ["more"], ["--target-port", "22", "23"],
         ])
     func refused(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try CommonOptions.parse(arguments) }
