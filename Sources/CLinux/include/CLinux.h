@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -37,3 +38,16 @@ void clinux_eventfd_signal(int descriptor);
 
 /** Sets an eventfd back to 0. */
 void clinux_eventfd_clear(int descriptor);
+
+/** pidfd_open(2), close-on-exec, readable once the process has ended: not in older glibc. Returns -1 and errno if not. */
+int clinux_pidfd_open(pid_t process);
+
+/** pipe2(2) with O_CLOEXEC: hidden behind _GNU_SOURCE. Fills in the reading and the writing end; -1 and errno if not. */
+int clinux_pipe(int ends[2]);
+
+/** posix_spawn_file_actions_addchdir_np(3): hidden. The child begins in a folder. Returns 0, or an error number. */
+int clinux_spawn_add_chdir(posix_spawn_file_actions_t *actions, const char *path);
+
+/** posix_spawn_file_actions_addclosefrom_np(3): hidden. The child has no descriptor from `first` on. Returns 0, or an
+    error number. */
+int clinux_spawn_add_closefrom(posix_spawn_file_actions_t *actions, int first);
