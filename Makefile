@@ -5,7 +5,8 @@
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev \
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool python3 python3-pytest python3-scapy shellcheck
+TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool python3 python3-pytest python3-scapy \
+	python3-prometheus-client shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
 BENCH_PACKAGES = gcc libc6-dev iperf3 ethtool python3 libfko3 libpcap0.8
@@ -64,7 +65,7 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh .ci/coverage .ci/install-packages .ci/run
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/install-packages .ci/run
 
 coverage: build-packages ## line coverage of the unit tests, room by room
 	swift test --disable-xctest --enable-code-coverage

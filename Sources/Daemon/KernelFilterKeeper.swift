@@ -82,8 +82,13 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     private func update(_ guests: [Guest]) throws(KernelFilterError) {
         let isNew = filter == nil
         let folder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
-        let filter = try self.filter ?? KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: folder)
-        self.filter = filter
+        let filter: KernelFilter
+        if let loaded = self.filter {
+            filter = loaded
+        } else {
+            filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: folder)
+            self.filter = filter
+        }
         try filter.update(
             keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock())
         guard isNew else { return }

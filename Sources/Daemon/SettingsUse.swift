@@ -8,7 +8,11 @@ package import SystemPackage
 extension CommonSettings {
     /// Makes the logger that the settings ask for.
     package func logger(_ label: String) -> Logger {
-        let handler = LogLineHandler(level: logLevel, format: logFormat)
+        let handler =
+            switch logTarget {
+            case .stderr: LogLineHandler(level: logLevel, format: logFormat)
+            case .syslog: LogLineHandler(level: logLevel, format: logFormat, syslog: Syslog(program: label))
+            }
         return Logger(label: label) { _ in handler }
     }
 

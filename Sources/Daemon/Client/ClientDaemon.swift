@@ -51,7 +51,7 @@ package final class ClientDaemon: Sendable {
         names.adopt(roster.hostNames)
         let engine = ClientEngine(targets: roster.targets(names.addresses), reporting: reporting)
         let worker = try runner.worker(
-            PacketLoop(queue: queue, engine: engine, marks: MarkBits(), clock: SystemClock.now))
+            PacketLoop(queue: queue, engine: engine, markBit: 0, clock: SystemClock.now))
         let workers = WorkerGroup([worker])
         watchers = WatchBoard { isWatched in
             let reporting = reporting.union(isWatched ? .all : [])
@@ -88,6 +88,7 @@ package final class ClientDaemon: Sendable {
         duties.take = { [self] in take($0) }
         duties.reload = { [self] in _ = administration.sync { reload() } }
         defer {
+            control?.remove()
             chores.cancel()
             metrics.stop()
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Dispatch
 package import Logging
+internal import Settings
 internal import Synchronization
 package import Wire
 

@@ -4,7 +4,7 @@ internal import Glibc
 package import KnockEngine
 package import Logging
 internal import NetfilterQueue
-package import Wire
+internal import Wire
 
 /// Keeps the book of open connections: follows connection tracking to see when they end, and ends them where they must.
 package final class ConnectionKeeper: Sendable {

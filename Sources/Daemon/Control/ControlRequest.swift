@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-package import Settings
+internal import Settings
 package import Wire
 
 /// What can be asked of a daemon over its socket: one line of text, the form of the answer before it.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
 internal import Dispatch
 internal import Glibc
 package import Logging
@@ -36,6 +37,10 @@ package final class ControlSocket: Sendable {
 
     deinit {
         close(descriptor)
+    }
+
+    /// Removes the socket from the file system; who has asked already is still answered.
+    package func remove() {
         unsafe path.withPlatformString { _ = unsafe unlink($0) }
     }
 
@@ -82,10 +87,9 @@ package final class ControlSocket: Sendable {
         logger: Logger, watchers: WatchBoard,
         answer: @escaping @Sendable (ControlRequest, ControlRequest.Form) -> ControlAnswer
     ) {
-        let (descriptor, answers, places) = (descriptor, answers, places)
-        listener.async {
+        listener.async { [descriptor, answers, places] in
             while true {
-                let connection = accept4(descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+                let connection = clinux_accept(descriptor)
                 guard connection >= 0 else {
                     if errno == EINTR || errno == ECONNABORTED { continue }
                     // Out of descriptors: those in use come back.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockEngine
-package import NetfilterQueue
+internal import KnockEngine
+internal import NetfilterQueue
 
 /// How a daemon is doing, for people and for programs.
 package struct StatusReport: Sendable {

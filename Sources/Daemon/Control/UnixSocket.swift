@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
 internal import Glibc
 internal import NetfilterQueue
 internal import SystemPackage
@@ -18,12 +19,12 @@ enum UnixSocket {
     static func withAddress<Result>(
         of path: FilePath, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) throws(SystemError) -> Result {
-        var address = unsafe sockaddr_un()
+        var address = sockaddr_un()
         let bytes = Array(path.string.utf8)
-        guard !bytes.isEmpty, unsafe bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+        guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
             throw SystemError("socket path", ENAMETOOLONG)
         }
-        unsafe address.sun_family = sa_family_t(AF_UNIX)
+        address.sun_family = sa_family_t(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count + 1)
         return unsafe withUnsafePointer(to: address) { address in
@@ -33,10 +34,8 @@ enum UnixSocket {
 
     /// The user at the other end (SO_PEERCRED).
     static func peerUser(_ descriptor: Int32) -> uid_t? {
-        var credentials = ucred()
-        var length = socklen_t(MemoryLayout<ucred>.size)
-        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
-        return credentials.uid
+        var user: uid_t = 0
+        return unsafe clinux_peer_user(descriptor, &user) == 0 ? user : nil
     }
 
     /// Limits how long reading and writing may take, in seconds.
@@ -55,7 +54,7 @@ enum UnixSocket {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = unsafe bytes.withUnsafeBytes { bytes in
-                unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL.rawValue) | flags)
+                unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | flags)
             }
             if count > 0 {
                 bytes = bytes.dropFirst(count)

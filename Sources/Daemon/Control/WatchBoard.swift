@@ -58,7 +58,7 @@ package final class WatchBoard: Sendable {
                 var text = ""
                 if watchers[index].missed > 0 { text = WatchLine.missed(watchers[index].missed, watchers[index].form) }
                 text += watchers[index].form == .json ? line.json : line.text
-                if UnixSocket.send(text, to: watchers[index].connection, flags: Int32(MSG_DONTWAIT.rawValue)) {
+                if UnixSocket.send(text, to: watchers[index].connection, flags: Int32(MSG_DONTWAIT)) {
                     watchers[index].missed = 0
                 } else {
                     watchers[index].missed &+= 1
@@ -88,7 +88,7 @@ package final class WatchBoard: Sendable {
 
     private static func hasGone(_ connection: Int32) -> Bool {
         var byte: UInt8 = 0
-        let count = unsafe recv(connection, &byte, 1, Int32(MSG_PEEK.rawValue) | Int32(MSG_DONTWAIT.rawValue))
+        let count = unsafe recv(connection, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
         return count == 0 || count < 0 && errno != EAGAIN && errno != EINTR
     }
 }

@@ -4,7 +4,9 @@ package import Logging
 package import SystemPackage
 
 /// Writes the metrics file every some seconds.
-package final class MetricsKeeper: Sendable {
+///
+/// The timer may be cancelled on any thread, which is why this may be shared.
+package final class MetricsKeeper: @unchecked Sendable {
     /// In seconds; Prometheus asks once a minute or more often.
     private static let interval = 15
 

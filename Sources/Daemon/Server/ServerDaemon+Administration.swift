@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Dispatch
 internal import Glibc
 internal import KnockEngine
 internal import Logging
 internal import NetfilterQueue
 internal import Settings
+internal import Synchronization
 internal import Wire
 
 /// What people ask for.
@@ -114,7 +116,7 @@ extension ServerSettings {
         var keeper = SettingsKeeper(self, old)
         keeper.keep(\.queues, "queue_num")
         keeper.keep(\.mark, "mark")
-        keeper.keep(\.rejectMark, "reject_mark")
+        keeper.keep(\.onFailure, "on_failure")
         keeper.keep(\.noTime, "no_time")
         keeper.keep(\.kernelFilter, "kernel_filter")
         keeper.keep(\.pinFolder, "pin_folder")

@@ -2,6 +2,8 @@
 internal import Glibc
 internal import KnockEngine
 internal import Logging
+internal import Settings
+internal import Synchronization
 internal import Wire
 
 /// What follows from events.

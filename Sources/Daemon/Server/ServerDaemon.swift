@@ -87,12 +87,12 @@ package final class ServerDaemon: Sendable {
         // Server packets are never modified but for SYN/ACKs, which are short; the rest needs only headers.
         var options = Queue.Options()
         options.copyRange = 512
-        let marks = MarkBits(verified: settings.mark, refused: settings.rejectMark)
         var workers: [Worker<ServerEngine>] = []
         for number in settings.queues {
             let engine = ServerEngine(guests: roster.guests, configuration: configuration, shared: shared)
             let loop = PacketLoop(
-                queue: try Queue.bind(number, options), engine: engine, marks: marks, clock: SystemClock.now)
+                queue: try Queue.bind(number, options), engine: engine, markBit: settings.mark,
+                resets: settings.onFailure == .reset ? try ResetSender.open() : nil, clock: SystemClock.now)
             workers.append(try runner.worker(loop))
         }
         return WorkerGroup(workers)
@@ -122,6 +122,7 @@ package final class ServerDaemon: Sendable {
             return ["kernel-filter-wrong": "\(counters.wrong)", "kernel-filter-passed": "\(counters.passed)"]
         }
         defer {
+            control?.remove()
             chores.cancel()
             metrics.stop()
             hooks.shutDown()
