@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 ssize_t clinux_getrandom(void *buffer, size_t length) { return getrandom(buffer, length, 0); }
@@ -37,4 +38,13 @@ void clinux_eventfd_signal(int descriptor) { (void)eventfd_write(descriptor, 1);
 void clinux_eventfd_clear(int descriptor) {
     eventfd_t value;
     (void)eventfd_read(descriptor, &value);
+}
+
+int clinux_read_clock_state(struct clinux_clock_state *state) {
+    struct timex request = {.modes = 0};
+    if (adjtimex(&request) < 0) return -1;
+    state->is_synchronised = (request.status & STA_UNSYNC) == 0;
+    state->estimated_error_us = request.esterror;
+    state->unix_seconds = request.time.tv_sec;
+    return 0;
 }

@@ -37,3 +37,13 @@ void clinux_eventfd_signal(int descriptor);
 
 /** Sets an eventfd back to 0. */
 void clinux_eventfd_clear(int descriptor);
+
+/** What the kernel says of the clock, from adjtimex(2): <sys/timex.h> is missing in the Glibc module. */
+struct clinux_clock_state {
+    int is_synchronised;
+    long estimated_error_us;
+    long long unix_seconds;
+};
+
+/** Asks for it, and changes nothing. Returns 0, or -1 and errno. */
+int clinux_read_clock_state(struct clinux_clock_state *state);

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// A running daemon of this project.
+package struct DaemonProcess: Equatable, Sendable {
+    /// Its process id.
+    package let number: Int32
+    /// Server or client.
+    package let role: Role
+    /// The path of its program, without the mark for deleted ones; nil if this user may not know.
+    package let program: String?
+    /// Whether the program's file has been replaced or removed since it started.
+    package let isDeleted: Bool
+    /// Its command line, the program's name first.
+    package let arguments: [String]
+
+    /// The values of a flag on its command line, in either spelling.
+    package func values(of flag: String) -> [String] {
+        var found: [String] = []
+        var rest = arguments.dropFirst()
+        while let word = rest.popFirst() {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            guard let name = parts.first, name.replacing("_", with: "-") == flag else { continue }
+            if parts.count == 2 {
+                found.append(String(parts[1]))
+            } else if let value = rest.first {
+                found.append(value)
+            }
+        }
+        return found
+    }
+
+    /// Whether a flag is on its command line.
+    package func has(flag: String) -> Bool {
+        arguments.dropFirst().contains { $0.replacing("_", with: "-") == flag }
+    }
+}
+
+/// The processes of the host.
+package struct Processes: Sendable {
+    /// All names (comm of proc(5): at most 15 bytes), each once.
+    package let names: Set<String>
+    /// The daemons in this network namespace.
+    package let daemons: [DaemonProcess]
+
+    /// Looks at all that this user may see.
+    package init(_ host: Host) {
+        var names: Set<String> = []
+        var daemons: [DaemonProcess] = []
+        let namespace = host.link("/proc/self/ns/net")
+        for number in host.list("/proc").compactMap({ Int32($0) }) {
+            guard let name = host.read("/proc/\(number)/comm").text?.split(separator: "\n").first else { continue }
+            names.insert(String(name))
+            guard let role = Role.allCases.first(where: { $0.program == name }) else { continue }
+            // Who may not know takes it for one of here.
+            let itsNamespace = host.link("/proc/\(number)/ns/net")
+            guard itsNamespace == nil || itsNamespace == namespace else { continue }
+            let program = host.link("/proc/\(number)/exe")
+            let mark = " (deleted)"
+            let isDeleted = program?.hasSuffix(mark) == true
+            daemons.append(
+                DaemonProcess(
+                    number: number, role: role,
+                    program: isDeleted ? program.map { String($0.dropLast(mark.count)) } : program,
+                    isDeleted: isDeleted,
+                    arguments: (host.read("/proc/\(number)/cmdline").text ?? "").split(separator: "\0").map(String.init)
+                ))
+        }
+        self.names = names
+        self.daemons = daemons
+    }
+
+    /// The daemons of a role.
+    package func daemons(of role: Role) -> [DaemonProcess] { daemons.filter { $0.role == role } }
+}
