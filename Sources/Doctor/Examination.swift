@@ -23,7 +23,7 @@ package struct Examination {
     /// All checks, in the order in which a person would look.
     private static let checks: [@Sendable (Examination) -> [Finding]] = [
         KernelFeatureCheck.run, KeyCheck.run, FileCheck.run, DaemonCheck.run, QueueCheck.run, RuleCheck.run,
-        RuleOrderCheck.run, BackendCheck.run, ForeignQueueCheck.run, MarkCheck.run, TrackingCheck.run,
+        RuleOrderCheck.run, FilterCheck.run, BackendCheck.run, ForeignQueueCheck.run, MarkCheck.run, TrackingCheck.run,
         TranslationCheck.run, ServiceCheck.run, AddressCheck.run, RoutingCheck.run, ClockCheck.run,
         KernelFilterCheck.run, LockoutCheck.run, ConfirmationCheck.run,
     ]
@@ -48,6 +48,14 @@ package struct Examination {
     /// `findings`, or that all is well if there are none.
     static func findings(_ findings: [Finding], or check: String, _ text: String) -> [Finding] {
         findings.isEmpty ? [Finding(check, .ok, text)] : findings
+    }
+
+    /// `findings`, or that all is well if there are none and all rules could be looked at.
+    func findings(aboutRules findings: [Finding], or check: String, _ text: String) -> [Finding] {
+        guard !firewall.unread.isEmpty else { return Self.findings(findings, or: check, text) }
+        return findings + [
+            Finding(check, .note, "not known, since not all firewall rules could be looked at (see backend)")
+        ]
     }
 
     /// A note that something could not be looked at.

@@ -55,6 +55,11 @@ struct DoctorCommand: ParsableCommand {
         transform: AddressArgument.parse)
     var natAddresses: [IPAddress] = []
 
+    @Option(
+        name: [.customLong("pin-folder"), .customLong("pin_folder")],
+        help: ArgumentHelp("Where the server's daemon pins its program for the kernel.", valueName: "path"))
+    var pinFolder: String?
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -88,6 +93,7 @@ struct DoctorCommand: ParsableCommand {
         if let mark { subject.mark = mark }
         if !keyFiles.isEmpty { subject.keyFiles = keyFiles.map { DoctorSubject.NamedKey(path: $0) } }
         if !natAddresses.isEmpty { subject.natAddresses = natAddresses }
+        if let pinFolder { subject.pinFolder = pinFolder }
         if let config { subject.configuration = config }
         return subject
     }

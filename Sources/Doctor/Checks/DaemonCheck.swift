@@ -23,8 +23,15 @@ enum DaemonCheck {
                     name, .note, "\(subject.role.program) runs \(daemons.count) times: processes \(numbers)",
                     cure: "each needs a queue and rules of its own; one with several keys is enough for most"))
         }
+        if daemons.contains(where: { !$0.isHere }) {
+            findings.append(
+                Finding(
+                    name, .note,
+                    "process \(first.number) is \(subject.role.program), but this user may not know of which network namespace",
+                    cure: "run this as root"))
+        }
         for daemon in daemons { findings += file(daemon, examination.host) }
-        if daemons.count == 1 { findings += values(first, subject) }
+        if daemons.count == 1 { findings += values(first, examination) }
         return Examination.findings(findings, or: name, "\(subject.role.program) runs, process \(first.number)")
     }
 
@@ -54,20 +61,29 @@ enum DaemonCheck {
         ]
     }
 
-    /// Compares the daemon's flags with what is meant.
-    private static func values(_ daemon: DaemonProcess, _ subject: DoctorSubject) -> [Finding] {
+    /// Compares the daemon's flags with what is meant; flags that it was not given have their default, if there is no
+    /// configuration that could say otherwise.
+    private static func values(_ daemon: DaemonProcess, _ examination: Examination) -> [Finding] {
+        let subject = examination.subject
+        let hasConfiguration =
+            daemon.has(flag: "--config") || subject.configuration != nil
+            || examination.host.read("/etc/tcpknock/\(subject.role.rawValue).toml") != .missing
+        let defaults = DoctorSubject(subject.role)
         var differences: [String] = []
-        func compare(_ flag: String, _ meant: Set<String>) {
-            let given = Set(daemon.values(of: flag))
+        func compare(_ flag: String, _ meant: Set<String>, default value: String) {
+            var given = Set(daemon.values(of: flag))
+            if given.isEmpty, !hasConfiguration { given = [value] }
             if !given.isEmpty, given != meant {
                 differences.append("\(flag) \(given.sorted().joined(separator: ", "))")
             }
         }
-        compare("--queue-num", [subject.queueText])
-        compare("--target-port", Set(subject.targetPorts.map(String.init)))
-        compare("--key-file", Set(subject.keyFiles.map(\.path)))
+        compare("--queue-num", [subject.queueText], default: defaults.queueText)
+        compare("--target-port", Set(subject.targetPorts.map(String.init)), default: "22")
+        compare("--key-file", Set(subject.keyFiles.map(\.path)), default: "/etc/port_protector.dat")
         if subject.role == .server {
-            let given = daemon.values(of: "--mark").last.flatMap { try? MarkBit.parse($0) }
+            let given =
+                daemon.values(of: "--mark").last.flatMap { try? MarkBit.parse($0) }
+                ?? (hasConfiguration ? nil : defaults.mark)
             if let given, given != subject.mark { differences.append("--mark 0x\(String(given, radix: 16))") }
         }
         guard !differences.isEmpty else { return [] }

@@ -65,12 +65,13 @@ enum FileCheck {
         }
     }
 
+    /// The maps in the folder of a queue hold keys.
     private static func pinFolder(_ examination: Examination) -> [Finding] {
-        guard examination.subject.role == .server,
-            case .success(let status) = examination.host.status(examination.subject.pinFolder),
-            status.permissions & 0o077 != 0
-        else { return [] }
-        let path = examination.subject.pinFolder
+        guard examination.subject.role == .server else { return [] }
+        let path = KernelFilterCheck.folder(examination)
+        guard case .success(let status) = examination.host.status(path), status.permissions & 0o077 != 0 else {
+            return []
+        }
         return [
             Finding(
                 name, .warning, "others may look into \(path), where the kernel filter keeps keys",

@@ -8,14 +8,13 @@ enum KernelFilterCheck {
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.role == .server else { return [] }
-        // `net:[4026531840]`; the folder is named as KernelFilter.pinFolder names it.
-        let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
-        let path = "\(subject.pinFolder)/\(namespace)-\(subject.queues.lowerBound)/syn_code"
+        let path = folder(examination) + "/syn_code"
         let pinned = examination.host.status(path)
         let isRunning = !examination.processes.daemons(of: .server).isEmpty
         let noted = examination.firewall.notes(of: .server)["kernel-filter"]?.first
-        if let noted { return [ruleFinding(noted, examination)] }
         switch pinned {
+        case _ where noted != nil && (isRunning || (try? pinned.get()) == nil):
+            return [ruleFinding(noted ?? "", examination)]
         case .success where !isRunning:
             return [
                 Finding(
@@ -34,6 +33,12 @@ enum KernelFilterCheck {
         case .failure:
             return [withoutFilter(examination)]
         }
+    }
+
+    /// Where the daemon pins its program: as `KernelFilter.pinFolder` names it, after `net:[4026531840]`.
+    static func folder(_ examination: Examination) -> String {
+        let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
+        return "\(examination.subject.pinFolder)/\(namespace)-\(examination.subject.queues.lowerBound)"
     }
 
     private static func withoutFilter(_ examination: Examination) -> Finding {

@@ -11,10 +11,12 @@ enum LockoutCheck {
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.role == .server else { return [] }
-        let expected = examination.firewall.notes(of: .server)["sets"] != nil
+        let notes = examination.firewall.notes(of: .server)
+        let expected = notes["sets"] != nil
+        let queue = notes["queue-num"]?.first.map { String($0.prefix { $0 != ":" }) } ?? "\(subject.queues.lowerBound)"
         var findings: [Finding] = []
         for family in examination.families {
-            let set = "tcpknock-\(subject.queues.lowerBound)-\(family.rawValue)"
+            let set = "tcpknock-\(queue)-\(family.rawValue)"
             switch examination.host.run(["ipset", "list", set]) {
             case .ended(0, let output, _, _):
                 findings += members(output).prefix(most).map { member in

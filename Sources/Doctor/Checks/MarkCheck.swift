@@ -23,7 +23,7 @@ enum MarkCheck {
         findings += native(examination)
         findings += routing(examination)
         findings += knownSystems(examination)
-        return Examination.findings(findings, or: name, "nothing else uses the bit \(subject.markText)")
+        return examination.findings(aboutRules: findings, or: name, "nothing else uses the bit \(subject.markText)")
     }
 
     private static func native(_ examination: Examination) -> [Finding] {

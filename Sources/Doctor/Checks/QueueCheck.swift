@@ -104,6 +104,7 @@ enum ForeignQueueCheck {
                 name, .error, "a rule of another program uses the daemon's queue: \(rule.description)",
                 cure: "\(rule.removal); or give the daemon and its rules another --queue-num")
         }
-        return Examination.findings(findings, or: name, "only its own rules use queue \(examination.subject.queueText)")
+        return examination.findings(
+            aboutRules: findings, or: name, "only its own rules use queue \(examination.subject.queueText)")
     }
 }

@@ -21,8 +21,8 @@ enum RuleOrderCheck {
         }
         // One rule can stand before several ports' jumps.
         findings = findings.enumerated().filter { !findings.prefix($0.offset).contains($0.element) }.map(\.element)
-        return Examination.findings(
-            Array(findings.prefix(most)), or: name, "no rule before ours decides about the ports")
+        return examination.findings(
+            aboutRules: Array(findings.prefix(most)), or: name, "no rule before ours decides about the ports")
     }
 
     private static func before(
@@ -100,10 +100,14 @@ enum BackendCheck {
                     cure: "\(examination.subject.script("down")), then \(examination.subject.script("up"))")
             ]
         }
-        var findings = examination.firewall.unread.map {
-            Finding(
-                name, .note, "could not look at all rules: \($0)",
-                cure: examination.host.userID == 0 ? "look at them yourself" : "run this as root")
+        var findings: [Finding] = []
+        if !examination.firewall.unread.isEmpty {
+            let isRoot = examination.host.userID == 0
+            findings.append(
+                Finding(
+                    name, .note, "could not look at all rules: \(examination.firewall.unread.joined(separator: "; "))",
+                    cure: isRoot ? "look at them yourself: iptables-nft-save; iptables-legacy-save" : "run this as root"
+                ))
         }
         let others = Backend.allCases.filter { backend in
             !used.contains(backend)

@@ -8,7 +8,8 @@ enum TrackingCheck {
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
         let findings = untracked(examination) + fill(examination.host) + settings(examination.host)
-        return Examination.findings(findings, or: name, "connections are tracked, and there is room for more")
+        return examination.findings(
+            aboutRules: findings, or: name, "connections are tracked, and there is room for more")
     }
 
     /// Rules that exclude the ports from connection tracking, without which no verdict can be kept.
@@ -39,7 +40,7 @@ enum TrackingCheck {
     private static func fill(_ host: Host) -> [Finding] {
         guard let count = host.read(folder + "count").number, let most = host.read(folder + "max").number, most > 0
         else { return [Finding(name, .note, "it is not known how full the table of connections is")] }
-        let percent = Int(Double(count) / Double(most) * 100)
+        let percent = count >= most ? 100 : Int(Double(count) / Double(most) * 100)
         guard percent >= 80 else { return [] }
         let wanted = max(most, 1 << 16).multipliedReportingOverflow(by: 2)
         return [

@@ -10,7 +10,8 @@ enum TranslationCheck {
             case .server: destinations(examination)
             case .client: sources(examination)
             }
-        return Examination.findings(findings, or: name, "this host does not translate what the daemon judges")
+        return examination.findings(
+            aboutRules: findings, or: name, "this host does not translate what the daemon judges")
     }
 
     /// Behind the translation a SYN/ACK comes from another port, so the daemon never sees it.

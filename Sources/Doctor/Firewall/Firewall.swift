@@ -67,7 +67,10 @@ package struct Firewall: Sendable {
             sets.append(RuleSet(family: family, backend: backend, tables: tables))
             if !isWhole || !isComplete { unread.append("\(name)-\(backend.rawValue): there are too many rules") }
         case .ended(_, _, let errors, _):
-            unread.append("\(name)-\(backend.rawValue): \(errors.split(separator: "\n").last ?? "it failed")")
+            // "iptables-nft-save v1.8.9 (nf_tables): Could not ...: Permission denied (you must be root)"
+            let line = errors.split(separator: "\n").last ?? "it failed"
+            let isRefused = line.contains("ermission denied") || line.contains("you must be root")
+            unread.append("\(name)-\(backend.rawValue): \(isRefused ? "permission denied" : line)")
         case .timeout:
             unread.append("\(name)-\(backend.rawValue): it took too long")
         case .missing:

@@ -54,19 +54,21 @@ package struct NativeRule: Equatable, Sendable {
             let isNegated = values.first == "!="
             if isNegated { values.removeFirst() }
             let list = values.first == "{" ? values.dropFirst().prefix { $0 != "}" } : values.prefix(1)
-            if Self.contains(list, port) == isNegated { return false }
+            if let isThere = Self.contains(list, port), isThere == isNegated { return false }
         }
         return !["udp", "icmp", "icmpv6", "sctp"].contains { has("meta l4proto \($0)") || has("ip protocol \($0)") }
             && !has("iif \"lo\"") && !has("iifname \"lo\"") && !has("oif \"lo\"") && !has("oifname \"lo\"")
     }
 
-    /// Whether a list of ports and ranges, as `22` `80-90`, has a port; true if a part of it cannot be read.
-    private static func contains(_ list: ArraySlice<Substring>, _ port: UInt16) -> Bool {
-        list.contains { part in
+    /// Whether a list of ports and ranges, as `22` `80-90`, has a port; nil if a part of it cannot be read.
+    private static func contains(_ list: ArraySlice<Substring>, _ port: UInt16) -> Bool? {
+        var isThere = false
+        for part in list {
             let ends = part.split(separator: "-").map { UInt16($0) }
-            guard let first = ends.first, let last = ends.last, let first, let last else { return true }
-            return first <= port && port <= last
+            guard let first = ends.first, let last = ends.last, let first, let last else { return nil }
+            isThere = isThere || first <= port && port <= last
         }
+        return list.isEmpty ? nil : isThere
     }
 
     /// The queues that it sends packets to; nil if it is no such rule.

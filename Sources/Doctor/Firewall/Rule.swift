@@ -90,20 +90,24 @@ extension Rule {
         }
         // The port at the other end can be any.
         for option in direction == .toPort ? ["--dport", "--dports"] : ["--sport", "--sports"] {
-            if let (list, isNegated) = value(option), Self.contains(list, port) == isNegated { return false }
+            if let (list, isNegated) = value(option), let isThere = Self.contains(list, port), isThere == isNegated {
+                return false
+            }
         }
         return true
     }
 
-    /// Whether a list of ports and ranges, as `22,80:90`, has a port; true for what cannot be read.
-    private static func contains(_ list: String, _ port: UInt16) -> Bool {
-        list.split(separator: ",").contains { part in
+    /// Whether a list of ports and ranges, as `22,80:90`, has a port; nil if a part of it cannot be read.
+    private static func contains(_ list: String, _ port: UInt16) -> Bool? {
+        var isThere = false
+        for part in list.split(separator: ",") {
             let ends = part.split(separator: ":", omittingEmptySubsequences: false)
-            guard let first = ends.first, let last = ends.last, ends.count <= 2 else { return true }
-            guard let low = first.isEmpty ? 0 : UInt16(first), let high = last.isEmpty ? 65535 : UInt16(last)
-            else { return true }
-            return low <= port && port <= high
+            guard let first = ends.first, let last = ends.last, ends.count <= 2,
+                let low = first.isEmpty ? 0 : UInt16(first), let high = last.isEmpty ? 65535 : UInt16(last)
+            else { return nil }
+            isThere = isThere || low <= port && port <= high
         }
+        return isThere
     }
 
     /// Whether it ends the way of a packet through the table.

@@ -10,6 +10,8 @@ package struct DaemonProcess: Equatable, Sendable {
     package let program: String?
     /// Whether the program's file has been replaced or removed since it started.
     package let isDeleted: Bool
+    /// Whether it is known to be in this network namespace; others are left out.
+    package let isHere: Bool
     /// Its command line, the program's name first.
     package let arguments: [String]
 
@@ -51,7 +53,7 @@ package struct Processes: Sendable {
             guard let name = host.read("/proc/\(number)/comm").text?.split(separator: "\n").first else { continue }
             names.insert(String(name))
             guard let role = Role.allCases.first(where: { $0.program == name }) else { continue }
-            // Who may not know takes it for one of here.
+            // Who may not know takes it for one of here, and says so.
             let itsNamespace = host.link("/proc/\(number)/ns/net")
             guard itsNamespace == nil || itsNamespace == namespace else { continue }
             let program = host.link("/proc/\(number)/exe")
@@ -61,7 +63,7 @@ package struct Processes: Sendable {
                 DaemonProcess(
                     number: number, role: role,
                     program: isDeleted ? program.map { String($0.dropLast(mark.count)) } : program,
-                    isDeleted: isDeleted,
+                    isDeleted: isDeleted, isHere: itsNamespace != nil,
                     arguments: (host.read("/proc/\(number)/cmdline").text ?? "").split(separator: "\0").map(String.init)
                 ))
         }
