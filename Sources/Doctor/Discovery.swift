@@ -43,8 +43,10 @@ package struct Discovery {
             subject.queues = queues
         }
         if let mark = daemon.values(of: "--mark").last.flatMap({ try? MarkBit.parse($0) }) { subject.mark = mark }
-        if let key = daemon.values(of: "--key-file").last { subject.keyFiles = [DoctorSubject.NamedKey(path: key)] }
-        if let folder = daemon.values(of: "--pin-folder").last { subject.pinFolder = folder }
+        if let key = daemon.values(of: "--key-file").last {
+            subject.keyFiles = [DoctorSubject.NamedKey(path: daemon.path(key))]
+        }
+        if let folder = daemon.values(of: "--pin-folder").last { subject.pinFolder = daemon.path(folder) }
         subject.natAddresses = daemon.values(of: "--nat-ip").compactMap { try? AddressArgument.parse($0) }
         subject.isRoaming = daemon.values(of: "--nat-ip").contains("auto")
         subject.usesTime = !daemon.has(flag: "--no-time")

@@ -141,6 +141,34 @@ def test_both_roles_on_one_host(server: Patient) -> None:
     assert Diagnosis(server.host, "--client").roles == ["client"]
 
 
+def test_a_gateway_before_the_server(routed: Network, key_file: str) -> None:
+    """It forwards to who has the service, so nothing listens on itself."""
+    assert routed.router
+    protect(routed.router, key_file)
+    diagnosis = Diagnosis(routed.router)
+    assert diagnosis.troubles == []
+    assert "gateway" in diagnosis.of("service")[0]["found"]
+
+
+def test_a_client_behind_a_nat(natted: Network, key_file: str) -> None:
+    equip(natted.client, key_file, nat_ips=["203.0.113.7", "2001:db8::7"])
+    diagnosis = Diagnosis(natted.client)
+    assert diagnosis.troubles == [] and diagnosis.of("address")[0]["severity"] == "ok"
+
+
+def test_a_relative_path_on_the_command_line(direct: Network, key_file: str) -> None:
+    """It begins at the folder of the daemon, not of who asks."""
+    host = direct.server
+    echo_server(host, 22)
+    command = ["sh", "-c", 'cd "$1" && exec "$2" --key-file "$3" --kernel-filter off', "sh"]
+    arguments = [os.path.dirname(key_file), program("tcpknock-server"), os.path.basename(key_file)]
+    host.popen([*command, *arguments], env={"SWIFT_BACKTRACE": "enable=no"}).wait_for_line("^ready$", which="stdout")
+    put_rules(host, "server")
+    diagnosis = Diagnosis(host)
+    assert diagnosis.troubles == []
+    assert diagnosis.report["examined"][0]["key_files"] == [key_file]
+
+
 # --- planted faults -----------------------------------------------------------------------------------------------
 
 

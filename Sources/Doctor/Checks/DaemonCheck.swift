@@ -71,7 +71,7 @@ enum DaemonCheck {
         let defaults = DoctorSubject(subject.role)
         var differences: [String] = []
         func compare(_ flag: String, _ meant: Set<String>, default value: String) {
-            var given = Set(daemon.values(of: flag))
+            var given = Set(daemon.values(of: flag).map { flag == "--key-file" ? daemon.path($0) : $0 })
             if given.isEmpty, !hasConfiguration { given = [value] }
             if !given.isEmpty, given != meant {
                 differences.append("\(flag) \(given.sorted().joined(separator: ", "))")

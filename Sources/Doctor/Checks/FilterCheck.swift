@@ -3,16 +3,6 @@
 /// Looks whether the filter table lets in what the daemon has admitted.
 enum FilterCheck {
     private static let name = "filter"
-    private static let deepest = 16
-
-    /// What becomes of the first packet of a connection.
-    private enum Fate {
-        case accepted
-        case dropped(by: String)
-        /// It goes on behind the chain.
-        case undecided
-    }
-
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.role == .server else { return [] }
@@ -20,11 +10,7 @@ enum FilterCheck {
         for set in examination.firewall.sets {
             guard let table = set.table("filter"), table.policies["INPUT"] != nil else { continue }
             for port in subject.targetPorts {
-                var fate = fate(of: port, in: "INPUT", table, 0)
-                if case .undecided = fate, table.policies["INPUT"] == "DROP" {
-                    fate = .dropped(by: "the policy of INPUT")
-                }
-                guard case .dropped(let reason) = fate, !examination.forwards else { continue }
+                guard !examination.forwards, let reason = drop(port, table) else { continue }
                 findings.append(
                     Finding(
                         name, .warning, "\(set.program) drops what the daemon has admitted to port \(port): \(reason)",
@@ -36,27 +22,17 @@ enum FilterCheck {
         return examination.findings(aboutRules: findings, or: name, "the filter table lets in what the daemon admits")
     }
 
-    private static func fate(of port: UInt16, in chain: String, _ table: RuleTable, _ depth: Int) -> Fate {
-        for rule in table.rules(in: chain) where rule.mayConcern(port: port, .toPort) {
-            if let states = rule.value("--ctstate", "--state"), states.text.contains("NEW") == states.isNegated {
-                continue
-            }
-            switch rule.target {
-            case "ACCEPT", "NFQUEUE", "QUEUE": return .accepted
-            case "DROP", "REJECT":
-                if !rule.isConditional { return .dropped(by: rule.text) }
-            case "RETURN":
-                if !rule.isConditional { return .undecided }
-            case let target?:
-                guard depth < deepest, table.policies[target] != nil else { continue }
-                switch fate(of: port, in: target, table, depth + 1) {
-                case .accepted: return .accepted
-                case .dropped(let reason): if !rule.isConditional { return .dropped(by: reason) }
-                case .undecided: break
-                }
-            case nil: break
-            }
+    /// What drops the first packet of a connection; nil if it can get through.
+    private static func drop(_ port: UInt16, _ table: RuleTable) -> String? {
+        let reached = RuleWalk.reach(from: table.rules(in: "INPUT"), in: table) { rule in
+            let states = rule.value("--ctstate", "--state")
+            let isForNew = states.map { $0.text.contains("NEW") != $0.isNegated } ?? true
+            return isForNew && rule.mayConcern(port: port, .toPort)
         }
-        return .undecided
+        for found in reached where found.rule.isFinal {
+            guard ["DROP", "REJECT"].contains(found.rule.target) else { return nil }
+            if !found.isConditional { return found.rule.text }
+        }
+        return table.policies["INPUT"] == "DROP" ? "the policy of INPUT" : nil
     }
 }

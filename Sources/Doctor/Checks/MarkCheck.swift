@@ -8,12 +8,12 @@ enum MarkCheck {
         let subject = examination.subject
         guard subject.role == .server else { return [] }
         var findings: [Finding] = []
-        for (set, table, rule) in examination.firewall.foreignRules {
+        let rules = examination.firewall.foreignRules(reachedBy: subject.targetPorts, [.toPort, .fromPort]) {
+            MarkUse($0, bit: subject.mark) != nil
+        }
+        for (set, table, _, reached) in rules {
+            let rule = reached.rule
             guard let use = MarkUse(rule, bit: subject.mark) else { continue }
-            let concerns = subject.targetPorts.contains {
-                rule.mayConcern(port: $0, .toPort) || rule.mayConcern(port: $0, .fromPort)
-            }
-            guard concerns else { continue }
             findings.append(
                 Finding(
                     name, use.severity, "\(use.effect): \(set.program) -t \(table.name): \(rule.text)",
@@ -117,10 +117,14 @@ struct MarkUse {
     init?(native rule: NativeRule, bit: UInt32) {
         for (words, ofConnection) in [("ct mark set ", true), ("meta mark set ", false)] {
             guard let place = rule.text.ranges(of: words).first else { continue }
+            // What comes before, but for a counter, is a condition.
+            let before = rule.text[..<place.lowerBound].split(separator: " ").filter { Int($0) == nil }
+            let isForSome = before.contains { !["counter", "packets", "bytes"].contains($0) }
             let value = rule.text[place.upperBound...].split(separator: " ")
             guard let first = value.first else { continue }
             if let number = Self.number(first) {
-                self = .assignment(ofConnection: ofConnection, sets: number & bit != 0)
+                let use = MarkUse.assignment(ofConnection: ofConnection, sets: number & bit != 0)
+                self.init(severity: isForSome ? min(use.severity, .warning) : use.severity, effect: use.effect)
                 return
             }
             // `ct mark set ct mark | 0x10`, `... & 0xff`; what ends behind two words is the whole of another mark.
@@ -135,7 +139,7 @@ struct MarkUse {
                 }
             guard !isHarmless else { continue }
             self.init(
-                severity: ofConnection ? .error : .note,
+                severity: !ofConnection ? .note : isForSome ? .warning : .error,
                 effect: "a rule may overwrite our bit in the mark of \(ofConnection ? "connections" : "packets")")
             return
         }

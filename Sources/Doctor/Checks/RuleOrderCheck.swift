@@ -3,8 +3,6 @@
 /// Looks for rules before ours that decide about the packets that we must see.
 enum RuleOrderCheck {
     private static let name = "order"
-    /// How deep chains are followed; the kernel refuses loops.
-    private static let deepest = 16
     /// So many findings say enough.
     private static let most = 10
 
@@ -30,34 +28,23 @@ enum RuleOrderCheck {
     ) -> [Finding] {
         let chain = table.rules(in: hook.chain)
         guard let ours = hook.rules(in: table, port: port).last, let end = chain.lastIndex(of: ours) else { return [] }
-        var findings: [Finding] = []
-        for rule in chain[..<end] where !rule.isOurs && rule.mayConcern(port: port, hook.direction) {
-            guard let (decisive, isConditional) = decisive(rule, port, hook.direction, table, 0) else { continue }
-            findings.append(finding(decisive, isConditional, of: rule, hook, table, set, examination.subject))
+        let reached = RuleWalk.reach(from: chain[..<end], in: table, isCondition: \.isOnlyForSome) {
+            !$0.isOurs && $0.mayConcern(port: port, hook.direction)
         }
-        return findings
-    }
-
-    /// Finds the rule that decides, in the chains that a rule leads to; nil if none does.
-    private static func decisive(
-        _ rule: Rule, _ port: UInt16, _ direction: Rule.Direction, _ table: RuleTable, _ depth: Int
-    ) -> (Rule, isConditional: Bool)? {
-        if rule.isFinal || rule.target == "RETURN" && depth == 0 { return (rule, rule.isOnlyForSome) }
-        guard depth < deepest, let target = rule.target, table.policies[target] != nil else { return nil }
-        for next in table.rules(in: target) where next.mayConcern(port: port, direction) {
-            if next.target == "RETURN", !next.isConditional { return nil }
-            if let (found, isConditional) = decisive(next, port, direction, table, depth + 1) {
-                return (found, isConditional || rule.isOnlyForSome)
-            }
+        var tops: [Rule] = []
+        return reached.compactMap { decisive in
+            let leaves = decisive.rule.target == "RETURN" && decisive.rule == decisive.top
+            guard decisive.rule.isFinal || leaves, !tops.contains(decisive.top) else { return nil }
+            tops.append(decisive.top)
+            return finding(decisive, hook, table, set, examination.subject)
         }
-        return nil
     }
 
     private static func finding(
-        _ decisive: Rule, _ isConditional: Bool, of rule: Rule, _ hook: OwnHook, _ table: RuleTable, _ set: RuleSet,
-        _ subject: DoctorSubject
+        _ decisive: ReachedRule, _ hook: OwnHook, _ table: RuleTable, _ set: RuleSet, _ subject: DoctorSubject
     ) -> Finding {
-        let isDrop = ["DROP", "REJECT"].contains(decisive.target)
+        let isConditional = decisive.isConditional
+        let isDrop = ["DROP", "REJECT"].contains(decisive.rule.target)
         let isRaw = hook.table == "raw" && subject.role == .server
         // Before the raw table's rules there is only what saves time: the daemon decides all the same.
         let severity: Severity =
@@ -65,10 +52,10 @@ enum RuleOrderCheck {
         let what = isDrop ? "drops" : "decides about"
         return Finding(
             name, severity,
-            "a rule before ours \(what) packets of the ports: \(set.program) -t \(table.name): \(decisive.text)",
+            "a rule before ours \(what) packets of the ports: \(set.program) -t \(table.name): \(decisive.rule.text)",
             cure:
                 "put ours first again: \(subject.script("down")), then \(subject.script("up")); or take the other out: "
-                + set.removal(of: rule, in: table))
+                + set.removal(of: decisive.top, in: table))
     }
 }
 

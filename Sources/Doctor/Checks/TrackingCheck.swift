@@ -15,20 +15,22 @@ enum TrackingCheck {
     /// Rules that exclude the ports from connection tracking, without which no verdict can be kept.
     private static func untracked(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
-        func concerns(_ mayConcern: (UInt16, Rule.Direction) -> Bool) -> UInt16? {
-            subject.targetPorts.first { mayConcern($0, .toPort) || mayConcern($0, .fromPort) }
+        let both: [Rule.Direction] = [.toPort, .fromPort]
+        let rules = examination.firewall.foreignRules(reachedBy: subject.targetPorts, both) {
+            $0.target == "NOTRACK" || $0.target == "CT" && $0.has("--notrack")
         }
-        var findings = examination.firewall.foreignRules.compactMap { set, table, rule -> Finding? in
-            guard rule.target == "NOTRACK" || rule.target == "CT" && rule.has("--notrack"),
-                let port = concerns({ rule.mayConcern(port: $0, $1) })
-            else { return nil }
-            return Finding(
-                name, rule.isConditional ? .warning : .error,
+        var findings = rules.map { set, table, port, reached in
+            Finding(
+                name, reached.isConditional ? .warning : .error,
                 "port \(port) is excluded from connection tracking, so no connection can be verified: "
-                    + "\(set.program) -t \(table.name): \(rule.text)", cure: set.removal(of: rule, in: table))
+                    + "\(set.program) -t \(table.name): \(reached.rule.text)",
+                cure: set.removal(of: reached.rule, in: table))
         }
         findings += examination.firewall.native.compactMap { rule in
-            guard rule.has("notrack"), let port = concerns({ rule.mayConcern(port: $0, $1) }) else { return nil }
+            guard rule.has("notrack"),
+                let port = subject.targetPorts.first(where: { port in both.contains { rule.mayConcern(port: port, $0) }
+                })
+            else { return nil }
             return Finding(
                 name, .error,
                 "port \(port) is excluded from connection tracking, so no connection can be verified: \(rule.description)",

@@ -18,14 +18,14 @@ enum TranslationCheck {
     private static func destinations(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let cure = "protect the service where its address and port are final, or take the translation out: "
-        var findings = examination.firewall.foreignRules.compactMap { set, table, rule -> Finding? in
-            guard ["DNAT", "REDIRECT", "TPROXY", "NETMAP"].contains(rule.target), rule.chain != "OUTPUT",
-                let port = subject.targetPorts.first(where: { rule.mayConcern(port: $0, .toPort) })
-            else { return nil }
-            return Finding(
-                name, rule.isConditional ? .warning : .error,
+        let rules = examination.firewall.foreignRules(
+            reachedBy: subject.targetPorts, [.toPort], from: ["PREROUTING", "INPUT"]
+        ) { ["DNAT", "REDIRECT", "TPROXY", "NETMAP"].contains($0.target) }
+        var findings = rules.map { set, table, port, reached in
+            Finding(
+                name, reached.isConditional ? .warning : .error,
                 "port \(port) is translated on this host, where the knock cannot follow: \(set.program) -t \(table.name): "
-                    + rule.text, cure: cure + set.removal(of: rule, in: table))
+                    + reached.rule.text, cure: cure + set.removal(of: reached.rule, in: table))
         }
         findings += examination.firewall.native.compactMap { rule in
             guard
@@ -45,15 +45,16 @@ enum TranslationCheck {
     private static func sources(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.natAddresses.isEmpty, !subject.isRoaming else { return [] }
-        return examination.firewall.foreignRules.compactMap { set, table, rule in
-            guard ["MASQUERADE", "SNAT", "NETMAP"].contains(rule.target), rule.chain != "INPUT",
-                subject.targetPorts.contains(where: { rule.mayConcern(port: $0, .toPort) })
-            else { return nil }
+        let rules = examination.firewall.foreignRules(reachedBy: subject.targetPorts, [.toPort], from: ["POSTROUTING"])
+        {
+            ["MASQUERADE", "SNAT", "NETMAP"].contains($0.target)
+        }
+        return rules.map { set, table, _, reached in
             // A rule for some interface or network, as for containers, may not be about our connections.
-            return Finding(
-                name, rule.isConditional ? .note : .warning,
+            Finding(
+                name, reached.isConditional ? .note : .warning,
                 "this host changes its source address behind the daemon, for which the code is: \(set.program) "
-                    + "-t \(table.name): \(rule.text)",
+                    + "-t \(table.name): \(reached.rule.text)",
                 cure:
                     "if it meets connections to protected servers, give \(subject.role.program) the address that they "
                     + "see: --nat-ip ADDRESS")

@@ -17,12 +17,11 @@ package struct RuleSet: Sendable {
     package let backend: Backend
     /// The tables.
     package var tables: [RuleTable]
+    /// The program that changes these tables.
+    package let program: String
 
     /// The table of a name.
     package func table(_ name: String) -> RuleTable? { tables.first { $0.name == name } }
-
-    /// The program that changes these tables.
-    package var program: String { (family == .ipv4 ? "iptables" : "ip6tables") + "-\(backend.rawValue)" }
 
     /// A command line that takes a rule out.
     func removal(of rule: Rule, in table: RuleTable) -> String {
@@ -51,30 +50,43 @@ package struct Firewall: Sendable {
     }
 
     private mutating func read(_ family: IPFamily, _ backend: Backend, _ host: Host) {
-        let name = family == .ipv4 ? "iptables" : "ip6tables"
+        let plain = family == .ipv4 ? "iptables" : "ip6tables"
+        let name = "\(plain)-\(backend.rawValue)"
         if backend == .legacy {
             // To look at a legacy table brings it into being; iptables-legacy-save looks at those that are there.
-            let names = host.read("/proc/net/\(name == "iptables" ? "ip" : "ip6")_tables_names")
+            let names = host.read("/proc/net/\(family == .ipv4 ? "ip" : "ip6")_tables_names")
             if case .refused(let error) = names {
-                unread.append("\(name)-legacy: \(error)")
+                unread.append("\(name): \(error)")
                 return
             }
             guard let text = names.text, !text.isEmpty else { return }
         }
-        switch host.run(["\(name)-\(backend.rawValue)-save"]) {
+        var program = name
+        var result = host.run(["\(name)-save"])
+        if result == .missing {
+            // A distribution that has only one of the two may have it under the plain name alone.
+            let version = host.run([plain, "--version"]).output
+            if let version, version.contains("nf_tables") == (backend == .nft) {
+                program = plain
+                result = host.run(["\(plain)-save"])
+            }
+        }
+        switch result {
         case .ended(0, let output, _, let isWhole):
             let (tables, _, isComplete) = RuleText.parse(output)
-            sets.append(RuleSet(family: family, backend: backend, tables: tables))
-            if !isWhole || !isComplete { unread.append("\(name)-\(backend.rawValue): there are too many rules") }
+            sets.append(RuleSet(family: family, backend: backend, tables: tables, program: program))
+            if !isWhole || !isComplete { unread.append("\(name): there are too many rules") }
         case .ended(_, _, let errors, _):
             // "iptables-nft-save v1.8.9 (nf_tables): Could not ...: Permission denied (you must be root)"
             let line = errors.split(separator: "\n").last ?? "it failed"
             let isRefused = line.contains("ermission denied") || line.contains("you must be root")
-            unread.append("\(name)-\(backend.rawValue): \(isRefused ? "permission denied" : line)")
+            unread.append("\(name): \(isRefused ? "permission denied" : line)")
         case .timeout:
-            unread.append("\(name)-\(backend.rawValue): it took too long")
+            unread.append("\(name): it took too long")
         case .missing:
-            break
+            if backend == .nft || host.run([plain, "--version"]) == .missing {
+                unread.append("\(name): the program is missing (Debian package: iptables)")
+            }
         }
     }
 

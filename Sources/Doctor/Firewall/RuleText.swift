@@ -7,10 +7,22 @@ package struct RuleTable: Equatable, Sendable {
     /// The names of its chains, and their policies; `-` for user-defined ones.
     package var policies: [String: String] = [:]
     /// Its rules in order.
-    package var rules: [Rule] = []
+    package private(set) var rules: [Rule] = []
+    private var chains: [String: [Rule]] = [:]
+
+    /// Makes a table without chains.
+    init(name: String) {
+        self.name = name
+    }
 
     /// The rules of a chain in order.
-    package func rules(in chain: String) -> [Rule] { rules.filter { $0.chain == chain } }
+    package func rules(in chain: String) -> [Rule] { chains[chain] ?? [] }
+
+    /// Adds a rule to the end of its chain.
+    mutating func append(_ rule: Rule) {
+        rules.append(rule)
+        chains[rule.chain, default: []].append(rule)
+    }
 }
 
 /// The text that iptables-save writes.
@@ -35,7 +47,7 @@ package enum RuleText {
                 let words = line.dropFirst().split(separator: " ")
                 if words.count >= 2 { tables[tables.count - 1].policies[String(words[0])] = String(words[1]) }
             case "-", "[":
-                if isOpen, let rule = Rule(line) { tables[tables.count - 1].rules.append(rule) }
+                if isOpen, let rule = Rule(line) { tables[tables.count - 1].append(rule) }
             case "C" where line == "COMMIT":
                 isOpen = false
             default:

@@ -12,6 +12,8 @@ package struct DaemonProcess: Equatable, Sendable {
     package let isDeleted: Bool
     /// Whether it is known to be in this network namespace; others are left out.
     package let isHere: Bool
+    /// The folder that relative paths on its command line begin at; nil if this user may not know.
+    package let folder: String?
     /// Its command line, the program's name first.
     package let arguments: [String]
 
@@ -29,6 +31,11 @@ package struct DaemonProcess: Equatable, Sendable {
             }
         }
         return found
+    }
+
+    /// A path on its command line, from the root if it can be known.
+    package func path(_ text: String) -> String {
+        text.hasPrefix("/") ? text : folder.map { "\($0)/\(text)" } ?? text
     }
 
     /// Whether a flag is on its command line.
@@ -63,7 +70,7 @@ package struct Processes: Sendable {
                 DaemonProcess(
                     number: number, role: role,
                     program: isDeleted ? program.map { String($0.dropLast(mark.count)) } : program,
-                    isDeleted: isDeleted, isHere: itsNamespace != nil,
+                    isDeleted: isDeleted, isHere: itsNamespace != nil, folder: host.link("/proc/\(number)/cwd"),
                     arguments: (host.read("/proc/\(number)/cmdline").text ?? "").split(separator: "\0").map(String.init)
                 ))
         }
