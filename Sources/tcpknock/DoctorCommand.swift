@@ -63,13 +63,27 @@ struct DoctorCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    func validate() throws {
+        try refuseFlagsForOneRole(askedRoles)
+    }
+
+    private var askedRoles: [Role] { (server ? [.server] : []) + (client ? [.client] : []) }
+
+    private func refuseFlagsForOneRole(_ roles: [Role]) throws {
+        guard roles.count > 1, queues != nil || config != nil else { return }
+        throw ValidationError(
+            "\(queues == nil ? "--config" : "--queue-num") is not the same for server and client, and this host is "
+                + "examined as both; give only one of --server and --client")
+    }
+
     func run() throws {
         let host = Host.live
         let firewall = Firewall(host)
         let processes = Processes(host)
         let discovery = Discovery(firewall, processes)
-        let asked: [Role] = (server ? [.server] : []) + (client ? [.client] : [])
-        let parts = (asked.isEmpty ? discovery.roles : asked).map { role in
+        let roles = askedRoles.isEmpty ? discovery.roles : askedRoles
+        try refuseFlagsForOneRole(roles)
+        let parts = roles.map { role in
             let subject = adjusted(discovery.subject(role))
             let examination = Examination(host: host, firewall: firewall, processes: processes, subject: subject)
             return Report.Part(subject: subject, findings: examination.run())

@@ -144,8 +144,14 @@ import Wire
         made.statuses["/proc/77/exe"] = FileStatus(kind: .file, permissions: 0o755, owner: 1000)
         #expect(DaemonCheck.run(made.examination(subject)).map(\.severity) == [.ok])
         #expect(DaemonCheck.run(made.examination()).first?.found.contains("--queue-num 7") == true)
+        made.files["/proc/77/stat"] = "77 (a) S) T 1 77"
+        #expect(DaemonCheck.run(made.examination(subject)).first?.cure == "kill -CONT 77")
+        made.files["/proc/77/stat"] = "77 (tcpknock-server) S 1"
         made.links["/proc/77/exe"] = "/usr/local/sbin/tcpknock-server (deleted)"
         #expect(DaemonCheck.run(made.examination(subject)).severity == .warning)
+        made.links["/proc/77/exe"] = "/home/somebody/other"
+        #expect(DaemonCheck.run(made.examination(subject)).severity == .error, "it only has the name")
+        made.links["/proc/77/exe"] = "/usr/local/sbin/tcpknock-server"
         made.links["/proc/77/ns/net"] = "net:[2]"
         #expect(DaemonCheck.run(made.examination(subject)).severity == .error)
     }

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from harness.firewall import firewall, snapshot
 from harness.hosts import PYTHON, Host
 from harness.knock import equip, protect, put_rules
 from harness.processes import Program
+from harness.segments import segment, send
 from harness.topologies import Network
 
 SERIOUS = {"warning", "error"}
@@ -58,6 +60,7 @@ class Patient:
     """A protected host with all that a fault may be planted in."""
 
     host: Host
+    peer: Host
     key_file: str
     daemon: Program
     service: Program
@@ -72,14 +75,14 @@ def server(direct: Network, tmp_path: Path) -> Patient:
     host = direct.server
     key_file = keygen(tmp_path / "key")
     service = echo_server(host, 22)
-    return Patient(host, key_file, protect(host, key_file), service, tmp_path)
+    return Patient(host, direct.client, key_file, protect(host, key_file), service, tmp_path)
 
 
 @pytest.fixture
 def client(direct: Network, tmp_path: Path) -> Patient:
     host = direct.client
     key_file = keygen(tmp_path / "key")
-    return Patient(host, key_file, equip(host, key_file), None, tmp_path)  # type: ignore[arg-type]
+    return Patient(host, direct.server, key_file, equip(host, key_file), None, tmp_path)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -266,6 +269,14 @@ def _remove_set(patient: Patient) -> None:
     patient.host.run(["ipset", "destroy"])
 
 
+def _stop_and_fill(patient: Patient) -> None:
+    """The daemon is stopped, and somebody sends what waits for its verdicts: SYNs with what could be a code."""
+    patient.daemon.send_signal(signal.SIGSTOP)
+    syns = [segment(patient.peer.ipv4, patient.host.ipv4, sport=1024 + number, dport=22, flags="S", ack=1)
+            for number in range(300)]  # fmt: skip
+    send(patient.peer, syns)
+
+
 FAULTS = {
     # Rules
     "no rules for IPv6": Fault("rules-ipv6", _flush_ipv6, "no rules for IPv6", "server.sh up"),
@@ -312,6 +323,9 @@ FAULTS = {
     "the daemon does not run": Fault(
         "daemon", lambda p: p.daemon.stop(), "does not run", "tcpknock-server"),
     "nobody at the queue": Fault("queue", lambda p: p.daemon.stop(), "no process listens to queue 100", "tcpknock-server"),
+    "the daemon is stopped": Fault(
+        "daemon", lambda p: p.daemon.send_signal(signal.SIGSTOP), "is stopped", "kill -CONT"),
+    "packets wait": Fault("queue", _stop_and_fill, "300 packets wait in queue 100", "ps -o", "warning"),
     "another program at the queue": Fault("queue", _take_queue, "bound by python3", "kill"),
     "another queue was meant": Fault(
         "daemon", lambda p: start_server(p.host, p.key_file, queue_num=300, more=["--kernel-filter", "off"]),
@@ -527,8 +541,9 @@ def test_a_comment_cannot_speak_to_the_terminal(server: Patient) -> None:
     assert "owned" in result.stdout and "\x1b" not in result.stdout and "\x07" not in result.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", (["--queue-num", "x"], ["--target-port", "0"], ["--mark", "3"], ["--nat-ip", "here"], ["extra"])
+@pytest.mark.parametrize(  # fmt: skip
+    "arguments", (["--queue-num", "x"], ["--target-port", "0"], ["--mark", "3"], ["--nat-ip", "here"], ["extra"],
+                  ["--server", "--client", "--queue-num", "7"])
 )
 def test_wrong_usage(arguments: List[str]) -> None:
     result = subprocess.run(

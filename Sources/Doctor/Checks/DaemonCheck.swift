@@ -30,6 +30,13 @@ enum DaemonCheck {
                     "process \(first.number) is \(subject.role.program), but this user may not know of which network namespace",
                     cure: "run this as root"))
         }
+        for daemon in daemons where daemon.isStopped {
+            findings.append(
+                Finding(
+                    name, .error,
+                    "process \(daemon.number) is stopped, and gives no verdicts: \(subject.role.withoutDaemon)",
+                    cure: "kill -CONT \(daemon.number)"))
+        }
         for daemon in daemons { findings += file(daemon, examination.host) }
         if daemons.count == 1 { findings += values(first, examination) }
         return Examination.findings(findings, or: name, "\(subject.role.program) runs, process \(first.number)")

@@ -10,6 +10,8 @@ package struct DaemonProcess: Equatable, Sendable {
     package let program: String?
     /// Whether the program's file has been replaced or removed since it started.
     package let isDeleted: Bool
+    /// Whether it is stopped by a signal or a debugger, and gives no verdicts.
+    package let isStopped: Bool
     /// Whether it is known to be in this network namespace; others are left out.
     package let isHere: Bool
     /// The folder that relative paths on its command line begin at; nil if this user may not know.
@@ -66,16 +68,27 @@ package struct Processes: Sendable {
             let program = host.link("/proc/\(number)/exe")
             let mark = " (deleted)"
             let isDeleted = program?.hasSuffix(mark) == true
+            let path = isDeleted ? program.map { String($0.dropLast(mark.count)) } : program
+            // Every process can give itself any name.
+            guard path.map({ $0.hasSuffix("/" + role.program) }) ?? true else { continue }
             daemons.append(
                 DaemonProcess(
                     number: number, role: role,
-                    program: isDeleted ? program.map { String($0.dropLast(mark.count)) } : program,
-                    isDeleted: isDeleted, isHere: itsNamespace != nil, folder: host.link("/proc/\(number)/cwd"),
+                    program: path,
+                    isDeleted: isDeleted, isStopped: Self.isStopped(number, host), isHere: itsNamespace != nil,
+                    folder: host.link("/proc/\(number)/cwd"),
                     arguments: (host.read("/proc/\(number)/cmdline").text ?? "").split(separator: "\0").map(String.init)
                 ))
         }
         self.names = names
         self.daemons = daemons
+    }
+
+    /// The state is behind the name, which is in brackets and can hold anything (proc(5)).
+    private static func isStopped(_ number: Int32, _ host: Host) -> Bool {
+        let text = host.read("/proc/\(number)/stat").text ?? ""
+        guard let end = text.lastIndex(of: ")") else { return false }
+        return ["T", "t"].contains(text[end...].dropFirst().split(separator: " ").first)
     }
 
     /// The daemons of a role.
