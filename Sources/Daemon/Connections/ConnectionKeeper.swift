@@ -120,7 +120,8 @@ package final class ConnectionKeeper: Sendable {
             do throws(SystemError) {
                 _ = try SocketDestroyer.destroy(flow)
             } catch {
-                logger.error("socket not closed: \(LockoutEnforcer.text(error))", metadata: ["client": "\(flow.client)"])
+                logger.error(
+                    "socket not closed: \(LockoutEnforcer.text(error))", metadata: ["client": "\(flow.client)"])
             }
             do throws(SystemError) {
                 _ = try ConntrackTable.remove(flow)
