@@ -40,7 +40,7 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
         } catch {
             throw .problems(path, [error.problem], count: 1)
         }
-        let table = TableReader(entries, folder: path.removingLastComponent(), problems)
+        let table = TableReader(entries, folder: SettingsText.folder(of: path), problems)
         var settings = Settings()
         settings.take(table, now: now ?? Int64(time(nil)))
         table.refuseUnknownKeys()
