@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import CSodium
 package import SystemPackage
 
 /// Why a bundle cannot be used.
@@ -43,7 +42,6 @@ package struct KeyBundle: Sendable {
     private static let opening = Array("\nkey = \"\"\"\n".utf8)
     private static let closing = Array("\"\"\"\n".utf8)
     private static let lineLength = 76
-    private static let variant = sodium_base64_VARIANT_ORIGINAL
 
     /// The text before the key, without its last line end.
     package let head: [UInt8]
@@ -96,13 +94,8 @@ package struct KeyBundle: Sendable {
 
     private static func encode(_ key: KeyMaterial) throws(KeyFileError) -> Secret {
         try key.withBytes { key throws(KeyFileError) in
-            try Secret(count: sodium_base64_encoded_len(key.count, variant)) { digits throws(KeyFileError) in
-                unsafe digits.withUnsafeMutableBytes { digits in
-                    unsafe key.withUnsafeBufferPointer { key in
-                        guard let to = unsafe digits.baseAddress?.assumingMemoryBound(to: CChar.self) else { return }
-                        _ = unsafe sodium_bin2base64(to, digits.count, key.baseAddress, key.count, variant)
-                    }
-                }
+            try Secret(count: Sodium.base64Length(of: key.count)) { digits throws(KeyFileError) in
+                Sodium.encodeBase64(key, into: &digits)
             }
         }
     }
@@ -152,20 +145,8 @@ package struct KeyBundle: Sendable {
     }
 
     private static func decode(_ digits: Span<UInt8>, _ path: FilePath) throws(KeyFileError) -> Secret {
-        // libsodium takes some bytes beyond ASCII for digits.
-        for index in digits.indices where digits[index] >= 0x80 { throw .notRandom(path) }
-        return try Secret(count: KeyFile.length) { key throws(KeyFileError) in
-            var length = 0
-            let result = unsafe key.withUnsafeMutableBufferPointer { key in
-                unsafe digits.withUnsafeBytes { digits -> Int32 in
-                    guard let from = unsafe digits.baseAddress?.assumingMemoryBound(to: CChar.self),
-                        let to = key.baseAddress
-                    else { return -1 }
-                    return unsafe sodium_base642bin(
-                        to, key.count, from, digits.count, "\n", &length, nil, variant)
-                }
-            }
-            guard result == 0, length == KeyFile.length else { throw .notRandom(path) }
+        try Secret(count: KeyFile.length) { key throws(KeyFileError) in
+            guard Sodium.decodeBase64(digits, into: &key) else { throw .notRandom(path) }
         }
     }
 }

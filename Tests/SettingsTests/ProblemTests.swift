@@ -45,6 +45,7 @@ struct WrongFile: CustomTestStringConvertible, Sendable {
             WrongFile("a = ", "1:5: ", "no TOML", "end-of-file"), WrongFile("\n\nmark = 0x", "3:", "no TOML"),
             WrongFile("no_time = true\n[[guest]\n", "2:9: ", "expected ']'"),
             WrongFile("mark = 1\n\nmark = 2\n", "3:", "cannot redefine", "'mark'", "only once"),
+            WrongFile("\n[/x]", "2:2: ", "saw '/'"), WrongFile("[[[guest]]]", "1:3: ", "saw '['"),
             WrongFile("[[guest]]\nname = \"a\"\nname = \"b\"\n", "3:", "cannot redefine", "only once"),
             WrongFile("log_level = info", "1:", "no TOML"), WrongFile("# é\nx = \"\u{1}\"", "2:", "no TOML"),
             WrongFile("on_admit = \"\"\"\nnever closed\n", "", "no TOML"),

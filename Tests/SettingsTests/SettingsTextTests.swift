@@ -70,14 +70,48 @@ import Testing
         #expect(failure(long) == .tooLong(long))
     }
 
+    @Test(
+        "No file is too deep", arguments: ["a.", "[", "{a=", "a.b.", "[[", "a.'.'.", "a={", "[{a="])
+    func depth(_ unit: String) {
+        for count in [1_001, 20_000, 300_000] {
+            for ending in ["a=1", "a]=1", ""] {
+                let text = Array((String(repeating: unit, count: count) + ending).utf8)
+                #expect(throws: SettingsError.self) { try SettingsFile<ServerSettings>.parse(text, "f") }
+                #expect(throws: SettingsError.self) {
+                    try SettingsFile<ServerSettings>.parse(Array("x = ".utf8) + text, "f")
+                }
+            }
+        }
+    }
+
+    @Test(
+        "Dots outside strings and comments",
+        arguments: [
+            ("a.b.c", 2), ("# a.b\na.b", 1), (#""a.b".c"#, 1), ("'a.b'.c", 1), (#""a\".b".c.d"#, 2),
+            (#"'a\'.b.'c.'"#, 2), (#"QQQa.X.QQQ.b"#, 1), ("TTTa.X.TTT.b", 1), (#""".a.b"#, 2), (#"QQQa.QQQ"".b"#, 1),
+            (#"QQQa\QQQ.QQQ.b"#, 1), ("QQQQQQ.b.c", 2), ("\"open.\na.b", 1), (#""\"#, 0), ("TTT", 0),
+            ("[1.5, 2.5]", 2), (##""#".a # ."##, 1),
+        ])
+    func dots(_ text: String, _ count: Int) {
+        // Q and T stand for the two kinds of quotes, and X for a line end.
+        let written = text.map { ["Q": "\"", "T": "'", "X": "\n"][$0] ?? String($0) }.joined()
+        var scanner = TOMLScanner(Array(written.utf8))
+        #expect(scanner.countDots(limit: 100) == count)
+    }
+
     @Test("Damaged files are refused, or read; never more") func damage() throws {
         var generator = SeededGenerator("damage")
         let original = Array((SettingsTests.fullServer + "\n").utf8)
         var refused = 0
-        for _ in 0..<2_000 {
+        let marks = Array("[]{}.,=#-:\"'\\\n 0eTx_".utf8)
+        for _ in 0..<4_000 {
             var text = original
             for _ in 0...Int.random(in: 0...3, using: &generator) {
-                text[Int.random(in: text.indices, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+                let byte =
+                    Bool.random(using: &generator)
+                    ? UInt8.random(in: 0...255, using: &generator)
+                    : marks[Int.random(in: marks.indices, using: &generator)]
+                text[Int.random(in: text.indices, using: &generator)] = byte
             }
             if Bool.random(using: &generator) {
                 text.removeSubrange(Int.random(in: text.indices, using: &generator)...)
@@ -89,7 +123,7 @@ import Testing
                 #expect(!error.description.isEmpty)
             }
         }
-        #expect(refused > 1_000)
+        #expect(refused > 2_000)
     }
 
     @Test(

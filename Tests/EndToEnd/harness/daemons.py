@@ -45,7 +45,7 @@ def start_server(
     more: Iterable[str] = (),
 ) -> Program:
     """tcpknock-server, bound to its queue when this returns."""
-    command = [program("tcpknock-server"), "--key-file", key_file]
+    command = [program("tcpknock-server"), "--config", "", "--key-file", key_file]
     command += _flag("--queue-num", queue_num)
     for port in target_ports:
         command += _flag("--target-port", port)
@@ -71,7 +71,7 @@ def start_client(
     more: Iterable[str] = (),
 ) -> Program:
     """tcpknock-client, bound to its queue when this returns."""
-    command = [program("tcpknock-client"), "--key-file", key_file]
+    command = [program("tcpknock-client"), "--config", "", "--key-file", key_file]
     command += _flag("--queue-num", queue_num)
     for port in target_ports:
         command += _flag("--target-port", port)
