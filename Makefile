@@ -2,9 +2,11 @@
 # `make help` lists what can be made. All of it works from a fresh clone on Debian with the Swift toolchain; Debian
 # packages that are missing are installed (as root).
 
-BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev pkg-config
+BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
+	pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool python3 python3-pytest python3-scapy shellcheck
+TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
+	shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
 BENCH_PACKAGES = gcc libc6-dev iperf3 ethtool python3 libfko3 libpcap0.8

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import KnockEngine
-package import Wire
 
 extension IPAddress: LosslessStringConvertible {
     /// Reads an address as people write it (inet_pton(3)); nil if it is none.
@@ -54,17 +52,5 @@ extension IPPrefix: LosslessStringConvertible {
     /// `ADDRESS/LENGTH`.
     package var description: String {
         "\(address)/\(mappedLength - (address.family == .ipv4 ? 96 : 0))"
-    }
-}
-
-extension Flow {
-    /// The client's end, as `address:port` or `[address]:port`.
-    var client: String { Self.text(clientAddress, clientPort) }
-
-    /// The server's end, as `address:port` or `[address]:port`.
-    var server: String { Self.text(serverAddress, serverPort) }
-
-    private static func text(_ address: IPAddress, _ port: UInt16) -> String {
-        address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
 }

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockProtocol
+
+/// Whether the identification field or flow label of a SYN is the hint of the key that its code is of.
+package enum HintFinding: String, Sendable {
+    /// It is that key's hint.
+    case right
+    /// It is something else: the client leaves the hint out, or a box on the way changed the field.
+    case other
+    /// Hints cannot be computed here.
+    case notChecked = "not-checked"
+
+    /// Judges a SYN whose code is explained.
+    static func judge(_ segment: CapturedSegment, keys: KeySchedule, slot: TimeSlot) -> HintFinding {
+        .notChecked
+    }
+}
