@@ -9,7 +9,7 @@ struct ToolCommand: ParsableCommand {
         commandName: "tcpknock",
         abstract: "Helps people with tcpknock.",
         version: version,
-        subcommands: [ReasonsCommand.self, TraceCommand.self])
+        subcommands: [ReasonsCommand.self, TraceCommand.self, ProbeCommand.self])
 }
 
 struct ReasonsCommand: ParsableCommand {
