@@ -102,7 +102,8 @@ package enum Prober {
         _ experiments: Experiments, _ findings: inout ProbeFindings
     ) throws(CaptureError) {
         switch findings.stages.first(where: { $0.state == .failed })?.name {
-        case .coded where findings.code == .unexplained: try experimentOnSilence(experiments, &findings)
+        case .coded where findings.code == .unexplained && findings.connection?.synACK == nil:
+            try experimentOnSilence(experiments, &findings)
         case .answered where findings.outcome == .refused:
             findings.trials = try experiments.ask([.init(.wrongCode)]).map(\.trial)
         case .answered: try experimentOnSilence(experiments, &findings)
@@ -133,9 +134,9 @@ package enum Prober {
         findings.trials = try experiments.ask(kinds.map { .init($0) }, stopsAtProof: true).map(\.trial)
         guard !findings.trials.contains(where: { $0.answer == .proven }) else { return }
 
-        let hops = try experiments.askRouters()
-        findings.hops = hops
-        guard experiments.settings.usesTime, hops.allSatisfy({ $0.changes.isEmpty }) else { return }
+        if !findings.serverIsOnLink { findings.hops = try experiments.askRouters() }
+        let isChanged = findings.hops?.contains { !$0.changes.isEmpty } ?? false
+        guard experiments.settings.usesTime, !isChanged else { return }
         let minutes = stride(from: clockStep, through: clockRange, by: clockStep).flatMap { [$0, -$0] }
         findings.trials += try experiments.ask(minutes.map { .init(.minutesLater($0)) }, stopsAtProof: true)
             .map(\.trial)

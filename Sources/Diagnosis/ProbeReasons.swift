@@ -33,15 +33,20 @@ extension ProbeFindings {
             return [queueIsHeld ? rulesMissing : daemonMissing] + (connection?.synACK == nil ? [] : [unprotected])
         }
         let proven = answer(.asConfigured) == .proven
-        return [
-            LikelyReason(
-                .clientOtherSettings,
-                "the client's daemon has another key, another nat_ip or another clock setting than this probe",
-                evidence: proven
-                    ? "a SYN with a code by the settings given here is answered, with a right proof"
-                    : "the code on the wire is not of the key \(fingerprint), bound to \(configured.address), of now",
-                advice: "start both with the same settings: --key-file, --nat-ip, --no-time")
-        ] + (proven || answer(.asConfigured) == nil ? [] : reasonsForSilence)
+        let isAnswered = connection?.synACK != nil
+        let evidence =
+            if isAnswered {
+                "the server answers the daemon's SYN, so the daemon's settings are right, and those given here are not"
+            } else if proven {
+                "a SYN with a code by the settings given here is answered, with a right proof"
+            } else {
+                "the code on the wire is not of the key \(fingerprint), bound to \(configuredText), of now"
+            }
+        let difference = LikelyReason(
+            .clientOtherSettings,
+            "the client's daemon has another key, another nat_ip or another clock setting than this probe",
+            evidence: evidence, advice: "give both the same settings: --key-file, --nat-ip, --no-time")
+        return [difference] + (proven || isAnswered || trials.isEmpty ? [] : reasonsForSilence)
     }
 
     private var daemonMissing: LikelyReason {

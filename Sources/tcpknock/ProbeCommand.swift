@@ -55,6 +55,12 @@ struct ProbeCommand: ParsableCommand {
         transform: AddressArgument.parse)
     var tryAddresses: [IPAddress] = []
 
+    @Flag(name: .customShort("4"), help: "Only IPv4 addresses of the server's name.")
+    var onlyIPv4 = false
+
+    @Flag(name: .customShort("6"), help: "Only IPv6 addresses of the server's name.")
+    var onlyIPv6 = false
+
     @Option(help: "The interface to the server, if it is not the one with the local address.")
     var interface: String?
 
@@ -79,6 +85,7 @@ struct ProbeCommand: ParsableCommand {
         guard (0.5...60).contains(timeout) else {
             throw ValidationError("--timeout \(timeout): that is a number of seconds from 0.5 to 60")
         }
+        guard !(onlyIPv4 && onlyIPv6) else { throw ValidationError("-4 and -6 exclude each other") }
         for text in natAddresses where text != "auto" { _ = try AddressArgument.parse(text) }
         let families = natAddresses.compactMap { IPAddress($0)?.family }
         guard Set(families).count == families.count, families.isEmpty || !natAddresses.contains("auto") else {
@@ -110,6 +117,7 @@ struct ProbeCommand: ParsableCommand {
         settings.usesTime = !noTime
         settings.queueNumber = queueNumber
         settings.tryAddresses = tryAddresses
+        settings.family = onlyIPv4 ? .ipv4 : onlyIPv6 ? .ipv6 : nil
         settings.interface = interface
         settings.timeout = timeout
         settings.experiments = !noExperiments

@@ -1,0 +1,59 @@
+"""`tcpknock probe` and `tcpknock trace` on hosts."""
+
+import glob
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, List
+
+from .daemons import program
+from .hosts import Host
+from .knock import WITHOUT_FILTER, put_rules
+from .processes import Program
+
+_QUIET = {"SWIFT_BACKTRACE": "enable=no"}
+
+
+@dataclass
+class Probe:
+    """What a probe said. `report` is its JSON object."""
+
+    status: int
+    report: Dict[str, Any]
+
+    @property
+    def causes(self) -> List[str]:
+        """The likely reasons, the most likely first."""
+        return [reason["cause"] for reason in self.report["reasons"]]
+
+    @property
+    def failed_stage(self) -> str:
+        """The stage that failed; empty if none."""
+        return next((stage["name"] for stage in self.report["stages"] if stage["state"] == "failed"), "")
+
+    def reason(self, cause: str) -> Dict[str, str]:
+        """One of the likely reasons: text, evidence, advice."""
+        return next(reason for reason in self.report["reasons"] if reason["cause"] == cause)
+
+    def answer(self, experiment: str) -> str:
+        """What came back in an experiment."""
+        return next(trial["answer"] for trial in self.report["experiments"] if trial["what"] == experiment)
+
+
+def probe(host: Host, key_file: str, server: str, *flags: object, port: int = 22) -> Probe:
+    """Runs a probe on a host to its end."""
+    command = [program("tcpknock"), "probe", "--json", "--key-file", key_file, *map(str, flags), server, str(port)]
+    result = host.run(command, check=False, timeout=90, env=_QUIET)
+    assert result.returncode in (0, 1), f"status {result.returncode}\n{result.stdout}{result.stderr}"
+    return Probe(result.returncode, json.loads(result.stdout))
+
+
+def protect_with_clock(host: Host, key_file: str, seconds: int) -> Program:
+    """As `protect`, with a daemon whose clock is so many seconds ahead (faketime(1))."""
+    (library,) = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    clock = {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "DONT_FAKE_MONOTONIC": "1"}
+    daemon = host.popen(
+        [program("tcpknock-server"), "--key-file", key_file, *WITHOUT_FILTER], env={**_QUIET, **clock}
+    )
+    daemon.wait_for_line("ready", 10, which="stdout")
+    put_rules(host, "server")
+    return daemon
