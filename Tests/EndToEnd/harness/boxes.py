@@ -74,10 +74,9 @@ def randomise_isn(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
 def judge_acknowledgments(packet: Any, tcp: Any, state: Dict[Any, Any]) -> Optional[bool]:
     """As a stateful firewall: drops what acknowledges more, or much less, than it has seen of the other side."""
     sender, receiver = (packet.src, tcp.sport, packet.dst, tcp.dport), (packet.dst, tcp.dport, packet.src, tcp.sport)
-    if tcp.flags & 0x02:
-        state[sender] = tcp.seq + 1
-    else:
-        state[sender] = max(state.get(sender, 0), tcp.seq + len(tcp.payload))
+    end = (tcp.seq + len(tcp.payload) + bool(tcp.flags & 0x03)) % 2**32
+    if tcp.flags & 0x02 or (end - state.get(sender, end)) % 2**32 < 2**31:
+        state[sender] = end
     if tcp.flags & 0x10 and not tcp.flags & 0x02 and receiver in state:
         return 0 <= (state[receiver] - tcp.ack) % 2**32 <= 66000
     return None
