@@ -3,7 +3,7 @@
 # packages that are missing are installed (as root).
 
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
-	pkg-config
+	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
 TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
 	shellcheck

@@ -14,7 +14,7 @@ let common: [SwiftSetting] = [
 let strict = common + [.strictMemorySafety()]
 
 let executable: [Target.Dependency] = [
-    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Daemon",
+    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon",
     .product(name: "ArgumentParser", package: "swift-argument-parser"),
     .product(name: "SystemPackage", package: "swift-system"),
 ]
@@ -40,6 +40,8 @@ let package = Package(
         .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         .systemLibrary(name: "CBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
         .target(name: "CLinux"),
+        // toml++ has headers only, and only C++ can read them.
+        .target(name: "CTOML"),
 
         .target(name: "Wire", swiftSettings: strict),
         .target(
@@ -59,9 +61,13 @@ let package = Package(
             dependencies: ["Wire", "KnockProtocol", "CBPF", .product(name: "SystemPackage", package: "swift-system")],
             exclude: ["bpf"], swiftSettings: strict),
         .target(
+            name: "Settings",
+            dependencies: ["Wire", "CTOML", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict),
+        .target(
             name: "Daemon",
             dependencies: [
-                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "KernelFilter", "CLinux",
+                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "KernelFilter", "Settings", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -117,15 +123,22 @@ let package = Package(
             ],
             swiftSettings: common),
         .testTarget(
+            name: "SettingsTests",
+            dependencies: [
+                "Wire", "Settings", "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: common),
+        .testTarget(
             name: "DaemonTests",
             dependencies: [
-                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Daemon", "TestSupport",
+                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: common),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )
 
 // `make bench` alone needs this one.

@@ -33,10 +33,8 @@ enum EngineBenchmark {
             default: fatalError("no such option: \(option)")
             }
         }
-        // Only one key can be given to an engine so far.
-        precondition(keys == 1, "--keys: more than one is not possible yet")
 
-        var bench = Bench(keys: TestKeys.published)
+        var bench = Bench(keyCount: keys)
         let warmUp = max(1, passes / 10)
         for pass in 0..<passes + warmUp {
             bench.stopwatch.counts = pass >= warmUp
@@ -68,19 +66,39 @@ enum EngineBenchmark {
         private var message = [UInt8](repeating: 0x3c, count: 28)
         private var hashKey = [UInt8](repeating: 0x5a, count: 16)
 
-        init(keys: KeySchedule) {
+        init(keyCount: Int) {
+            let guests = Self.guests(keyCount)
             var configuration = ServerEngine.Configuration()
             configuration.targetPorts = [Handshakes.port]
-            server = ServerEngine(keys: keys, configuration: configuration)
-            lockingServer = ServerEngine(keys: keys, configuration: configuration)
+            server = ServerEngine(guests: guests, configuration: configuration)
+            lockingServer = ServerEngine(guests: guests, configuration: configuration)
             configuration.usesTime = false
-            timelessServer = ServerEngine(keys: keys, configuration: configuration)
-            client = ClientEngine(keys: keys, configuration: ClientEngine.Configuration())
+            timelessServer = ServerEngine(guests: guests, configuration: configuration)
+            let everywhere = [
+                IPPrefix(IPAddress(0, 0, 0, 0), length: 0), IPPrefix(IPAddress(high: 0, low: 0), length: 0),
+            ]
+            let target = Target(
+                id: KeyID(0), keys: TestKeys.published, prefixes: everywhere.compactMap(\.self),
+                ports: [Handshakes.port])
+            client = ClientEngine(targets: [target])
             impossible = Packets(count: packetsPerPass) { index in
                 var packet = TestPacket()
                 packet.sourcePort = UInt16(1024 + index)
                 packet.flags = [.syn, .fin]
                 return packet
+            }
+        }
+
+        /// So many guests; the client has the key of the last one.
+        private static func guests(_ count: Int) -> [Guest] {
+            (1...count).map { number in
+                var keys = TestKeys.published
+                if number < count {
+                    let material = (0..<KeyFile.length).map { UInt8(truncatingIfNeeded: $0 &* number &+ number >> 8) }
+                    guard let made = try? KeySchedule(material: material.span) else { fatalError("no memory for keys") }
+                    keys = made
+                }
+                return Guest(id: KeyID(UInt32(number)), keys: keys, ports: [Handshakes.port])
             }
         }
 

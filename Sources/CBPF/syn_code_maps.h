@@ -38,6 +38,9 @@ struct syn_code_keys {
     __u32 count;
     /** 0: the slot is always 0. */
     __u32 uses_time;
+    /** The keys, a bit each, whose codes are good with an address of zeros too. */
+    __u32 roaming;
+    __u32 reserved;
     struct syn_code_key key[SYN_CODE_MAXIMUM_KEYS];
 };
 

@@ -25,7 +25,8 @@ struct Experiments {
         let handshake: Handshake
         let mode: MaskMode
         let code: UInt32
-        let identification: UInt32
+        /// Its identification field or flow label.
+        let nonceField: UInt32
         var answer = TrialAnswer.silence
         var synACK: CapturedSegment?
         var serverISN: UInt32?
@@ -81,11 +82,11 @@ struct Experiments {
         let code = plan.kind == .wrongCode ? (right ^ 0x5a5a_5a5a == 0 ? 1 : right ^ 0x5a5a_5a5a) : right
         let sent = Sent(
             plan: plan, port: port, handshake: handshake, mode: mode, code: code,
-            identification: .random(in: 1...0xffff))
+            nonceField: nonceField(for: plan.kind))
         traffic.send(from: port.number) { segment in
             segment.sequenceNumber = handshake.clientISN
             segment.acknowledgmentNumber = code
-            segment.nonceField = sent.identification
+            segment.nonceField = sent.nonceField
             segment.hopLimit = plan.hopLimit
         }
         return sent
@@ -97,6 +98,12 @@ struct Experiments {
         guard usesTime else { return .timeless }
         if case .minutesLater(let minutes) = kind { return current.moved(by: minutes) ?? current }
         return current
+    }
+
+    /// The hint; where the settings leave it out, something that is not 0, which the kernel would replace.
+    private func nonceField(for kind: Trial.Kind) -> UInt32 {
+        guard settings.sendsHint else { return .random(in: 1...0xffff) }
+        return KeyHint(keys: settings.key.keys, slot: slot(for: kind)).nonceField(route.remote.family)
     }
 
     private func take(_ answer: CapturedSegment, _ all: inout [Sent], resets: Bool) {

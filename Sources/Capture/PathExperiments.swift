@@ -34,7 +34,7 @@ extension Experiments {
         var changes: [Hop.Change] = []
         if let field = quote.acknowledgmentNumber, field != sent.code { changes.append(.code) }
         if quote.sequenceNumber != sent.handshake.clientISN { changes.append(.isn) }
-        if quote.nonceField != sent.identification { changes.append(.nonceField) }
+        if quote.nonceField != sent.nonceField { changes.append(.nonceField) }
         return changes
     }
 

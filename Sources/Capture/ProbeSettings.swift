@@ -19,6 +19,8 @@ package struct ProbeSettings: Sendable {
     package var mode: MaskMode?
     /// Not `no_time`.
     package var usesTime = true
+    /// Not `no_hint`.
+    package var sendsHint = true
     /// `queue_num` of the client's daemon.
     package var queueNumber: UInt16 = 200
     /// Only addresses of this family; nil takes what the name gives first.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Diagnosis
-internal import Glibc
 internal import Wire
 
 /// What a probe sends and sees.
@@ -50,12 +49,13 @@ final class ProbeTraffic {
     /// - Returns: Whether it holds.
     @discardableResult
     func wait(_ seconds: Double, until condition: () throws(CaptureError) -> Bool) throws(CaptureError) -> Bool {
-        let end = Self.uptime() + seconds
+        let end = ContinuousClock.now + .seconds(seconds)
         while true {
             if try condition() { return true }
-            let rest = end - Self.uptime()
-            guard rest > 0 else { return false }
-            try capture.receive(milliseconds: Int32(min(rest, 0.1) * 1000) + 1) { take($0, at: $1) }
+            let rest = ContinuousClock.now.duration(to: end)
+            guard rest > .zero else { return false }
+            let milliseconds = Int32(min(rest, .milliseconds(100)) / .milliseconds(1)) + 1
+            try capture.receive(milliseconds: milliseconds) { take($0, at: $1) }
         }
     }
 
@@ -70,12 +70,5 @@ final class ProbeTraffic {
         if isAnswer, segment.source == route.remote, segment.sourcePort == port, answers.count < Self.capacity {
             answers.append(segment)
         }
-    }
-
-    /// Seconds of a clock that nobody sets.
-    private static func uptime() -> Double {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

@@ -27,7 +27,8 @@ package struct Route: Equatable, Sendable {
             found = Self.localAddress(to: address).map { (address, $0) }
         }
         guard let (remote, local) = found else {
-            throw .unreachable("\(host): this host has no route to \(addresses.map(\.description).joined(separator: ", "))")
+            throw .unreachable(
+                "\(host): this host has no route to \(addresses.map(\.description).joined(separator: ", "))")
         }
         (self.remote, self.local) = (remote, local)
         let networks = Self.networks()
@@ -84,7 +85,8 @@ package struct Route: Equatable, Sendable {
             guard let address = unsafe SocketAddress.read(current.ifa_addr)?.address,
                 let mask = unsafe SocketAddress.read(current.ifa_netmask)?.address
             else { continue }
-            let bits = address.family == .ipv4
+            let bits =
+                address.family == .ipv4
                 ? UInt32(truncatingIfNeeded: mask.low).nonzeroBitCount
                 : mask.high.nonzeroBitCount + mask.low.nonzeroBitCount
             guard let prefix = IPPrefix(address, length: bits) else { continue }

@@ -55,13 +55,13 @@ package struct DaemonRunner {
 
     private func startEventThread(_ handle: @escaping @Sendable (Event) -> Void) {
         DispatchQueue(label: "events").async { [journal, logger] in
-            var log = EventLog(logger)
+            var log = EventLog(logger, partyLabel: "guest")
             var entries = EventJournal.Entries()
             while true {
                 journal.wait(&entries)
                 for event in entries.events {
                     handle(event)
-                    log.write(event, at: SystemClock.now())
+                    log.write(event, of: nil, at: SystemClock.now())
                 }
                 log.writeTrouble(entries, at: SystemClock.now())
             }

@@ -54,7 +54,7 @@ package final class EventJournal: Sendable {
         var isUrgent = false
         entries.withLock { entries in
             while let next = event {
-                if case .lockedOut = next { isUrgent = true }
+                if next.reason.endsConnections { isUrgent = true }
                 if entries.events.count < Self.capacity { entries.events.append(next) } else { entries.lost &+= 1 }
                 event = engine.nextEvent()
             }

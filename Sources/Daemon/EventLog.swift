@@ -6,34 +6,54 @@ internal import Wire
 /// Writes events to the log, each as one line; what anybody can cause, not more than some lines a second.
 package struct EventLog {
     private let logger: Logger
+    /// What the other side of a handshake is called.
+    private let partyLabel: String
     private var limiter = RateLimiter(perSecond: 20)
     private var troubleLimiter = RateLimiter(perSecond: 1)
     private var trouble = Trouble()
 
-    /// Takes the logger to write to.
-    package init(_ logger: Logger) {
+    /// Takes the logger to write to, and what the other side of a handshake is called: guest or target.
+    package init(_ logger: Logger, partyLabel: String) {
         self.logger = logger
+        self.partyLabel = partyLabel
     }
 
     /// Writes one event.
-    package mutating func write(_ event: Event, at now: Instant) {
-        switch event {
-        case .handshakeBegun(let flow, let mode):
-            logger.debug("handshake begun", metadata: Self.metadata(flow, ["mask": "\(mode)"]))
-        case .verified(let flow):
-            logger.info("connection verified", metadata: Self.metadata(flow))
-        case .handshakeReset(let flow):
-            logger.info("handshake ended by the client", metadata: Self.metadata(flow))
-        case .lockedOut(let flow, let reason):
-            logger.warning("locked out: \(reason.explanation)", metadata: Self.metadata(flow, reason))
-        case .serverProven(let flow):
-            logger.info("server proven", metadata: Self.metadata(flow))
-        case .proofFailed(let flow, let reason):
-            guard var metadata = limited(flow, reason, at: now) else { return }
+    ///
+    /// - Parameters:
+    ///   - event: What has happened.
+    ///   - party: The name of the guest or target; nil where there is none.
+    ///   - now: The time.
+    package mutating func write(_ event: Event, of party: String?, at now: Instant) {
+        let (flow, reason) = (event.flow, event.reason)
+        var metadata = metadata(flow, party)
+        switch reason {
+        case .synAccepted:
+            metadata["mask"] = "\(event.mode.map { "\($0)" } ?? "")"
+            logger.debug("handshake begun", metadata: metadata)
+        case .acknowledgmentVerified:
+            logger.info("connection verified", metadata: metadata)
+        case .resetOfHandshake:
+            logger.info("handshake ended by the client", metadata: metadata)
+        case .wrongAcknowledgment, .maskedAcknowledgment:
+            metadata["reason"] = "\(reason.name)"
+            logger.warning("locked out: \(reason.explanation)", metadata: metadata)
+        case .tooManyWrongCodes:
+            guard limit(&metadata, reason, at: now) else { return }
+            logger.warning("locked out: \(reason.explanation)", metadata: metadata)
+        case .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort:
+            guard limit(&metadata, reason, at: now) else { return }
+            logger.warning("refused: \(reason.explanation)", metadata: metadata)
+        case .knocked:
+            logger.info("knocked", metadata: metadata)
+        case .synAckProven:
+            logger.info("server proven", metadata: metadata)
+        case .proofMissing, .proofWrong:
+            guard limit(&metadata, reason, at: now) else { return }
             metadata["advice"] = "\(Self.advice(flow, reason))"
             logger.warning("SYN/ACK dropped: \(reason.explanation)", metadata: metadata)
-        case .dropped(let flow, let reason):
-            guard let metadata = limited(flow, reason, at: now) else { return }
+        default:
+            guard limit(&metadata, reason, at: now) else { return }
             logger.debug("dropped: \(reason.explanation)", metadata: metadata)
         }
     }
@@ -80,18 +100,17 @@ package struct EventLog {
         var isAny: Bool { lost > 0 || overflows > 0 || refusedVerdicts > 0 || malformedMessages > 0 }
     }
 
-    private mutating func limited(_ flow: Flow, _ reason: Reason, at now: Instant) -> Logger.Metadata? {
-        guard let held = limiter.pass(at: now.uptime) else { return nil }
-        var metadata = Self.metadata(flow, reason)
+    /// Asks whether a line may be written that anybody can cause; adds the reason and how many were held back.
+    private mutating func limit(_ metadata: inout Logger.Metadata, _ reason: Reason, at now: Instant) -> Bool {
+        guard let held = limiter.pass(at: now.uptime) else { return false }
+        metadata["reason"] = "\(reason.name)"
         if held > 0 { metadata["held-back"] = "\(held)" }
+        return true
+    }
+
+    private func metadata(_ flow: Flow, _ party: String?) -> Logger.Metadata {
+        var metadata: Logger.Metadata = ["client": "\(flow.client)", "server": "\(flow.server)"]
+        if let party { metadata[partyLabel] = "\(party)" }
         return metadata
-    }
-
-    private static func metadata(_ flow: Flow, _ reason: Reason) -> Logger.Metadata {
-        metadata(flow, ["reason": "\(reason.name)"])
-    }
-
-    private static func metadata(_ flow: Flow, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
-        more.merging(["client": "\(flow.client)", "server": "\(flow.server)"]) { $1 }
     }
 }

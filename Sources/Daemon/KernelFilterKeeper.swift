@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import ArgumentParser
 internal import Dispatch
 internal import Glibc
 internal import KernelFilter
 package import KnockProtocol
 package import Logging
-internal import SystemPackage
-
-/// Whether SYNs with wrong codes are dropped by a program in the kernel.
-package enum KernelFilterChoice: String, CaseIterable, Sendable, ExpressibleByArgument {
-    /// Where the kernel allows it.
-    case auto
-    /// Or the daemon does not start.
-    case on
-    /// Not at all.
-    case off
-}
+package import Settings
+package import SystemPackage
 
 /// Keeps the program in the kernel supplied with the key and the time.
 ///
@@ -41,18 +31,18 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     /// - Returns: nil if there is none.
     /// - Throws: What keeps the program out of the kernel, where the choice is `on`.
     package static func start(
-        _ choice: KernelFilterChoice, in parent: String, queueNumber: UInt16, keys: KeySchedule, usesTime: Bool,
+        _ choice: KernelFilterChoice, in parent: FilePath, queueNumber: UInt16, keys: KeySchedule, usesTime: Bool,
         logger: Logger
     ) throws(FatalError) -> KernelFilterKeeper? {
         do throws(KernelFilterError) {
-            let pinFolder = try KernelFilter.pinFolder(in: FilePath(parent), queue: queueNumber)
+            let pinFolder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
             guard choice != .off else {
                 // The rules may still hold one, with keys of yesterday.
                 try KernelFilter.switchOff(pinFolder: pinFolder)
                 return nil
             }
             let filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: pinFolder)
-            try filter.update(keys: [keys], usesTime: usesTime, clock: clock())
+            try filter.update(keys: [FilterKey(keys)], usesTime: usesTime, clock: clock())
             let advice =
                 filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
             logger.notice(
@@ -64,7 +54,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 throw FatalError("--kernel-filter on: \(error)", status: EX_UNAVAILABLE)
             }
             // The rules may hold one that an earlier run has left.
-            if let folder = try? KernelFilter.pinFolder(in: FilePath(parent), queue: queueNumber) {
+            if let folder = try? KernelFilter.pinFolder(in: parent, queue: queueNumber) {
                 try? KernelFilter.switchOff(pinFolder: folder)
             }
             logger.notice("no kernel filter, the daemon judges all SYNs: \(error)")

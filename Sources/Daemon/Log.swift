@@ -1,28 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import ArgumentParser
 package import Logging
+package import Settings
 
-/// How log lines look.
-package enum LogFormat: String, CaseIterable, Sendable, ExpressibleByArgument {
-    /// `time LEVEL message name=value ...`.
-    case text
-    /// One JSON object a line: `time`, `level`, `message`, and the values by their names.
-    case json
-}
-
-/// How much is logged: lines of this level and those above it.
-package enum LogLevel: String, CaseIterable, Sendable, ExpressibleByArgument {
-    /// Also each dropped packet, up to some lines a second.
-    case debug
-    /// Also each connection.
-    case info
-    /// Also starts and stops, and connections that were closed.
-    case notice
-    /// Lockouts, servers that did not prove themselves, lost packets.
-    case warning
-    /// Only what keeps the daemon from its work.
-    case error
-
+extension LogLevel {
     var level: Logger.Level {
         switch self {
         case .debug: .debug
@@ -30,6 +10,20 @@ package enum LogLevel: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .notice: .notice
         case .warning: .warning
         case .error: .error
+        }
+    }
+}
+
+extension Logger.Level {
+    /// The priority of syslog(3).
+    fileprivate var priority: Int {
+        switch self {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
         }
     }
 }
@@ -59,9 +53,11 @@ package struct LogLineHandler: LogHandler {
         let values = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
         let line: String
         switch format {
-        case .text:
+        case .text, .journal:
             let pairs = values.map { " \($0.key)=\(Self.quotedIfNeeded($0.value.description))" }.joined()
-            line = "\(SystemClock.timestamp()) \(event.level.rawValue.uppercased()) \(event.message)\(pairs)\n"
+            let priority = format == .journal ? "<\(event.level.priority)>" : ""
+            line =
+                "\(priority)\(SystemClock.timestamp()) \(event.level.rawValue.uppercased()) \(event.message)\(pairs)\n"
         case .json:
             let pairs =
                 [("time", SystemClock.timestamp()), ("level", event.level.rawValue), ("message", "\(event.message)")]

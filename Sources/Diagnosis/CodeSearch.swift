@@ -79,7 +79,8 @@ package struct CodeSearch: Sendable {
 extension TimeSlot {
     /// The slot so many minutes later, or earlier if negative; nil before 1970.
     package func moved(by minutes: Int) -> TimeSlot? {
-        let sum = minutes < 0
+        let sum =
+            minutes < 0
             ? number.subtractingReportingOverflow(UInt64(minutes.magnitude))
             : number.addingReportingOverflow(UInt64(minutes.magnitude))
         return sum.overflow ? nil : TimeSlot(number: sum.partialValue)

@@ -5,13 +5,15 @@ internal import KnockProtocol
 package enum HintFinding: String, Sendable {
     /// It is that key's hint.
     case right
+    /// There is none: the field is 0, as the client leaves it without hints.
+    case absent
     /// It is something else: the client leaves the hint out, or a box on the way changed the field.
     case other
-    /// Hints cannot be computed here.
-    case notChecked = "not-checked"
 
     /// Judges a SYN whose code is explained.
     static func judge(_ segment: CapturedSegment, keys: KeySchedule, slot: TimeSlot) -> HintFinding {
-        .notChecked
+        let number = KeyHint.number(in: segment.nonceField)
+        if number == 0 { return .absent }
+        return number == KeyHint(keys: keys, slot: slot).number ? .right : .other
     }
 }

@@ -23,7 +23,8 @@ extension ProbeFindings {
             LikelyReason(
                 .localFirewall, "this host's own firewall or routing keeps the SYN back",
                 evidence: stages[0].detail,
-                advice: "look at the OUTPUT rules and at 'ip route get \(serverAddress)'; if the way is through another "
+                advice:
+                    "look at the OUTPUT rules and at 'ip route get \(serverAddress)'; if the way is through another "
                     + "interface, name it with --interface")
         ]
     }
@@ -60,13 +61,15 @@ extension ProbeFindings {
         LikelyReason(
             .clientRulesMissing, "the client's rules do not lead this SYN to the daemon",
             evidence: "a process holds queue \(queueNumber), but the SYN left as the kernel made it",
-            advice: "'client.sh status'; 'client.sh up' with --target-port for this port; give the daemon the same port")
+            advice: "'client.sh status'; 'client.sh up' with --target-port for this port; give the daemon the same port"
+        )
     }
 
     private static let notUnmasking = LikelyReason(
         .clientNotUnmasking, "the client's rules do not lead the SYN/ACK to the daemon, or that reads it otherwise",
         evidence: "a SYN/ACK with a right proof came to the interface, and this host's kernel did not get its true ISN",
-        advice: "'client.sh status': the rule in the raw table must be there; the daemon must have the same key, nat_ip "
+        advice:
+            "'client.sh status': the rule in the raw table must be there; the daemon must have the same key, nat_ip "
             + "and isn_mask as when the SYN left")
 
     // MARK: No answer
@@ -215,7 +218,8 @@ extension ProbeFindings {
 
     private var reasonsForTheProof: [LikelyReason] {
         if let wrong = answer(.wrongCode), wrong != .silence { return [unprotected] }
-        let boxes = "take another way, such as a VPN past that box; until then connections to this server end in a lockout"
+        let boxes =
+            "take another way, such as a VPN past that box; until then connections to this server end in a lockout"
         if let (solvable, total) = nonceSolutions, total > 0 {
             guard solvable == total else {
                 return [
@@ -297,14 +301,18 @@ extension ProbeFindings {
         }
         if !addresses.isEmpty { tried.append("bound to \(addresses.joined(separator: ", "))") }
         if answer(.otherTiming) != nil { tried.append("with the other time setting") }
-        return tried.isEmpty ? "no code was answered" : "no code was answered, nor one of \(tried.joined(separator: "; "))"
+        return tried.isEmpty
+            ? "no code was answered" : "no code was answered, nor one of \(tried.joined(separator: "; "))"
     }
 
     private var hopsText: String {
         guard let hops else { return "the path was not looked at" }
-        guard let last = hops.last else { return "no router on the way reports what it gets, so nothing is known of them" }
+        guard let last = hops.last else {
+            return "no router on the way reports what it gets, so nothing is known of them"
+        }
         let count = hops.count
-        return "\(count) router\(count == 1 ? "" : "s") got the SYN as it was sent, the last of them \(last.router); what "
+        return
+            "\(count) router\(count == 1 ? "" : "s") got the SYN as it was sent, the last of them \(last.router); what "
             + "happens behind cannot be seen from here"
     }
 }

@@ -36,7 +36,7 @@ extension ProbeFindings {
     }
 
     /// The report as an object.
-    package var json: JSONValue {
+    package var json: JSONTree {
         .object([
             "server": .string("\(serverAddress)"), "local_address": .string("\(localAddress)"),
             "bound_to": .string("\(configured.address)"), "key": .string(fingerprint),
@@ -44,7 +44,8 @@ extension ProbeFindings {
             "stages": .array(
                 stages.map {
                     .object([
-                        "name": .string($0.name.rawValue), "state": .string($0.state == .skipped ? "skipped" : "\($0.state)"),
+                        "name": .string($0.name.rawValue),
+                        "state": .string($0.state == .skipped ? "skipped" : "\($0.state)"),
                         "detail": .string($0.detail),
                     ])
                 }),

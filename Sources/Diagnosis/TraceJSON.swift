@@ -4,7 +4,7 @@ internal import Wire
 
 extension HandshakeTrace {
     /// The stages as an object; numbers of the protocol are hexadecimal digits as in docs/vectors.json.
-    package var json: JSONValue {
+    package var json: JSONTree {
         .object([
             "client": .string("\(endpoints.clientAddress)"), "client_port": .number(Int(endpoints.clientPort)),
             "server": .string("\(endpoints.serverAddress)"), "server_port": .number(Int(endpoints.serverPort)),
@@ -12,7 +12,9 @@ extension HandshakeTrace {
             "client_isn": .string(clientISN.hexadecimal),
             "syn": syn.map(json) ?? .null,
             "syn_ack": synACK.map(json) ?? .null,
-            "third_ack": thirdACK.map { .object(["after_microseconds": after($0.time), "acknowledges": $0.finding.json]) }
+            "third_ack": thirdACK.map {
+                .object(["after_microseconds": after($0.time), "acknowledges": $0.finding.json])
+            }
                 ?? .null,
             "after": .object([
                 "client": client.json, "server": server.json, "server_went_on": .bool(serverWentOn),
@@ -21,10 +23,10 @@ extension HandshakeTrace {
         ])
     }
 
-    private func after(_ time: CaptureTime) -> JSONValue { .number(Int(time.microseconds(since: begin))) }
+    private func after(_ time: CaptureTime) -> JSONTree { .number(Int(time.microseconds(since: begin))) }
 
-    private func json(_ syn: SYN) -> JSONValue {
-        var members: KeyValuePairs<String, JSONValue> {
+    private func json(_ syn: SYN) -> JSONTree {
+        var members: KeyValuePairs<String, JSONTree> {
             switch syn.finding {
             case .none: ["finding": .string("no-code")]
             case .unexplained: ["finding": .string("unknown-code")]
@@ -45,8 +47,8 @@ extension HandshakeTrace {
             ] + members.map { .init(name: $0.key, value: $0.value) })
     }
 
-    private func json(_ synACK: SYNACK) -> JSONValue {
-        var members: KeyValuePairs<String, JSONValue> {
+    private func json(_ synACK: SYNACK) -> JSONTree {
+        var members: KeyValuePairs<String, JSONTree> {
             switch synACK.finding {
             case .none: ["finding": .string("plain")]
             case .unexplained: ["finding": .string("not-proven")]
@@ -70,7 +72,7 @@ extension HandshakeTrace {
 }
 
 extension AcknowledgmentFinding {
-    var json: JSONValue {
+    var json: JSONTree {
         switch self {
         case .trueISN: .string("true-isn")
         case .maskedISN: .string("masked-isn")
@@ -82,7 +84,7 @@ extension AcknowledgmentFinding {
 }
 
 extension HandshakeTrace.Sender {
-    var json: JSONValue {
+    var json: JSONTree {
         .object([
             "bytes": .number(bytes), "repeated_segments": .number(repeatedSegments), "resets": .number(resets),
             "fins": .number(fins),

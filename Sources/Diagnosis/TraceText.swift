@@ -71,7 +71,8 @@ extension CodeExplanation {
             switch slotOffset {
             case nil: "without time"
             case 0?: "of this minute"
-            case let offset?: "of \(abs(offset)) minute\(abs(offset) == 1 ? "" : "s") \(offset < 0 ? "before" : "later")"
+            case let offset?:
+                "of \(abs(offset)) minute\(abs(offset) == 1 ? "" : "s") \(offset < 0 ? "before" : "later")"
             }
         return "right code of key '\(key)', \(mode) mask, \(slot), \(candidate.text), hint \(hint.text)"
     }
@@ -91,8 +92,8 @@ extension HintFinding {
     var text: String {
         switch self {
         case .right: "right"
-        case .other: "other or absent"
-        case .notChecked: "not checked"
+        case .absent: "absent"
+        case .other: "absent or changed"
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CBPF
 internal import Glibc
-package import KnockProtocol
+internal import KnockProtocol
 package import SystemPackage
 internal import Wire
 
@@ -131,7 +131,7 @@ package final class KernelFilter {
     ///   - usesTime: Whether codes depend on the time.
     ///   - clock: The time.
     /// - Throws: `tooManyKeys`, or `wrongAnswer`. After any error the program is switched off.
-    package func update(keys: [KeySchedule], usesTime: Bool, clock: FilterClock) throws(KernelFilterError) {
+    package func update(keys: [FilterKey], usesTime: Bool, clock: FilterClock) throws(KernelFilterError) {
         do throws(KernelFilterError) {
             guard keys.count <= Self.maximumKeys else { throw .tooManyKeys(keys.count) }
             let old = control.active
@@ -140,7 +140,9 @@ package final class KernelFilter {
             try write(keys, usesTime: usesTime, entry: control.active - 1)
             try controlMap.write(control)
             staleEntry = old == 0 ? nil : old - 1
-            for key in keys { try examine(key, slot: usesTime ? clock.slot : .timeless) }
+            let slot = usesTime ? clock.slot : .timeless
+            for key in keys { try examine(key, isBound: true, slot) }
+            for key in keys where key.isRoaming { try examine(key, isBound: false, slot) }
         } catch {
             disarm()
             throw error
@@ -168,15 +170,16 @@ package final class KernelFilter {
         for entry in 0..<2 as Range<UInt32> { try? keysMap.write(syn_code_keys(), at: entry) }
     }
 
-    private func write(_ keys: [KeySchedule], usesTime: Bool, entry: UInt32) throws(KernelFilterError) {
+    private func write(_ keys: [FilterKey], usesTime: Bool, entry: UInt32) throws(KernelFilterError) {
         var value = syn_code_keys()
         defer { unsafe explicit_bzero(&value, MemoryLayout<syn_code_keys>.size) }
         value.count = UInt32(keys.count)
         value.uses_time = usesTime ? 1 : 0
+        for (index, key) in keys.enumerated() where key.isRoaming { value.roaming |= 1 << UInt32(index) }
         unsafe withUnsafeMutableBytes(of: &value.key) { words in
             let words = unsafe words.bindMemory(to: syn_code_key.self)
             for (index, key) in keys.enumerated() {
-                key.withSYNCodeKey { bytes in
+                key.keys.withSYNCodeKey { bytes in
                     unsafe words[index].low = bytes.uint64(at: 0).byteSwapped
                     unsafe words[index].high = bytes.uint64(at: 8).byteSwapped
                 }
@@ -187,10 +190,11 @@ package final class KernelFilter {
 
     /// Tries the program on a SYN with a right code and one with a wrong one: a program that judges wrongly would lock
     /// out everybody.
-    private func examine(_ key: KeySchedule, slot: TimeSlot) throws(KernelFilterError) {
+    private func examine(_ key: FilterKey, isBound: Bool, _ slot: TimeSlot) throws(KernelFilterError) {
         // 192.0.2.1 belongs to nobody (RFC 5737), and the sequence number may be any.
         let handshake = Handshake(clientAddress: IPAddress(ipv4: 0xc000_0201), clientISN: 0x1234_5678)
-        let code = SYNCode(keys: key, handshake: handshake, slot: slot)
+        let coded = isBound ? handshake : .roaming(clientISN: handshake.clientISN)
+        let code = SYNCode(keys: key.keys, handshake: coded, slot: slot)
         for (field, isRight) in [(code.full, true), (code.windowed, true), (~code.full, false)] {
             var packet = [UInt8](repeating: 0, count: 40)
             var bytes = packet.mutableSpan

@@ -1,146 +1,115 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
+internal import KnockProtocol
 package import Wire
 
 /// The verdicts of the client's side (docs/PROTOCOL.md §4 and §5).
 ///
 /// Whatever it does not understand passes: without this daemon, too, only protected servers would be out of reach.
 package struct ClientEngine: Engine, ~Copyable {
-    /// What can be chosen.
-    package struct Configuration: Equatable, Sendable {
-        /// The ports of protected services.
-        package var targetPorts: [UInt16] = [22]
-        /// The address that servers see instead of this host's own, for each family; nil where it is the same.
-        package var natAddresses: [IPFamily: IPAddress] = [:]
-        /// The mask to ask for; nil chooses windowed where there is a NAT address, else full.
-        package var maskMode: MaskMode?
-        /// The servers that must prove that they hold the key.
-        package var servers: [IPPrefix] = []
-        /// Whether codes depend on the time.
-        package var usesTime = true
-        /// Whether each dropped packet makes an event.
-        package var reportsDrops = false
-        /// How many handshakes are remembered; when they are more, the oldest is forgotten.
-        package var handshakeCapacity = 16_384
-
-        /// Takes the defaults.
-        package init() {}
-    }
-
     /// What is remembered of a SYN until its SYN/ACK.
     private struct CodedSYN {
+        let target: KeyID
         let handshake: Handshake
         let mode: MaskMode
     }
 
     /// How long a SYN is remembered after its last retransmission, in milliseconds: longer than any kernel retransmits.
     private static let handshakeLifetime: UInt64 = 180_000
-    /// How many events wait for the caller at most.
-    private static let eventCapacity = 1024
 
-    private let keys: KeySchedule
-    private let targetPorts: PortSet
-    private let natIPv4: IPAddress?
-    private let natIPv6: IPAddress?
-    private let maskMode: MaskMode?
-    private let servers: [IPPrefix]
-    private let usesTime: Bool
-    private let reportsDrops: Bool
+    package static let directionOfClient = Direction.outbound
+    package static let actionOnDamage = Verdict.Action.accept
+
+    package var ledger = Ledger()
+
+    private var targets: TargetList
     private var codedSYNs: ExpiringTable<Flow, CodedSYN>
-    private var events = EventBuffer(capacity: eventCapacity)
-
-    /// How many packets got a verdict for each reason.
-    package private(set) var counters = Counters()
 
     /// Reserves all memory that verdicts will need.
-    package init(keys: KeySchedule, configuration: Configuration) {
-        self.keys = keys
-        targetPorts = PortSet(configuration.targetPorts)
-        natIPv4 = configuration.natAddresses[.ipv4]
-        natIPv6 = configuration.natAddresses[.ipv6]
-        maskMode = configuration.maskMode
-        servers = configuration.servers
-        usesTime = configuration.usesTime
-        reportsDrops = configuration.reportsDrops
-        codedSYNs = ExpiringTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
+    ///
+    /// - Parameters:
+    ///   - targets: The servers to knock at.
+    ///   - reporting: Which verdicts make an event beside those that always do.
+    ///   - handshakeCapacity: How many handshakes are remembered; when they are more, the oldest is forgotten.
+    package init(targets: [Target], reporting: Ledger.Reporting = [], handshakeCapacity: Int = 16_384) {
+        self.targets = TargetList(targets)
+        codedSYNs = ExpiringTable(capacity: handshakeCapacity, lifetime: Self.handshakeLifetime)
+        ledger.reporting = reporting
     }
 
-    /// Takes the oldest event that has not been taken.
-    package mutating func nextEvent() -> Event? { events.next() }
+    /// Takes over other targets; handshakes under way with those that stay go on.
+    package mutating func adopt(targets: [Target]) {
+        self.targets = TargetList(targets)
+    }
 
-    /// How many events found no room because nobody took the earlier ones.
-    package var lostEvents: UInt64 { events.lost }
+    /// How many handshakes are remembered.
+    package var handshakeCount: Int { codedSYNs.count }
 
     /// Decides on a packet that the kernel queued.
-    package mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict {
-        let verdict: Verdict
-        let flow: Flow
+    package mutating func judge(
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+    ) -> Verdict {
         switch direction {
-        case .outbound:
-            flow = Flow(fromClient: packet)
-            verdict = decideSYN(packet, flow, at: now)
-        case .inbound:
-            flow = Flow(fromServer: packet)
-            verdict = decideSYNACK(packet, flow, at: now)
+        case .outbound: decideSYN(packet, flow, at: now)
+        case .inbound: decideSYNACK(packet, flow, at: now)
         }
-        counters.count(verdict.reason)
-        if reportsDrops, verdict.action == .drop { events.offer(.dropped(flow, verdict.reason)) }
-        return verdict
-    }
-
-    /// Decides on bytes that are no TCP segment.
-    package mutating func decide(_ error: WireError) -> Verdict {
-        let reason = Reason(error)
-        counters.count(reason)
-        return Verdict(.accept, reason)
     }
 
     /// Phase 1.
     private mutating func decideSYN(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let segment = packet.segment
-        guard targetPorts.contains(flow.serverPort) else { return Verdict(.accept, .otherPort) }
+        guard targets.hasPort(flow.serverPort) else { return Verdict(.accept, .otherPort) }
         guard segment.flags.isSYN else { return Verdict(.accept, .otherSegment) }
         guard packet.isComplete else { return Verdict(.accept, .incompleteCopy) }
         guard segment.acknowledgmentNumber == 0 else { return Verdict(.accept, .synAlreadyCoded) }
+        guard let position = targets.position(of: flow) else { return Verdict(.accept, .synToOtherServer) }
 
-        let coded = codedSYN(flow, clientISN: segment.sequenceNumber)
-        let slot = usesTime ? now.slot : .timeless
-        let code = SYNCode(keys: keys, handshake: coded.handshake, slot: slot)
-        codedSYNs.insert(flow, coded, at: now.uptime)
-        return Verdict(.rewrite(HeaderRewrite(acknowledgmentNumber: code[coded.mode])), .synCoded)
+        let target = targets.targets[position]
+        let (handshake, mode) = target.terms(flow.clientAddress, clientISN: segment.sequenceNumber)
+        ledger.note(target.id, mode)
+        let slot = target.usesTime ? now.slot : .timeless
+        let code = SYNCode(keys: target.keys, handshake: handshake, slot: slot)
+        codedSYNs.insert(flow, CodedSYN(target: target.id, handshake: handshake, mode: mode), at: now.uptime)
+        var rewrite = HeaderRewrite(acknowledgmentNumber: code[mode])
+        if target.sendsHint {
+            rewrite.nonceField = KeyHint(keys: target.keys, slot: slot).nonceField(flow.clientAddress.family)
+        }
+        return Verdict(.rewrite(rewrite), .synCoded)
     }
 
     /// Phase 2.
     private mutating func decideSYNACK(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let segment = packet.segment
-        guard targetPorts.contains(flow.serverPort) else { return Verdict(.accept, .otherPort) }
+        guard targets.hasPort(flow.serverPort) else { return Verdict(.accept, .otherPort) }
         guard segment.flags.isSYNACK else { return Verdict(.accept, .otherSegment) }
         guard packet.isComplete else { return Verdict(.accept, .incompleteCopy) }
+        guard let (position, handshake, mode) = terms(flow, clientISN: segment.acknowledgmentNumber &- 1, at: now)
+        else { return Verdict(.accept, .synAckOfOtherServer) }
 
-        // A SYN that nothing is known of was coded before a restart, or its addresses were translated in between.
-        let coded =
-            codedSYNs.position(of: flow, at: now.uptime).map { codedSYNs[$0] }
-            ?? codedSYN(flow, clientISN: segment.acknowledgmentNumber &- 1)
+        let target = targets.targets[position]
+        ledger.note(target.id)
         if packet.nonceField != 0,
             let serverISN = ServerProof.verifiedISN(
-                keys: keys, handshake: coded.handshake, maskedISN: segment.sequenceNumber, nonce: packet.nonceField,
-                mode: coded.mode, family: flow.clientAddress.family)
+                keys: target.keys, handshake: handshake, maskedISN: segment.sequenceNumber, nonce: packet.nonceField,
+                mode: mode, family: flow.clientAddress.family)
         {
-            events.offer(.serverProven(flow))
             return Verdict(.rewrite(HeaderRewrite(sequenceNumber: serverISN)), .synAckProven)
         }
-        guard servers.contains(where: { $0.contains(flow.serverAddress) }) else {
-            return Verdict(.accept, .synAckOfOtherServer)
-        }
-        let reason: Reason = packet.nonceField == 0 ? .proofMissing : .proofWrong
-        events.offer(.proofFailed(flow, reason))
-        return Verdict(.drop, reason)
+        guard target.requiresProof else { return Verdict(.accept, .synAckOfOtherServer) }
+        return Verdict(.drop, packet.nonceField == 0 ? .proofMissing : .proofWrong)
     }
 
-    private func codedSYN(_ flow: Flow, clientISN: UInt32) -> CodedSYN {
-        let natAddress = flow.clientAddress.family == .ipv4 ? natIPv4 : natIPv6
-        return CodedSYN(
-            handshake: Handshake(clientAddress: natAddress ?? flow.clientAddress, clientISN: clientISN),
-            mode: maskMode ?? (natAddress == nil ? .full : .windowed))
+    /// What the SYN was coded with; if nothing is known of it, it was coded before a restart, or its addresses were
+    /// translated in between.
+    private func terms(
+        _ flow: Flow, clientISN: UInt32, at now: Instant
+    ) -> (position: Int, handshake: Handshake, mode: MaskMode)? {
+        if let known = codedSYNs.position(of: flow, at: now.uptime).map({ codedSYNs[$0] }),
+            let position = targets.position(of: known.target)
+        {
+            return (position, known.handshake, known.mode)
+        }
+        guard let position = targets.position(of: flow) else { return nil }
+        let (handshake, mode) = targets.targets[position].terms(flow.clientAddress, clientISN: clientISN)
+        return (position, handshake, mode)
     }
 }

@@ -3,20 +3,26 @@ package import Wire
 
 /// What decides on packets: no I/O, no clock, no logger.
 package protocol Engine: ~Copyable, SendableMetatype {
+    /// Which way the packets of the client pass the host.
+    static var directionOfClient: Direction { get }
+
+    /// What becomes of bytes that are no TCP segment.
+    static var actionOnDamage: Verdict.Action { get }
+
+    /// Its verdicts so far.
+    var ledger: Ledger { get set }
+
     /// Decides on a packet that the kernel queued.
-    mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict
-
-    /// Decides on bytes that are no TCP segment.
-    mutating func decide(_ error: WireError) -> Verdict
-
-    /// Takes the oldest event that has not been taken.
-    mutating func nextEvent() -> Event?
-
-    /// How many packets got a verdict for each reason.
-    var counters: Counters { get }
-
-    /// How many events found no room because nobody took the earlier ones.
-    var lostEvents: UInt64 { get }
+    ///
+    /// - Parameters:
+    ///   - packet: The packet.
+    ///   - flow: The two ends of its connection.
+    ///   - direction: Which way it passes the host.
+    ///   - now: The time.
+    /// - Returns: The verdict; the caller makes the changes that it asks for.
+    mutating func judge(
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+    ) -> Verdict
 }
 
 extension Engine where Self: ~Copyable {
@@ -36,13 +42,27 @@ extension Engine where Self: ~Copyable {
         do throws(WireError) {
             let packet = try Packet(validating: bytes.span, checksumVerified: checksumVerified)
             layout = packet.layout
-            verdict = decide(packet, direction, at: now)
+            let flow = direction == Self.directionOfClient ? Flow(fromClient: packet) : Flow(fromServer: packet)
+            ledger.open()
+            verdict = judge(packet, flow, direction, at: now)
+            ledger.close(verdict, flow, at: now)
         } catch {
-            return decide(error)
+            let reason = Reason(error)
+            ledger.close(reason)
+            return Verdict(Self.actionOnDamage, reason)
         }
         if case .rewrite(let rewrite) = verdict.action {
             rewrite.apply(to: &bytes, layout: layout)
         }
         return verdict
     }
+
+    /// Takes the oldest event that has not been taken.
+    package mutating func nextEvent() -> Event? { ledger.nextEvent() }
+
+    /// How many packets got a verdict for each reason.
+    package var counters: Counters { ledger.counters }
+
+    /// How many events found no room because nobody took the earlier ones.
+    package var lostEvents: UInt64 { ledger.lostEvents }
 }

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockProtocol
 
-/// Something that people or other parts of the daemon want to know.
-package enum Event: Equatable, Sendable {
-    /// Server: a SYN with a right code began a handshake.
-    case handshakeBegun(Flow, MaskMode)
-    /// Server: the third ACK was right.
-    case verified(Flow)
-    /// Server: the client ended its handshake by a RST.
-    case handshakeReset(Flow)
-    /// Server: the third ACK was wrong. The address is locked out; its connections are to be closed.
-    case lockedOut(Flow, Reason)
-    /// Client: a server has proven that it holds the key.
-    case serverProven(Flow)
-    /// Client: a server that must prove itself did not, and its SYN/ACK was dropped.
-    case proofFailed(Flow, Reason)
-    /// Either: a packet was dropped; only where the configuration asks for it.
-    case dropped(Flow, Reason)
+/// A verdict that people or other parts of the daemon want to know.
+package struct Event: Equatable, Sendable {
+    /// The connection.
+    package let flow: Flow
+    /// What has happened.
+    package let reason: Reason
+    /// Whose key the handshake was made with; nil where none is known.
+    package let key: KeyID?
+    /// The mask that the client asked for, where the event is about its SYN.
+    package let mode: MaskMode?
+    /// When.
+    package let time: Instant
+
+    /// Takes all of it.
+    package init(_ flow: Flow, _ reason: Reason, key: KeyID? = nil, mode: MaskMode? = nil, at time: Instant) {
+        self.flow = flow
+        self.reason = reason
+        self.key = key
+        self.mode = mode
+        self.time = time
+    }
 }
 
 /// Events on their way out of the engine: as many as there is room for; what finds none is counted.
 ///
 /// All of them are taken before the room is used anew, and no array ever changes its size.
-struct EventBuffer {
+struct EventBuffer: Sendable {
     private var events: [Event?]
     private var taken = 0
     private var count = 0

@@ -20,8 +20,10 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
 
     /// How many entries there can be.
     let capacity: Int
-    /// How long an entry lives, in milliseconds.
-    let lifetime: UInt64
+    /// How long an entry that is put in now will live, in milliseconds.
+    ///
+    /// After a change that made it shorter, expired entries may keep their room until older ones expire.
+    var lifetime: UInt64
     /// How many entries there are, expired ones that nothing has removed yet among them.
     private(set) var count = 0
 
@@ -127,6 +129,16 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         while oldest != Self.none, entries[Int(oldest)].deadline <= uptime {
             forget(entries[Int(oldest)].key, entries[Int(oldest)].value)
             remove(at: Int(oldest))
+        }
+    }
+
+    /// Names all entries that have not expired, the oldest first.
+    func forEach(at uptime: UInt64, _ body: (Key, Value) -> Void) {
+        var index = oldest
+        while index != Self.none {
+            let entry = entries[Int(index)]
+            if entry.deadline > uptime { body(entry.key, entry.value) }
+            index = entry.newer
         }
     }
 

@@ -14,6 +14,8 @@ struct PendingHandshake {
         case verified
     }
 
+    /// Whose key its code was made with.
+    let key: KeyID
     /// `C`.
     let clientISN: UInt32
     /// `S` of the latest SYN/ACK; of no meaning before it.
@@ -28,13 +30,22 @@ struct PendingHandshake {
     private var verified: UInt32 = 0
     /// `M`.
     let mode: MaskMode
+    /// Whether its `A` is all zero.
+    private let isRoaming: Bool
     /// How far it has come.
     private(set) var stage = Stage.begun
 
-    init(clientISN: UInt32, mode: MaskMode, at uptime: UInt64) {
-        self.clientISN = clientISN
+    init(_ handshake: Handshake, key: KeyID, mode: MaskMode, at uptime: UInt64) {
+        self.key = key
+        clientISN = handshake.clientISN
+        isRoaming = handshake == .roaming(clientISN: handshake.clientISN)
         self.mode = mode
         begun = UInt32(truncatingIfNeeded: uptime)
+    }
+
+    /// `A` and `C`.
+    func handshake(from address: IPAddress) -> Handshake {
+        isRoaming ? .roaming(clientISN: clientISN) : Handshake(clientAddress: address, clientISN: clientISN)
     }
 
     /// How long ago its first SYN was accepted, in milliseconds; right for 49 days, and none lives that long.

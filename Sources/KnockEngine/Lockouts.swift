@@ -2,16 +2,26 @@
 internal import Synchronization
 internal import Wire
 
+/// A lockout of one address.
+package struct Lockout: Equatable, Sendable {
+    /// When it began, in milliseconds of uptime.
+    package let since: UInt64
+    /// When it ends.
+    package let until: UInt64
+    /// What the address did.
+    package let reason: Reason
+}
+
 /// The addresses that are locked out (docs/PROTOCOL.md §6.3); shared by all engines of a server.
 final class Lockouts: Sendable {
-    /// A lockout of one address, in milliseconds of uptime.
-    struct Lockout {
-        let since: UInt64
-        let until: UInt64
+    private struct State: ~Copyable {
+        var table: ExpiringTable<IPAddress, Lockout>
+        var duration: UInt64
     }
 
-    private let table: Mutex<ExpiringTable<IPAddress, Lockout>>
-    private let duration: UInt64
+    private let state: Mutex<State>
+    /// How long one is remembered after its end, in milliseconds.
+    private let memory: UInt64
     /// Lets every packet see without the lock that nobody is locked out.
     private let isEmpty = Atomic(true)
 
@@ -22,21 +32,57 @@ final class Lockouts: Sendable {
     ///   - duration: How long a lockout lasts, in milliseconds.
     ///   - memory: How long one is remembered after its end, in milliseconds: as long as a handshake can be.
     init(capacity: Int, duration: UInt64, memory: UInt64) {
-        table = Mutex(ExpiringTable(capacity: capacity, lifetime: duration + memory))
-        self.duration = duration
+        state = Mutex(
+            State(table: ExpiringTable(capacity: capacity, lifetime: duration + memory), duration: duration))
+        self.memory = memory
+    }
+
+    /// Changes how long later lockouts last, in milliseconds.
+    func setDuration(_ duration: UInt64) {
+        state.withLock { state in
+            state.duration = duration
+            state.table.lifetime = duration + memory
+        }
     }
 
     /// Locks an address out.
-    func lock(_ address: IPAddress, at uptime: UInt64) {
-        table.withLock { $0.insert(address, Lockout(since: uptime, until: uptime &+ duration), at: uptime) }
+    func lock(_ address: IPAddress, _ reason: Reason, at uptime: UInt64) {
+        state.withLock { state in
+            let lockout = Lockout(since: uptime, until: uptime &+ state.duration, reason: reason)
+            state.table.insert(address, lockout, at: uptime)
+        }
         isEmpty.store(false, ordering: .releasing)
+    }
+
+    /// Ends a lockout now; what ended with its beginning stays ended.
+    ///
+    /// - Returns: Whether there was one.
+    func unlock(_ address: IPAddress, at uptime: UInt64) -> Bool {
+        state.withLock { state in
+            guard let position = state.table.position(of: address, at: uptime) else { return false }
+            let lockout = state.table[position]
+            guard uptime < lockout.until else { return false }
+            state.table[position] = Lockout(since: lockout.since, until: uptime, reason: lockout.reason)
+            return true
+        }
     }
 
     /// The latest lockout of an address, one that is over perhaps; nil if there is none or it is forgotten.
     func find(_ address: IPAddress, at uptime: UInt64) -> Lockout? {
         if isEmpty.load(ordering: .acquiring) { return nil }
-        return table.withLock { table in
-            table.position(of: address, at: uptime).map { table[$0] }
+        return state.withLock { state in
+            state.table.position(of: address, at: uptime).map { state.table[$0] }
+        }
+    }
+
+    /// All lockouts that are not over.
+    func all(at uptime: UInt64) -> [(address: IPAddress, lockout: Lockout)] {
+        state.withLock { state in
+            var found: [(address: IPAddress, lockout: Lockout)] = []
+            state.table.forEach(at: uptime) { address, lockout in
+                if uptime < lockout.until { found.append((address, lockout)) }
+            }
+            return found
         }
     }
 }

@@ -10,8 +10,10 @@ package enum Reason: UInt8, CaseIterable, Sendable {
     // What the firewall rules should not have queued.
     case otherPort, otherSegment, incompleteCopy
     // Server, SYN.
-    case synWithoutCode, synWithWrongCode, synReplayed, synOfRetiredSlot, replayCacheFull, synAccepted,
-        synRetransmitted
+    case synWithoutCode, synWithWrongCode, tooManyWrongCodes, synReplayed, synOfRetiredSlot, replayCacheFull,
+        synAccepted, synRetransmitted
+    // Server, SYN with a right code of a guest to whom this is not open, or who only knocks.
+    case guestExpired, guestFromOtherNetwork, guestAtOtherPort, knocked
     // Server, SYN/ACK.
     case synAckMasked, synAckWithoutHandshake
     // Server, what follows.
@@ -19,7 +21,7 @@ package enum Reason: UInt8, CaseIterable, Sendable {
         wrongAcknowledgment, maskedAcknowledgment, acknowledgmentVerified, segmentOfVerified, resetOfHandshake,
         resetBeforeSynAck, lockedOut
     // Client, SYN.
-    case synCoded, synAlreadyCoded
+    case synCoded, synAlreadyCoded, synToOtherServer
     // Client, SYN/ACK.
     case synAckProven, synAckOfOtherServer, proofMissing, proofWrong
 
@@ -49,6 +51,16 @@ package enum Reason: UInt8, CaseIterable, Sendable {
             ("syn-without-code", "A SYN without a code: an ordinary client or a scanner.")
         case .synWithWrongCode:
             ("syn-with-wrong-code", "A SYN with a wrong code: another key, a wrong clock, another address, or a guess.")
+        case .tooManyWrongCodes:
+            ("too-many-wrong-codes", "One wrong code too many: the address is locked out for a time.")
+        case .guestExpired:
+            ("guest-expired", "A SYN with the right code of a guest whose time is over.")
+        case .guestFromOtherNetwork:
+            ("guest-from-other-network", "A SYN with the right code of a guest who may not come from this address.")
+        case .guestAtOtherPort:
+            ("guest-at-other-port", "A SYN with the right code of a guest to whom this port is not open.")
+        case .knocked:
+            ("knocked", "A SYN with the right code of a guest who only knocks; it goes no further.")
         case .synReplayed:
             ("syn-replayed", "A SYN whose code has been used before.")
         case .synOfRetiredSlot:
@@ -91,6 +103,8 @@ package enum Reason: UInt8, CaseIterable, Sendable {
             ("syn-coded", "A SYN, the code added.")
         case .synAlreadyCoded:
             ("syn-already-coded", "A SYN that carries something in its acknowledgment field already.")
+        case .synToOtherServer:
+            ("syn-to-other-server", "A SYN to a server that no target names.")
         case .synAckProven:
             ("syn-ack-proven", "A SYN/ACK with a right proof, its ISN unmasked.")
         case .synAckOfOtherServer:
@@ -99,6 +113,52 @@ package enum Reason: UInt8, CaseIterable, Sendable {
             ("proof-missing", "A SYN/ACK of a server that must prove itself, without a proof.")
         case .proofWrong:
             ("proof-wrong", "A SYN/ACK of a server that must prove itself, with a proof that does not hold.")
+        }
+    }
+
+    /// Who wants to know of a verdict with a reason.
+    enum Interest {
+        /// The log, hooks, and whoever keeps the connections.
+        case always
+        /// Who looks at each dropped packet.
+        case drop
+        /// Who looks at each step of a handshake.
+        case stage
+    }
+
+    /// Who wants to know of this.
+    var interest: Interest {
+        switch self {
+        case .synAccepted, .knocked, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .tooManyWrongCodes,
+            .acknowledgmentVerified, .resetOfHandshake, .wrongAcknowledgment, .maskedAcknowledgment, .synAckProven,
+            .proofMissing, .proofWrong:
+            .always
+        case .synRetransmitted, .synAckMasked, .segmentOfVerified, .resetBeforeSynAck, .synCoded, .synAlreadyCoded,
+            .synToOtherServer, .synAckOfOtherServer:
+            .stage
+        case .truncated, .malformed, .fragment, .notTCP, .otherPort, .otherSegment, .incompleteCopy, .synWithoutCode,
+            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .synAckWithoutHandshake,
+            .segmentWithoutHandshake, .impossibleFlags, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged,
+            .lockedOut:
+            .drop
+        }
+    }
+
+    /// Whether the sender is locked out with this, and its connections are to be closed.
+    ///
+    /// Not for wrong codes, which anybody can send in anybody's name: those only keep new connections out.
+    package var endsConnections: Bool { self == .wrongAcknowledgment || self == .maskedAcknowledgment }
+
+    /// Whether a closed port would answer this with a RST; not what may be forged in the name of a client whose
+    /// handshake is under way.
+    var isAnsweredByClosedPort: Bool {
+        switch self {
+        case .synWithoutCode, .synWithWrongCode, .tooManyWrongCodes, .synReplayed, .synOfRetiredSlot, .replayCacheFull,
+            .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .knocked, .segmentWithoutHandshake,
+            .impossibleFlags, .lockedOut, .wrongAcknowledgment, .maskedAcknowledgment:
+            true
+        default:
+            false
         }
     }
 

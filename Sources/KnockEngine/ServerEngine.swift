@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
+internal import KnockProtocol
 package import Wire
 
 /// The verdicts of the server's side (docs/PROTOCOL.md §4, §5 and §6).
@@ -12,8 +12,16 @@ package struct ServerEngine: Engine, ~Copyable {
         package var lockoutSeconds: UInt32 = 120
         /// Whether codes depend on the time.
         package var usesTime = true
-        /// Whether each dropped packet makes an event.
-        package var reportsDrops = false
+        /// How a code finds its guest.
+        package var guestSearch = GuestSearch.auto
+        /// Whether a protected port looks like one that nobody listens to; else like one behind a firewall.
+        package var looksClosed = false
+        /// How many wrong codes within `wrongCodeSeconds` lock their sender out; 0 for none.
+        package var wrongCodeLimit: UInt32 = 0
+        /// The time in which wrong codes are counted, in seconds.
+        package var wrongCodeSeconds: UInt32 = 600
+        /// Which verdicts make an event beside those that always do.
+        package var reporting: Ledger.Reporting = []
         /// How many handshakes can be under way; when they are more, the oldest is forgotten.
         package var handshakeCapacity = 65_536
         /// How many used codes can be remembered; when they are more, no handshake begins until one has expired.
@@ -29,82 +37,76 @@ package struct ServerEngine: Engine, ~Copyable {
     static let handshakeLifetime: UInt64 = 180_000
     /// How long after its third ACK segments of a connection may still come out of the queue, in milliseconds.
     private static let queueDelay: UInt64 = 10_000
-    /// How many events wait for the caller at most.
-    private static let eventCapacity = 1024
 
-    private let keys: KeySchedule
-    private let targetPorts: PortSet
+    package static let directionOfClient = Direction.inbound
+    package static let actionOnDamage = Verdict.Action.drop
+
+    package var ledger = Ledger()
+
+    private var guests: GuestList
+    private var targetPorts: PortSet
+    private var looksClosed: Bool
     private let usesTime: Bool
-    private let reportsDrops: Bool
     private let shared: SharedState
     private var handshakes: HandshakeTable
-    private var events = EventBuffer(capacity: eventCapacity)
-
-    /// How many packets got a verdict for each reason.
-    package private(set) var counters = Counters()
 
     /// Reserves all memory that verdicts will need.
     ///
     /// - Parameters:
-    ///   - keys: The keys of the server.
+    ///   - guests: Who is let in.
     ///   - configuration: What can be chosen.
     ///   - shared: What it shares with other engines of the server; nil if it is the only one.
-    package init(keys: KeySchedule, configuration: Configuration, shared: SharedState? = nil) {
-        self.keys = keys
+    package init(guests: [Guest], configuration: Configuration, shared: SharedState? = nil) {
         self.shared = shared ?? SharedState(configuration)
+        self.guests = GuestList(guests, usesTime: configuration.usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
+        looksClosed = configuration.looksClosed
         usesTime = configuration.usesTime
-        reportsDrops = configuration.reportsDrops
         handshakes = HandshakeTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
+        ledger.reporting = configuration.reporting
+    }
+
+    /// Takes over other guests, and what else can change while the server runs; not capacities, nor the use of time.
+    ///
+    /// Handshakes of guests who stay go on, those of others have ended.
+    package mutating func adopt(guests: [Guest], configuration: Configuration) {
+        self.guests = GuestList(guests, usesTime: usesTime, search: configuration.guestSearch)
+        targetPorts = PortSet(configuration.targetPorts)
+        looksClosed = configuration.looksClosed
     }
 
     /// How many handshakes are remembered, just verified ones among them.
     package var handshakeCount: Int { handshakes.count }
-
-    /// Takes the oldest event that has not been taken.
-    package mutating func nextEvent() -> Event? { events.next() }
-
-    /// How many events found no room because nobody took the earlier ones.
-    package var lostEvents: UInt64 { events.lost }
 
     /// Says whether an address is locked out.
     package func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
         isLockedOut(shared.lockouts.find(address, at: now.uptime), at: now)
     }
 
-    private func isLockedOut(_ lockout: Lockouts.Lockout?, at now: Instant) -> Bool {
+    private func isLockedOut(_ lockout: Lockout?, at now: Instant) -> Bool {
         lockout.map { now.uptime < $0.until } ?? false
     }
 
     /// Finds a handshake under way; one from before a lockout of its client has ended with that.
-    private func position(of flow: Flow, _ lockout: Lockouts.Lockout?, at now: Instant) -> Int? {
+    private func position(of flow: Flow, _ lockout: Lockout?, at now: Instant) -> Int? {
         guard let position = handshakes.position(of: flow, at: now.uptime) else { return nil }
         if let lockout, now.uptime &- handshakes[position].age(at: now.uptime) <= lockout.since { return nil }
-        return position
+        // That of a guest who is one no longer has ended, too.
+        return guests.position(of: handshakes[position].key) == nil ? nil : position
     }
 
     /// Decides on a packet that the kernel queued.
-    package mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict {
-        let verdict: Verdict
-        let flow: Flow
+    package mutating func judge(
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+    ) -> Verdict {
         switch direction {
         case .inbound:
-            flow = Flow(fromClient: packet)
-            verdict = decideInbound(packet, flow, at: now)
+            let verdict = decideInbound(packet, flow, at: now)
+            guard looksClosed, verdict.action == .drop, verdict.reason.isAnsweredByClosedPort else { return verdict }
+            return Verdict(.reset, verdict.reason)
         case .outbound:
-            flow = Flow(fromServer: packet)
-            verdict = decideOutbound(packet, flow, at: now)
+            return decideOutbound(packet, flow, at: now)
         }
-        counters.count(verdict.reason)
-        if reportsDrops, verdict.action == .drop { events.offer(.dropped(flow, verdict.reason)) }
-        return verdict
-    }
-
-    /// Decides on bytes that are no TCP segment.
-    package mutating func decide(_ error: WireError) -> Verdict {
-        let reason = Reason(error)
-        counters.count(reason)
-        return Verdict(.drop, reason)
     }
 
     // MARK: From the client
@@ -122,6 +124,7 @@ package struct ServerEngine: Engine, ~Copyable {
         guard let position = position(of: flow, lockout, at: now) else {
             return Verdict(.drop, .segmentWithoutHandshake)
         }
+        ledger.note(handshakes[position].key)
         if case .verified = handshakes[position].stage {
             guard handshakes[position].timeSinceVerification(at: now.uptime) < Self.queueDelay else {
                 return Verdict(.drop, .segmentWithoutHandshake)
@@ -134,44 +137,37 @@ package struct ServerEngine: Engine, ~Copyable {
 
     /// Phase 1.
     private mutating func decideSYN(
-        _ packet: borrowing Packet, _ flow: Flow, _ lockout: Lockouts.Lockout?, at now: Instant
+        _ packet: borrowing Packet, _ flow: Flow, _ lockout: Lockout?, at now: Instant
     ) -> Verdict {
+        let code = packet.segment.acknowledgmentNumber
         let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: packet.segment.sequenceNumber)
-        guard let (mode, slot) = match(packet.segment.acknowledgmentNumber, handshake, at: now) else {
-            return Verdict(.drop, .synWithWrongCode)
+        guard
+            let match = guests.match(code, hint: KeyHint.number(in: packet.nonceField), handshake, slot: now.slot)
+        else {
+            let isOneTooMany = shared.isOneTooMany(from: flow.clientAddress, at: now)
+            return Verdict(.drop, isOneTooMany ? .tooManyWrongCodes : .synWithWrongCode)
         }
+        let guest = guests.guests[match.position]
+        let used = UsedCode(handshake: match.handshake, key: guest.id)
+        ledger.note(guest.id, match.mode)
+        if let refusal = guest.refusal(of: flow, at: now) { return Verdict(.drop, refusal) }
         if let position = position(of: flow, lockout, at: now) {
             switch handshakes[position].stage {
             case .begun, .answered:
-                if handshakes[position].clientISN == handshake.clientISN {
+                if handshakes[position].clientISN == handshake.clientISN, handshakes[position].key == guest.id {
                     handshakes.renew(position, at: now.uptime)
-                    shared.extend(handshake, slot: slot, at: now)
+                    shared.extend(used, slot: match.slot, at: now)
                     return Verdict(.accept, .synRetransmitted)
                 }
             case .verified:
                 break
             }
         }
-        if let refusal = shared.refuse(handshake, slot: slot, at: now) { return Verdict(.drop, refusal) }
-        let pending = PendingHandshake(clientISN: handshake.clientISN, mode: mode, at: now.uptime)
+        if let refusal = shared.refuse(used, slot: match.slot, at: now) { return Verdict(.drop, refusal) }
+        if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
+        let pending = PendingHandshake(match.handshake, key: guest.id, mode: match.mode, at: now.uptime)
         handshakes.insert(flow, pending, at: now.uptime)
-        events.offer(.handshakeBegun(flow, mode))
         return Verdict(.accept, .synAccepted)
-    }
-
-    /// Finds the mode that a code asks for, and its slot; all slots are tried whichever is right.
-    private func match(_ code: UInt32, _ handshake: Handshake, at now: Instant) -> (MaskMode, TimeSlot)? {
-        guard usesTime else {
-            let code = SYNCode(keys: keys, handshake: handshake, slot: .timeless).mode(of: code)
-            return code.map { ($0, .timeless) }
-        }
-        let slot = now.slot
-        let codes = SYNCode.around(slot, keys: keys, handshake: handshake)
-        let modes = (codes.previous.mode(of: code), codes.current.mode(of: code), codes.next.mode(of: code))
-        if let mode = modes.1 { return (mode, slot) }
-        if let mode = modes.2 { return (mode, slot.next) }
-        if let mode = modes.0 { return (mode, slot.previous ?? slot) }
-        return nil
     }
 
     /// A RST of a handshake that is not verified.
@@ -182,7 +178,6 @@ package struct ServerEngine: Engine, ~Copyable {
         }
         guard packet.hasValidTCPChecksum else { return Verdict(.drop, .segmentDamaged) }
         handshakes.remove(at: position)
-        events.offer(.handshakeReset(flow))
         return Verdict(.accept, .resetOfHandshake)
     }
 
@@ -197,17 +192,15 @@ package struct ServerEngine: Engine, ~Copyable {
         }
         if handshakes[position].isAcknowledged(by: segment.acknowledgmentNumber) {
             handshakes[position].verify(at: now.uptime)
-            events.offer(.verified(flow))
             return Verdict(.acceptAsVerified, .acknowledgmentVerified)
         }
         guard packet.hasValidTCPChecksum else { return Verdict(.drop, .segmentDamaged) }
 
-        let masked = synAckRewrite(handshakes[position], flow).sequenceNumber
+        let masked = synAckRewrite(handshakes[position], flow)?.sequenceNumber
         let reason: Reason =
             segment.acknowledgmentNumber &- 1 == masked ? .maskedAcknowledgment : .wrongAcknowledgment
-        shared.lockouts.lock(flow.clientAddress, at: now.uptime)
+        shared.lockouts.lock(flow.clientAddress, reason, at: now.uptime)
         handshakes.remove(at: position)
-        events.offer(.lockedOut(flow, reason))
         return Verdict(.drop, reason)
     }
 
@@ -224,13 +217,20 @@ package struct ServerEngine: Engine, ~Copyable {
         guard let position = position(of: flow, lockout, at: now) else {
             return Verdict(.drop, .synAckWithoutHandshake)
         }
+        ledger.note(handshakes[position].key)
         handshakes[position].answer(
             serverISN: segment.sequenceNumber, acknowledged: segment.acknowledgmentNumber)
-        return Verdict(.rewrite(synAckRewrite(handshakes[position], flow)), .synAckMasked)
+        guard let rewrite = synAckRewrite(handshakes[position], flow) else {
+            return Verdict(.drop, .synAckWithoutHandshake)
+        }
+        return Verdict(.rewrite(rewrite), .synAckMasked)
     }
 
-    private func synAckRewrite(_ pending: PendingHandshake, _ flow: Flow) -> HeaderRewrite {
-        let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: pending.clientISN)
+    /// What a SYN/ACK is to carry; nil if the guest is one no longer.
+    private func synAckRewrite(_ pending: PendingHandshake, _ flow: Flow) -> HeaderRewrite? {
+        guard let position = guests.position(of: pending.key) else { return nil }
+        let keys = guests.guests[position].keys
+        let handshake = pending.handshake(from: flow.clientAddress)
         let nonce = ServerProof.nonce(
             keys: keys, handshake: handshake, serverISN: pending.serverISN, mode: pending.mode,
             family: flow.clientAddress.family)

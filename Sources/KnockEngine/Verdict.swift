@@ -13,6 +13,8 @@ package struct Verdict: Equatable, Sendable {
         case rewrite(HeaderRewrite)
         /// Ends its way here.
         case drop
+        /// Ends its way here, and is answered by a RST as by a closed port (the packet mark says so to the rules).
+        case reset
     }
 
     /// What is to be done.

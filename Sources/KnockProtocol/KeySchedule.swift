@@ -10,6 +10,7 @@ package final class KeySchedule: Sendable {
         case isnMask = 2
         case serverProof = 3
         case fingerprint = 4
+        case hint = 5
 
         /// Where the subkey lies among all.
         @inline(__always)
@@ -64,6 +65,15 @@ package final class KeySchedule: Sendable {
         try subkeys.withBytes { subkeys throws(Failure) in try body(subkeys.extracting(Purpose.synCode.range)) }
     }
 
+    /// Starts SipHash-2-4 with a subkey.
+    @inline(__always)
+    func hash(_ purpose: Purpose) -> SipHash {
+        let offset = purpose.range.lowerBound
+        return subkeys.withBytes { bytes in
+            SipHash(low: bytes.uint64(at: offset).byteSwapped, high: bytes.uint64(at: offset + 8).byteSwapped)
+        }
+    }
+
     /// Starts SipHash-2-4 with a subkey on `A | C`, with which all hashed messages begin, and the four bytes behind it.
     ///
     /// - Parameters:
@@ -73,10 +83,7 @@ package final class KeySchedule: Sendable {
     /// - Returns: What has taken in the first 24 bytes.
     @inline(__always)
     func hash(_ purpose: Purpose, _ handshake: Handshake, _ next: UInt32) -> SipHash {
-        let offset = purpose.range.lowerBound
-        var hash = subkeys.withBytes { bytes in
-            SipHash(low: bytes.uint64(at: offset).byteSwapped, high: bytes.uint64(at: offset + 8).byteSwapped)
-        }
+        var hash = hash(purpose)
         hash.absorb(handshake.clientAddress.high.byteSwapped)
         hash.absorb(handshake.clientAddress.low.byteSwapped)
         hash.absorb(UInt64(next.byteSwapped) << 32 | UInt64(handshake.clientISN.byteSwapped))

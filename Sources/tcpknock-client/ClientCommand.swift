@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import Glibc
 import KnockEngine
 import KnockProtocol
 import NetfilterQueue
+import Settings
 import Wire
 
-/// The values of `--isn-mask`.
-enum MaskChoice: String, CaseIterable, ExpressibleByArgument {
-    case auto, full, windowed
-
-    var mode: MaskMode? {
+extension MaskChoice {
+    fileprivate var mode: MaskMode? {
         switch self {
         case .auto: nil
         case .full: .full
@@ -33,63 +32,51 @@ struct ClientCommand: ParsableCommand {
             """,
         version: version)
 
-    @OptionGroup var common: CommonOptions
-
-    @Option(
-        name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp("The queue of the firewall rules.", valueName: "number"), transform: QueueNumber.parse)
-    var queueNumber: UInt16 = 200
-
-    @Option(
-        name: [.customLong("nat-ip"), .customLong("nat_ip")], parsing: .singleValue,
-        help: ArgumentHelp(
-            "The address that servers see instead of this host's own; once for each family.", valueName: "address"),
-        transform: AddressArgument.parse)
-    var natAddresses: [IPAddress] = []
-
-    @Option(
-        name: [.customLong("isn-mask"), .customLong("isn_mask")],
-        help: ArgumentHelp(
-            "How servers mask their ISN: full on a path without stateful boxes, windowed through a NAT or stateful "
-                + "firewall; auto is windowed with --nat-ip, else full.", valueName: "mask"))
-    var mask = MaskChoice.auto
-
-    @Option(
-        name: .long, parsing: .singleValue,
-        help: ArgumentHelp(
-            "Servers that must prove that they hold the key, else their SYN/ACK is dropped; may be given again.",
-            valueName: "address-or-prefix"),
-        transform: AddressArgument.parsePrefix)
-    var server: [IPPrefix] = []
-
-    func validate() throws {
-        for family in IPFamily.allCases where natAddresses.filter({ $0.family == family }).count > 1 {
-            throw ValidationError(
-                "--nat-ip was given twice for IPv\(family.rawValue); give one address for each family")
-        }
-    }
+    @OptionGroup var flags: ClientFlags
 
     func run() throws {
         try reportingErrors(of: "tcpknock-client") { () throws(FatalError) in
-            let logger = common.logger("tcpknock-client")
-            let keys = try common.readKeys()
+            guard try !flags.answer(as: "tcpknock-client") else { return }
+            let effective = try flags.effectiveSettings()
+            let settings = effective.settings
+            let logger = settings.logger("tcpknock-client")
+            effective.logWarnings(to: logger)
+            try refuseWhatIsNotDoneYet(settings)
+            let keys = try KeySchedule.read(settings.sharedKeyFile ?? defaultKeyFile)
             let runner = try DaemonRunner(logger: logger)
 
-            var configuration = ClientEngine.Configuration()
-            configuration.targetPorts = common.effectiveTargetPorts
-            for address in natAddresses { configuration.natAddresses[address.family] = address }
-            configuration.maskMode = mask.mode
-            configuration.servers = server
-            configuration.usesTime = !common.noTime
-            configuration.reportsDrops = common.logLevel == .debug
+            var addresses: [IPFamily: IPAddress] = [:]
+            if case .addresses(let given) = settings.nat { addresses = given }
+            let everywhere = [
+                IPPrefix(IPAddress(0, 0, 0, 0), length: 0), IPPrefix(IPAddress(high: 0, low: 0), length: 0),
+            ]
+            let kinds = [(settings.servers, true), (everywhere.compactMap(\.self), false)]
+            let targets = kinds.enumerated().map { number, kind in
+                Target(
+                    id: KeyID(UInt32(number)), keys: keys, prefixes: kind.0, ports: settings.targetPorts,
+                    binding: .natAddresses(addresses), maskMode: settings.mask.mode, requiresProof: kind.1,
+                    usesTime: !settings.noTime)
+            }
 
             var options = Queue.Options()
             options.failsOpen = true
             let loop = PacketLoop(
-                queue: try common.bindQueue(queueNumber, options),
-                engine: ClientEngine(keys: keys, configuration: configuration), markBit: 0, clock: SystemClock.now)
-            let details = common.details(queues: queueNumber...queueNumber, keys: keys)
+                queue: try Queue.bind(settings.queue, options),
+                engine: ClientEngine(targets: targets, reporting: settings.logLevel == .debug ? .drops : []),
+                marks: MarkBits(), clock: SystemClock.now)
+            let details = settings.details(queues: settings.queue...settings.queue, keys: keys)
             try runner.run([try runner.worker(loop)], details) { _ in }
+        }
+    }
+
+    /// A setting that would be without effect ends the daemon instead.
+    private func refuseWhatIsNotDoneYet(_ settings: ClientSettings) throws(FatalError) {
+        let refused = [
+            ("target", !settings.targets.isEmpty), ("nat_ip = \"auto\"", settings.nat == .automatic),
+            ("metrics_file", settings.metricsFile != nil), ("log_target", settings.logTarget != .stderr),
+        ]
+        for (key, isGiven) in refused where isGiven {
+            throw FatalError("\(key): this version cannot do that yet", status: EX_CONFIG)
         }
     }
 }

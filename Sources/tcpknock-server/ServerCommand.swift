@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import Glibc
 import KnockEngine
+import KnockProtocol
 import NetfilterQueue
+import Settings
 
 @main
 struct ServerCommand: ParsableCommand {
@@ -18,80 +21,65 @@ struct ServerCommand: ParsableCommand {
             """,
         version: version)
 
-    @OptionGroup var common: CommonOptions
-
-    @Option(
-        name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp(
-            "The queue of the firewall rules, or FIRST:LAST for several, with a thread for each. (default: 100)",
-            valueName: "number"),
-        transform: QueueRange.parse)
-    var queues: ClosedRange<UInt16> = 100...100
-
-    @Option(
-        name: [.customLong("lockout-seconds"), .customLong("lockout_seconds")],
-        help: ArgumentHelp("How long a wrong third ACK locks its sender out.", valueName: "seconds"),
-        transform: { text in
-            guard let seconds = UInt32(text), seconds >= 1, seconds <= 86_400 else {
-                throw ValidationError("'\(text)' is no lockout time: that is 1 to 86400 seconds")
-            }
-            return seconds
-        })
-    var lockoutSeconds: UInt32 = 120
-
-    @Option(
-        help: ArgumentHelp(
-            "The bit of the packet mark that says 'verified', as in the firewall rules. (default: 0x1000)",
-            valueName: "bit"),
-        transform: MarkBit.parse)
-    var mark: UInt32 = MarkBit.default
-
-    @Option(
-        name: [.customLong("kernel-filter"), .customLong("kernel_filter")],
-        help: ArgumentHelp(
-            "Whether the kernel drops SYNs with a wrong code by a program of its own: auto does where it can.",
-            valueName: "when"))
-    var kernelFilter = KernelFilterChoice.auto
-
-    @Option(
-        name: [.customLong("pin-folder"), .customLong("pin_folder")],
-        help: ArgumentHelp("Where that program is pinned, as in the firewall rules.", valueName: "path"))
-    var pinFolder = "/sys/fs/bpf/tcpknock"
+    @OptionGroup var flags: ServerFlags
 
     func run() throws {
         try reportingErrors(of: "tcpknock-server") { () throws(FatalError) in
-            let logger = common.logger("tcpknock-server")
-            let keys = try common.readKeys()
+            guard try !flags.answer(as: "tcpknock-server") else { return }
+            let effective = try flags.effectiveSettings()
+            let settings = effective.settings
+            let logger = settings.logger("tcpknock-server")
+            effective.logWarnings(to: logger)
+            try refuseWhatIsNotDoneYet(settings)
+            let keys = try KeySchedule.read(settings.effectiveGuests[0].keyFile)
             let runner = try DaemonRunner(logger: logger)
 
             var configuration = ServerEngine.Configuration()
-            configuration.targetPorts = common.effectiveTargetPorts
-            configuration.lockoutSeconds = lockoutSeconds
-            configuration.usesTime = !common.noTime
-            configuration.reportsDrops = common.logLevel == .debug
+            configuration.targetPorts = settings.targetPorts
+            configuration.lockoutSeconds = settings.lockoutSeconds
+            configuration.usesTime = !settings.noTime
+            configuration.reporting = settings.logLevel == .debug ? .drops : []
+            let guests = [Guest(id: KeyID(0), keys: keys, ports: configuration.targetPorts)]
 
             // Server packets are never modified but for SYN/ACKs, which are short; the rest needs only headers.
             var options = Queue.Options()
             options.copyRange = 512
             let shared = SharedState(configuration)
             var workers: [Worker<ServerEngine>] = []
-            for number in queues {
-                let queue = try common.bindQueue(number, options)
-                let engine = ServerEngine(keys: keys, configuration: configuration, shared: shared)
+            for number in settings.queues {
+                let queue = try Queue.bind(number, options)
+                let engine = ServerEngine(guests: guests, configuration: configuration, shared: shared)
                 workers.append(
                     try runner.worker(
-                        PacketLoop(queue: queue, engine: engine, markBit: mark, clock: SystemClock.now)))
+                        PacketLoop(
+                            queue: queue, engine: engine, marks: MarkBits(verified: settings.mark),
+                            clock: SystemClock.now)))
             }
             let filter = try KernelFilterKeeper.start(
-                kernelFilter, in: pinFolder, queueNumber: queues.lowerBound, keys: keys,
+                settings.kernelFilter, in: settings.pinFolder, queueNumber: settings.queues.lowerBound, keys: keys,
                 usesTime: configuration.usesTime, logger: logger)
             defer { filter?.stop() }
             let enforcer = LockoutEnforcer(
-                ports: configuration.targetPorts, seconds: lockoutSeconds, queue: queues.lowerBound, logger: logger)
-            let details = common.details(queues: queues, keys: keys)
+                ports: configuration.targetPorts, seconds: settings.lockoutSeconds, queue: settings.queues.lowerBound,
+                logger: logger)
+            let details = settings.details(queues: settings.queues, keys: keys)
             try runner.run(workers, details, more: { filter?.metadata ?? [:] }) { event in
-                if case .lockedOut(let flow, _) = event { enforcer.enforce(on: flow.clientAddress) }
+                if event.reason.endsConnections { enforcer.enforce(on: event.flow.clientAddress) }
             }
+        }
+    }
+
+    /// A setting that would be without effect ends the daemon instead.
+    private func refuseWhatIsNotDoneYet(_ settings: ServerSettings) throws(FatalError) {
+        let refused = [
+            ("guest", !settings.guests.isEmpty), ("on_failure", settings.onFailure != .drop),
+            ("lockout_after_wrong_codes", settings.lockoutAfterWrongCodes > 0),
+            ("metrics_file", settings.metricsFile != nil), ("log_target", settings.logTarget != .stderr),
+            ("on_admit", settings.onAdmit != nil), ("on_close", settings.onClose != nil),
+            ("on_lockout", settings.onLockout != nil),
+        ]
+        for (key, isGiven) in refused where isGiven {
+            throw FatalError("\(key): this version cannot do that yet", status: EX_CONFIG)
         }
     }
 }

@@ -2,7 +2,7 @@
 import Daemon
 import Diagnosis
 
-extension JSONValue {
+extension JSONTree {
     /// The value as JSON with a line for each member, indented by two spaces a level.
     func text(indent: String = "") -> String {
         let inner = indent + "  "

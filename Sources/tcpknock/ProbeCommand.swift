@@ -6,6 +6,8 @@ import Diagnosis
 import Glibc
 import KnockProtocol
 import NetfilterQueue
+import Settings
+import SystemPackage
 import Wire
 
 struct ProbeCommand: ParsableCommand {
@@ -23,29 +25,42 @@ struct ProbeCommand: ParsableCommand {
             """)
 
     @Option(
+        help: ArgumentHelp(
+            "The configuration of the client's daemon; an empty one for none. (default: \(ClientSettings.defaultFile), "
+                + "if it is there)", valueName: "path"))
+    var config: String?
+
+    @Option(
         name: [.customLong("key-file"), .customLong("key_file")],
-        help: ArgumentHelp("The key file that both hosts share.", valueName: "path"))
-    var keyFile = "/etc/port_protector.dat"
+        help: ArgumentHelp(
+            "The key file that both hosts share. (default: as the configuration says, else \(defaultKeyFile))",
+            valueName: "path"))
+    var keyFile: String?
 
     @Option(
         name: [.customLong("nat-ip"), .customLong("nat_ip")], parsing: .singleValue,
         help: ArgumentHelp(
             "As the client's daemon has it: the address that servers see, once for each family, or auto.",
-            valueName: "address"))
-    var natAddresses: [String] = []
+            valueName: "address"),
+        transform: NATArgument.parse)
+    var nat: [NATArgument] = []
 
     @Option(
         name: [.customLong("isn-mask"), .customLong("isn_mask")],
-        help: ArgumentHelp("As the client's daemon has it: auto, full or windowed.", valueName: "mask"))
-    var mask = MaskChoice.auto
+        help: ArgumentHelp("As the client's daemon has it: auto, full or windowed. (default: auto)", valueName: "mask"))
+    var mask: MaskChoice?
 
     @Flag(name: [.customLong("no-time"), .customLong("no_time")], help: "As the client's daemon has it.")
     var noTime = false
 
+    @Flag(name: [.customLong("no-hint"), .customLong("no_hint")], help: "As the client's daemon has it.")
+    var noHint = false
+
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp("The queue of the client's daemon.", valueName: "number"), transform: QueueNumber.parse)
-    var queueNumber: UInt16 = 200
+        help: ArgumentHelp("The queue of the client's daemon. (default: 200)", valueName: "number"),
+        transform: QueueNumber.parse)
+    var queue: UInt16?
 
     @Option(
         name: [.customLong("try-address"), .customLong("try_address")], parsing: .singleValue,
@@ -86,11 +101,7 @@ struct ProbeCommand: ParsableCommand {
             throw ValidationError("--timeout \(timeout): that is a number of seconds from 0.5 to 60")
         }
         guard !(onlyIPv4 && onlyIPv6) else { throw ValidationError("-4 and -6 exclude each other") }
-        for text in natAddresses where text != "auto" { _ = try AddressArgument.parse(text) }
-        let families = natAddresses.compactMap { IPAddress($0)?.family }
-        guard Set(families).count == families.count, families.isEmpty || !natAddresses.contains("auto") else {
-            throw ValidationError("--nat-ip: give one address for each family, or auto alone")
-        }
+        _ = try NATArgument.join(nat)
     }
 
     func run() throws {
@@ -109,31 +120,36 @@ struct ProbeCommand: ParsableCommand {
     }
 
     private func settings() throws(FatalError) -> ProbeSettings {
-        guard let key = try readKeys([keyFile]).first else { throw FatalError("no key file", status: EX_USAGE) }
+        let family: IPFamily? = onlyIPv4 ? .ipv4 : onlyIPv6 ? .ipv6 : nil
+        var configuration = try configuration(family)
+        // What cannot be joined has been refused by validate().
+        if let given = (try? NATArgument.join(nat)) ?? nil { configuration.nat = given }
+        configuration.mask = mask ?? configuration.mask
+        configuration.noTime = noTime || configuration.noTime
+        configuration.noHint = noHint || configuration.noHint
+        configuration.queue = queue ?? configuration.queue
+
+        let path = configuration.keyFile
+        let key = NamedKey(name: "\(path)", keys: try KeySchedule.read(path))
         var settings = ProbeSettings(host: host, port: port, key: key)
-        for address in natAddresses.compactMap({ IPAddress($0) }) { settings.natAddresses[address.family] = address }
-        settings.isRoaming = natAddresses.contains("auto")
-        settings.mode = mask.mode
-        settings.usesTime = !noTime
-        settings.queueNumber = queueNumber
+        configuration.apply(to: &settings)
         settings.tryAddresses = tryAddresses
-        settings.family = onlyIPv4 ? .ipv4 : onlyIPv6 ? .ipv6 : nil
+        settings.family = family
         settings.interface = interface
         settings.timeout = timeout
         settings.experiments = !noExperiments
         return settings
     }
-}
 
-/// The values of `--isn-mask`.
-enum MaskChoice: String, CaseIterable, ExpressibleByArgument {
-    case auto, full, windowed
-
-    var mode: MaskMode? {
-        switch self {
-        case .auto: nil
-        case .full: .full
-        case .windowed: .windowed
+    private func configuration(_ family: IPFamily?) throws(FatalError) -> ProbeConfiguration {
+        let settings = try EffectiveSettings<ClientSettings>(file: config).settings
+        let address: IPAddress
+        do throws(CaptureError) {
+            address = try Route(to: host, family: family, interface: interface).remote
+        } catch {
+            throw FatalError(error)
         }
+        return try ProbeConfiguration(
+            settings, host: host, address: address, port: port, keyFile: keyFile.map { FilePath($0) })
     }
 }

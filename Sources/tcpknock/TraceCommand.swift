@@ -3,7 +3,9 @@ import ArgumentParser
 import Capture
 import Daemon
 import Diagnosis
-import Glibc
+import KnockProtocol
+import Settings
+import SystemPackage
 import Wire
 
 struct TraceCommand: ParsableCommand {
@@ -20,7 +22,7 @@ struct TraceCommand: ParsableCommand {
     @Option(
         name: [.customLong("key-file"), .customLong("key_file")], parsing: .singleValue,
         help: ArgumentHelp(
-            "A key to try; may be given again. (default: /etc/port_protector.dat)", valueName: "path"))
+            "A key to try; may be given again. (default: \(defaultKeyFile))", valueName: "path"))
     var keyFiles: [String] = []
 
     @Option(
@@ -57,7 +59,10 @@ struct TraceCommand: ParsableCommand {
 
     func run() throws {
         try reportingErrors(of: "tcpknock trace") { () throws(FatalError) in
-            let keys = try readKeys(keyFiles.isEmpty ? ["/etc/port_protector.dat"] : keyFiles)
+            var keys: [NamedKey] = []
+            for path in keyFiles.isEmpty ? ["\(defaultKeyFile)"] : keyFiles {
+                keys.append(NamedKey(name: path, keys: try KeySchedule.read(FilePath(path))))
+            }
             let search = CodeSearch(keys: keys, slotOffsets: -slots...slots, extraAddresses: clientAddresses)
             var tracer = HandshakeTracer(search: search, targetPorts: Set(targetPorts))
             var damage: FatalError?
@@ -81,7 +86,7 @@ struct TraceCommand: ParsableCommand {
     }
 
     private static func json(_ tracer: HandshakeTracer) -> String {
-        JSONValue.object([
+        JSONTree.object([
             "handshakes": .array(tracer.handshakes.map(\.json)), "segments": .number(tracer.segments),
             "ignored_handshakes": .number(tracer.ignoredHandshakes),
             "unreadable_packets": .number(tracer.unreadablePackets),

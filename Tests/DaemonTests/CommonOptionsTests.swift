@@ -1,36 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
 import Glibc
 import KnockProtocol
 import Logging
 import NetfilterQueue
+import Settings
 import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Daemon
+
 @Suite struct CommonOptionsTests {
+    private static func settings(_ arguments: [String]) throws -> ServerSettings {
+        try ServerFlags.parse(["--config", ""] + arguments).settings()
+    }
+
     @Test func defaults() throws {
-        let options = try CommonOptions.parse([])
-        #expect(options.keyFile == "/etc/port_protector.dat")
-        #expect(options.targetPorts == [])
-        #expect(options.effectiveTargetPorts == [22])
-        #expect(!options.noTime)
-        #expect(options.logLevel == .info)
-        #expect(options.logFormat == .text)
+        let settings = try Self.settings([])
+        #expect(settings.effectiveGuests.map(\.keyFile) == ["/etc/port_protector.dat"])
+        #expect(settings.targetPorts == [22])
+        #expect(!settings.noTime)
+        #expect(settings.logLevel == .info)
+        #expect(settings.logFormat == .text)
     }
 
     @Test("Both spellings", arguments: ["-", "_"])
     func spellings(_ joint: String) throws {
-        let options = try CommonOptions.parse([
+        let settings = try Self.settings([
             "--key\(joint)file", "/k", "--target\(joint)port", "22", "--target\(joint)port", "443", "--no\(joint)time",
             "--log\(joint)level", "debug", "--log\(joint)format", "json",
         ])
-        #expect(options.keyFile == "/k")
-        #expect(options.effectiveTargetPorts == [22, 443])
-        #expect(options.noTime)
-        #expect(options.logLevel == .debug)
-        #expect(options.logFormat == .json)
+        #expect(settings.effectiveGuests.map(\.keyFile) == ["/k"])
+        #expect(settings.targetPorts == [22, 443])
+        #expect(settings.noTime)
+        #expect(settings.logLevel == .debug)
+        #expect(settings.logFormat == .json)
     }
 
     @Test(
@@ -44,35 +49,31 @@ import Testing
     }
 
     @Test("Levels", arguments: LogLevel.allCases)
-    func logger(_ level: LogLevel) throws {
-        var options = try CommonOptions.parse([])
-        options.logLevel = level
-        #expect(options.logger("test").logLevel.rawValue == level.rawValue)
-        #expect(options.logger("test").label == "test")
+    func logger(_ level: LogLevel) {
+        var settings = ServerSettings()
+        settings.logLevel = level
+        #expect(settings.logger("test").logLevel.rawValue == level.rawValue)
+        #expect(settings.logger("test").label == "test")
     }
 
     @Test func details() throws {
-        var options = try CommonOptions.parse(["--target-port", "22", "--target-port", "443"])
-        let one = options.details(queues: 100...100, keys: TestKeys.published)
+        let one = try Self.settings(["--target-port", "22", "--target-port", "443"])
+            .details(queues: 100...100, keys: TestKeys.published)
         #expect(one["queue"] == "100")
         #expect(one["ports"] == "22,443")
         #expect(one["key"] == "4863-6dae-c3e5-ef0e-605e-7f7f-6c80-fce9")
         #expect(one["version"] == "\(version)")
-        options.targetPorts = []
-        let several = options.details(queues: 100...103, keys: TestKeys.published)
+        let several = ServerSettings().details(queues: 100...103, keys: TestKeys.published)
         #expect(several["queue"] == "100:103")
         #expect(several["ports"] == "22")
     }
 
     @Test func readingKeys() throws {
         let folder = try TemporaryFolder()
-        var options = try CommonOptions.parse([])
-        options.keyFile = try folder.write("key", Repository.read("keys/test-vector.dat")).string
-        #expect(try options.readKeys().fingerprint == TestKeys.published.fingerprint)
-
-        options.keyFile = folder.path.appending("none").string
+        let path = try folder.write("key", Repository.read("keys/test-vector.dat"))
+        #expect(try KeySchedule.read(path).fingerprint == TestKeys.published.fingerprint)
         #expect {
-            try options.readKeys()
+            try KeySchedule.read(folder.path.appending("none"))
         } throws: { error in
             let error = error as? FatalError
             return error?.status == EX_NOINPUT && error?.description.contains("none: there is no such file") == true
@@ -83,9 +84,8 @@ import Testing
         await #expect(processExitsWith: .success) {
             dropPrivileges()
             defer { regainPrivileges() }
-            let options = try CommonOptions.parse([])
             #expect {
-                _ = try options.bindQueue(54_321, Queue.Options())
+                _ = try Queue.bind(54_321, Queue.Options())
             } throws: { error in
                 let error = error as? FatalError
                 return error?.status == EX_NOPERM && error?.description.contains("CAP_NET_ADMIN") == true

@@ -6,13 +6,15 @@ import NetfilterQueue
 import Testing
 
 @Suite("The journal between the threads", .timeLimit(.minutes(1))) struct EventJournalTests {
-    private static func events(_ ports: some Sequence<UInt16>) -> [Event] { ports.map { .verified(flow($0)) } }
+    private static func events(_ ports: some Sequence<UInt16>) -> [Event] {
+        ports.map { Event(flow($0), .acknowledgmentVerified, at: instant) }
+    }
 
     @Test func eventsKeepTheirOrder() {
         let journal = EventJournal()
         var engine = ScriptedEngine(events: Self.events(1...100))
         if journal.drain(&engine) { journal.announce() }
-        engine.events = Self.events(101...200)
+        engine.offer(Self.events(101...200))
         if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
@@ -26,7 +28,7 @@ import Testing
         if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
-        engine.events = Self.events(4...4)
+        engine.offer(Self.events(4...4))
         if journal.drain(&engine) { journal.announce() }
         journal.wait(&entries)
         #expect(entries.events == Self.events(4...4))
@@ -34,13 +36,16 @@ import Testing
 
     @Test func whatFindsNoRoomIsCountedOnce() {
         let journal = EventJournal()
-        var engine = ScriptedEngine(events: Self.events(0..<5000))
-        if journal.drain(&engine) { journal.announce() }
+        var engine = ScriptedEngine()
+        for start in stride(from: UInt16(0), to: 5000, by: 1000) {
+            engine.offer(Self.events(start..<start + 1000))
+            if journal.drain(&engine) { journal.announce() }
+        }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
         #expect(entries.events == Self.events(0..<4096))
         #expect(entries.lost == 904)
-        engine.events = Self.events(1...1)
+        engine.offer(Self.events(1...1))
         if journal.drain(&engine) { journal.announce() }
         journal.wait(&entries)
         #expect(entries.lost == 0)
@@ -63,10 +68,10 @@ import Testing
 
     @Test("A lockout is announced at once, other events by whoever takes them") func urgency() {
         let journal = EventJournal()
-        let lockout = Event.lockedOut(flow(7), .wrongAcknowledgment)
+        let lockout = Event(flow(7), .wrongAcknowledgment, at: instant)
         var engine = ScriptedEngine(events: Self.events(1...1))
         let waits = journal.drain(&engine)
-        engine.events = [lockout]
+        engine.offer([lockout])
         let waitsForLockout = journal.drain(&engine)
         #expect(waits && !waitsForLockout)
         var entries = EventJournal.Entries()
@@ -81,11 +86,11 @@ import Testing
             var engine = ScriptedEngine()
             // Nothing has happened: this wakes nobody.
             if journal.drain(&engine) { journal.announce() }
-            engine.events = [.verified(flow(9))]
+            engine.offer([Event(flow(9), .acknowledgmentVerified, at: instant)])
             if journal.drain(&engine) { journal.announce() }
         }
         var entries = EventJournal.Entries()
         journal.wait(&entries)
-        #expect(entries.events == [.verified(flow(9))])
+        #expect(entries.events == [Event(flow(9), .acknowledgmentVerified, at: instant)])
     }
 }

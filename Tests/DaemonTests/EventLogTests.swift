@@ -38,32 +38,32 @@ private final class LineCollector: LogHandler {
     private static let now = Instant(unixSeconds: 0, uptime: 5000)
     private static let ends = "client=192.0.2.10:40000 server=198.51.100.22:22"
 
-    private var log: EventLog { EventLog(Logger(label: "test") { [collector] _ in collector }) }
+    private var log: EventLog { EventLog(Logger(label: "test") { [collector] _ in collector }, partyLabel: "guest") }
     private var lines: [String] { collector.lines.withLock { $0 } }
 
     @Test(
         "Each event is a line",
         arguments: [
             (
-                .handshakeBegun(flow(), .windowed),
+                Event(flow(), .synAccepted, mode: .windowed, at: instant),
                 "debug handshake begun {client=192.0.2.10:40000 mask=windowed server=198.51.100.22:22}"
             ),
-            (.verified(flow()), "info connection verified {\(ends)}"),
-            (.handshakeReset(flow()), "info handshake ended by the client {\(ends)}"),
-            (.serverProven(flow()), "info server proven {\(ends)}"),
+            (Event(flow(), .acknowledgmentVerified, at: instant), "info connection verified {\(ends)}"),
+            (Event(flow(), .resetOfHandshake, at: instant), "info handshake ended by the client {\(ends)}"),
+            (Event(flow(), .synAckProven, at: instant), "info server proven {\(ends)}"),
             (
-                .lockedOut(flow(), .wrongAcknowledgment),
+                Event(flow(), .wrongAcknowledgment, at: instant),
                 "warning locked out: \(Reason.wrongAcknowledgment.explanation) "
                     + "{client=192.0.2.10:40000 reason=wrong-acknowledgment server=198.51.100.22:22}"
             ),
             (
-                .dropped(flow(), .fragment),
+                Event(flow(), .fragment, at: instant),
                 "debug dropped: \(Reason.fragment.explanation) {client=192.0.2.10:40000 reason=fragment server=198.51.100.22:22}"
             ),
         ] as [(Event, String)])
     func line(_ event: Event, _ line: String) {
         var log = log
-        log.write(event, at: Self.now)
+        log.write(event, of: nil, at: Self.now)
         #expect(lines == [line])
     }
 
@@ -74,7 +74,7 @@ private final class LineCollector: LogHandler {
         ])
     func advice(_ reason: Reason, _ advice: String) throws {
         var log = log
-        log.write(.proofFailed(flow(), reason), at: Self.now)
+        log.write(Event(flow(), reason, at: instant), of: nil, at: Self.now)
         let line = try #require(lines.first)
         #expect(line.hasPrefix("warning SYN/ACK dropped: \(reason.explanation)"))
         #expect(line.contains("reason=\(reason.name)"))
@@ -84,10 +84,10 @@ private final class LineCollector: LogHandler {
     @Test("What anybody can cause makes no more than 20 lines a second")
     func limit() throws {
         var log = log
-        for _ in 0..<50 { log.write(.dropped(flow(), .synWithoutCode), at: Self.now) }
-        for _ in 0..<50 { log.write(.proofFailed(flow(), .proofMissing), at: Self.now) }
+        for _ in 0..<50 { log.write(Event(flow(), .synWithoutCode, at: instant), of: nil, at: Self.now) }
+        for _ in 0..<50 { log.write(Event(flow(), .proofMissing, at: instant), of: nil, at: Self.now) }
         #expect(lines.count == 20)
-        log.write(.dropped(flow(), .synWithoutCode), at: Instant(unixSeconds: 0, uptime: 6000))
+        log.write(Event(flow(), .synWithoutCode, at: instant), of: nil, at: Instant(unixSeconds: 0, uptime: 6000))
         #expect(lines.count == 21)
         #expect(try #require(lines.last).contains("held-back=80"))
     }
@@ -95,7 +95,7 @@ private final class LineCollector: LogHandler {
     @Test("What only a holder of the key can cause is not limited")
     func noLimit() {
         var log = log
-        for _ in 0..<50 { log.write(.verified(flow()), at: Self.now) }
+        for _ in 0..<50 { log.write(Event(flow(), .acknowledgmentVerified, at: instant), of: nil, at: Self.now) }
         #expect(lines.count == 50)
     }
 

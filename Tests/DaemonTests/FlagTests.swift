@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import Settings
 import Testing
 import Wire
 
@@ -86,7 +87,7 @@ import Wire
     }
 
     @Test func defaultMarkBit() {
-        #expect(MarkBit.default == 0x1000)
+        #expect(ServerSettings().mark == 0x1000)
     }
 
     @Test func addresses() throws {

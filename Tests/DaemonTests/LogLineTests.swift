@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Foundation
 import Logging
+import Settings
 import Testing
 
 @testable import Daemon
@@ -52,6 +53,19 @@ import Testing
         #expect(objects.allSatisfy { $0["time"]?.wholeMatch(of: #/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/#) != nil })
         // Time, level and message come first, for people.
         #expect(lines[0].hasPrefix(#"{"time":""#))
+    }
+
+    @Test("The journal reads the priority before the line (sd-daemon(3))")
+    func journal() async throws {
+        let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+            let logger = Logger(label: "test") { _ in LogLineHandler(level: .debug, format: .journal) }
+            logger.debug("marker one")
+            logger.warning("marker two", metadata: ["a": "1"])
+        }
+        let lines = try Self.lines(result)
+        try #require(lines.count == 2)
+        #expect(lines[0].wholeMatch(of: #/<7>\d{4}-\S+Z DEBUG marker one/#) != nil)
+        #expect(lines[1].wholeMatch(of: #/<4>\d{4}-\S+Z WARNING marker two a=1/#) != nil)
     }
 
     @Test("Levels let through themselves and what is worse", arguments: LogLevel.allCases)

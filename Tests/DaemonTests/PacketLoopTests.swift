@@ -17,7 +17,8 @@ import Wire
     ) throws -> (verdict: QueueVerdict, bytes: [UInt8], direction: Direction) {
         var loop = PacketLoop(
             queue: ScriptedQueue([(QueuedPacket(hook: hook, mark: mark), packet)]),
-            engine: ScriptedEngine(actions: [action]), markBit: markBit, clock: { now })
+            engine: ScriptedEngine(actions: [action]), marks: MarkBits(verified: markBit, refused: markBit << 1),
+            clock: { now })
         let batch = try loop.turn()
         #expect(batch.packets == 1)
         return (loop.queue.verdicts[0], loop.queue.bytes[0], loop.engine.seen[0].direction)
@@ -26,15 +27,16 @@ import Wire
     private static let rewrite = Verdict.Action.rewrite(HeaderRewrite(acknowledgmentNumber: 7))
 
     @Test(
-        "The bit of the mark says just whether the packet is verified; other bits stay",
+        "Two bits of the mark say whether the packet is verified or refused; other bits stay",
         arguments: [
             (.accept, 0x1000, 0, .accept(mark: 0)),
             (.accept, 0x1000, 0x1000, .accept(mark: 0)),
-            (.accept, 0x1000, 0xffff_ffff, .accept(mark: 0xffff_efff)),
+            (.accept, 0x1000, 0xffff_ffff, .accept(mark: 0xffff_cfff)),
             (.acceptAsVerified, 0x1000, 0, .accept(mark: 0x1000)),
             (.acceptAsVerified, 0x1000, 0x1000, .accept(mark: 0x1000)),
             (.acceptAsVerified, 0x1000, 0xff, .accept(mark: 0x10ff)),
             (rewrite, 0x1000, 0x1001, .acceptModified(mark: 1)),
+            (.reset, 0x1000, 0x1001, .accept(mark: 0x2001)),
             (.drop, 0x1000, 0x1000, .drop),
             // The client uses no bit.
             (.accept, 0, 0xffff_ffff, .accept(mark: 0xffff_ffff)),
@@ -67,7 +69,7 @@ import Wire
         var readings = 0
         var loop = PacketLoop(
             queue: ScriptedQueue(packets.map { (QueuedPacket(hook: .prerouting, mark: 1), $0) }),
-            engine: ScriptedEngine(actions: [.accept, .acceptAsVerified]), markBit: 2,
+            engine: ScriptedEngine(actions: [.accept, .acceptAsVerified]), marks: MarkBits(verified: 2),
             clock: {
                 readings += 1
                 return Instant(unixSeconds: Int64(readings), uptime: 0)
@@ -84,7 +86,7 @@ import Wire
     @Test("An error of the queue is handed on") func error() {
         var queue = ScriptedQueue([])
         queue.error = SystemError("receive from queue", ENOBUFS)
-        var loop = PacketLoop(queue: queue, engine: ScriptedEngine(), markBit: 0, clock: { Self.now })
+        var loop = PacketLoop(queue: queue, engine: ScriptedEngine(), marks: MarkBits(), clock: { Self.now })
         let thrown: SystemError?
         do throws(SystemError) {
             _ = try loop.turn()

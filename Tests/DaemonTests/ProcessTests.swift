@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Glibc
 import Logging
+import Settings
 import SystemPackage
 import TestSupport
 import Testing

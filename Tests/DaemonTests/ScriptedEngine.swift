@@ -7,25 +7,29 @@ import Wire
 /// An engine that gives verdicts from a list, and keeps what it was asked.
 struct ScriptedEngine: Engine, ~Copyable {
     var actions: [Verdict.Action] = []
-    var events: [Event] = []
+    var ledger = Ledger()
     private(set) var seen: [(direction: Direction, now: Instant)] = []
 
     init(actions: [Verdict.Action] = [], events: [Event] = []) {
         self.actions = actions
-        self.events = events
+        ledger.reporting = [.drops, .stages]
+        offer(events)
     }
 
-    var counters: Counters { Counters() }
-    var lostEvents: UInt64 { 0 }
+    /// Has events wait to be taken.
+    mutating func offer(_ events: [Event]) {
+        for event in events { ledger.close(Verdict(.drop, event.reason), event.flow, at: event.time) }
+    }
 
-    mutating func decide(_ packet: borrowing Packet, _ direction: Direction, at now: Instant) -> Verdict {
+    static let directionOfClient = Direction.inbound
+    static let actionOnDamage = Verdict.Action.drop
+
+    mutating func judge(
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+    ) -> Verdict {
         seen.append((direction, now))
-        return Verdict(actions.removeFirst(), .otherSegment)
+        return Verdict(actions.removeFirst(), .acknowledgmentVerified)
     }
-
-    mutating func decide(_ error: WireError) -> Verdict { Verdict(.drop, Reason(error)) }
-
-    mutating func nextEvent() -> Event? { events.isEmpty ? nil : events.removeFirst() }
 }
 
 /// A queue that delivers packets from a list, and keeps the verdicts.
@@ -55,6 +59,9 @@ struct ScriptedQueue: PacketQueue, ~Copyable {
         return batch
     }
 }
+
+/// When events of tests happen.
+let instant = Instant(unixSeconds: 0, uptime: 5000)
 
 /// A flow to make events of.
 func flow(_ port: UInt16 = 40_000) -> Flow {

@@ -48,14 +48,17 @@ struct EquivalenceTests {
 
 /// Keys and time, and what they make of packets.
 private struct Configuration: CustomStringConvertible {
-    let keys: [KeySchedule]
+    let keys: [FilterKey]
     let usesTime: Bool
     let slot: TimeSlot
 
     init(_ random: inout SeededGenerator) {
         // Few more often than many, which take longer.
         let count = Bool.random(using: &random) ? 1 : Int.random(in: 1...16, using: &random)
-        keys = Array(FilterKeys.all.prefix(16).shuffled(using: &random).prefix(count))
+        let roaming = [0, 0, UInt16.random(in: 0...UInt16.max, using: &random)].randomElement(using: &random) ?? 0
+        keys = FilterKeys.all.prefix(16).shuffled(using: &random).prefix(count).enumerated().map { index, keys in
+            FilterKey(keys, isRoaming: roaming >> UInt16(index) & 1 == 1)
+        }
         usesTime = Int.random(in: 0..<5, using: &random) > 0
         let number =
             switch Int.random(in: 0..<10, using: &random) {
@@ -73,10 +76,13 @@ private struct Configuration: CustomStringConvertible {
         guard let packet = try? Packet(validating: bytes.span), packet.segment.flags.isSYN else { return false }
         let field = packet.segment.acknowledgmentNumber
         guard field != 0 else { return true }
-        let handshake = Handshake(clientAddress: packet.source, clientISN: packet.segment.sequenceNumber)
+        let bound = Handshake(clientAddress: packet.source, clientISN: packet.segment.sequenceNumber)
+        let roaming = Handshake.roaming(clientISN: packet.segment.sequenceNumber)
         let slots = usesTime ? [slot.previous, slot, slot.next].compactMap { $0 } : [.timeless]
         return !keys.contains { key in
-            slots.contains { SYNCode(keys: key, handshake: handshake, slot: $0).mode(of: field) != nil }
+            (key.isRoaming ? [bound, roaming] : [bound]).contains { handshake in
+                slots.contains { SYNCode(keys: key.keys, handshake: handshake, slot: $0).mode(of: field) != nil }
+            }
         }
     }
 
@@ -113,12 +119,15 @@ private struct Configuration: CustomStringConvertible {
     private func code(_ packet: TestPacket, _ random: inout SeededGenerator) -> UInt32 {
         if chance(16, &random) { return [0, 1, 0x0100_0000, .max].randomElement(using: &random) ?? 0 }
         if chance(4, &random) { return random.next32() }
-        let key = chance(16, &random) ? FilterKeys.all[16] : keys.randomElement(using: &random) ?? FilterKeys.all[0]
-        let handshake = Handshake(clientAddress: packet.source, clientISN: packet.sequenceNumber)
+        let stranger = FilterKey(FilterKeys.all[16])
+        let key = chance(16, &random) ? stranger : keys.randomElement(using: &random) ?? stranger
+        var handshake = Handshake(clientAddress: packet.source, clientISN: packet.sequenceNumber)
+        // Of a key that is good everywhere, mostly; of others, now and then.
+        if chance(key.isRoaming ? 2 : 16, &random) { handshake = .roaming(clientISN: packet.sequenceNumber) }
         let delta = Int64.random(in: -2...2, using: &random)
         let near = usesTime || chance(4, &random)
         let number = near ? UInt64(bitPattern: Int64(slot.number) + delta) : 0
-        let code = SYNCode(keys: key, handshake: handshake, slot: TimeSlot(number: number))
+        let code = SYNCode(keys: key.keys, handshake: handshake, slot: TimeSlot(number: number))
         let right = Bool.random(using: &random) ? code.full : code.windowed
         if chance(16, &random) { return right ^ 1 << UInt32.random(in: 0..<32, using: &random) }
         return chance(32, &random) ? right.byteSwapped : right

@@ -23,6 +23,13 @@ enum FilterKeys {
     }
 }
 
+extension KernelFilter {
+    /// Gives the program keys that are bound to addresses.
+    func update(keys: [KeySchedule], usesTime: Bool, clock: FilterClock) throws(KernelFilterError) {
+        try update(keys: keys.map { FilterKey($0) }, usesTime: usesTime, clock: clock)
+    }
+}
+
 extension FilterClock {
     /// A clock that stands some seconds after the beginning of a slot.
     static func at(_ slot: TimeSlot, plus seconds: Int64 = 20) -> FilterClock {

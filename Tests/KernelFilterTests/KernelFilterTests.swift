@@ -130,6 +130,20 @@ struct KernelFilterTests {
         }
     }
 
+    @Test("A code that is bound to no address passes just where the key is good everywhere")
+    func roaming() throws {
+        let filter = try load()
+        let filterKeys = keys.prefix(16).enumerated().map { FilterKey($1, isRoaming: $0 == 15) }
+        try filter.update(keys: filterKeys, usesTime: true, clock: .at(now))
+        for (index, key) in keys.enumerated() {
+            var packet = FilterKeys.syn(key, now)
+            #expect(try filter.drops(packet.bytes) == (index >= 16))
+            let handshake = Handshake.roaming(clientISN: packet.sequenceNumber)
+            packet.acknowledgmentNumber = SYNCode(keys: key, handshake: handshake, slot: now).windowed
+            #expect(try filter.drops(packet.bytes) == (index != 15))
+        }
+    }
+
     @Test("More keys are refused, and switch the filter off")
     func tooManyKeys() throws {
         let filter = try load()

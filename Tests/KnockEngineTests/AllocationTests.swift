@@ -95,7 +95,7 @@ import Wire
         "Server", .enabled(if: canBeTold, "only optimised code does not allocate"), arguments: Conversation.kinds,
         [true, false])
     func server(_ kind: Conversation, _ reportsDrops: Bool) {
-        let bench = ServerBench { $0.reportsDrops = reportsDrops }
+        let bench = ServerBench { $0.reporting = reportsDrops ? .drops : [] }
         // The first time, the runtime sets up what it needs.
         var warmUp = Self.serverSteps(kind, bench.now.slot)
         Self.run(&warmUp, &bench.engine, at: bench.now)
@@ -131,7 +131,7 @@ import Wire
         let bench = ClientBench {
             $0.maskMode = kind.mode
             $0.servers = [IPPrefix(kind.server, length: kind.server.family == .ipv4 ? 32 : 128)].compactMap(\.self)
-            $0.reportsDrops = true
+            $0.reporting = .drops
         }
         func steps(_ talk: Conversation) -> [Step] {
             let stranger = talk.with { $0.server = IPAddress(high: $0.server.high, low: $0.server.low ^ 0x80) }

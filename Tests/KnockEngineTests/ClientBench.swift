@@ -9,11 +9,40 @@ final class ClientBench {
     var engine: ClientEngine
     var now = Instant(unixSeconds: 1_710_000_030, uptime: 9_000_000)
 
-    init(_ change: (inout ClientEngine.Configuration) -> Void = { _ in }) {
-        var configuration = ClientEngine.Configuration()
-        configuration.handshakeCapacity = 64
-        change(&configuration)
-        engine = ClientEngine(keys: TestKeys.published, configuration: configuration)
+    /// What a client with one key can choose.
+    struct Options {
+        var targetPorts: [UInt16] = [22]
+        var natAddresses: [IPFamily: IPAddress] = [:]
+        var isRoaming = false
+        var maskMode: MaskMode?
+        /// The servers that must prove themselves.
+        var servers: [IPPrefix] = []
+        var usesTime = true
+        var sendsHint = false
+        var reporting: Ledger.Reporting = []
+        var handshakeCapacity = 64
+
+        func target(_ number: UInt32, _ prefixes: [IPPrefix], requiresProof: Bool) -> Target {
+            Target(
+                id: KeyID(number), keys: TestKeys.published, prefixes: prefixes, ports: targetPorts,
+                binding: isRoaming ? .none : .natAddresses(natAddresses), maskMode: maskMode,
+                requiresProof: requiresProof, usesTime: usesTime, sendsHint: sendsHint)
+        }
+    }
+
+    /// A client that knocks at every server.
+    init(_ change: (inout Options) -> Void = { _ in }) {
+        var options = Options()
+        change(&options)
+        let everywhere = [
+            IPPrefix(IPAddress(0, 0, 0, 0), length: 0), IPPrefix(IPAddress(high: 0, low: 0), length: 0),
+        ]
+        let targets = [
+            options.target(1, options.servers, requiresProof: true),
+            options.target(2, everywhere.compactMap(\.self), requiresProof: false),
+        ]
+        engine = ClientEngine(
+            targets: targets, reporting: options.reporting, handshakeCapacity: options.handshakeCapacity)
     }
 
     /// Lets both clocks go on.
@@ -36,9 +65,9 @@ final class ClientBench {
     }
 
     /// All events that wait.
-    func events() -> [Event] {
-        var events: [Event] = []
-        while let event = engine.nextEvent() { events.append(event) }
+    func events() -> [Noted] {
+        var events: [Noted] = []
+        while let event = engine.nextEvent() { events.append(Noted(event)) }
         return events
     }
 }

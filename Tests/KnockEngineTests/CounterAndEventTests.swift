@@ -44,8 +44,9 @@ import Wire
         _ = bench.receive(first.acknowledging(1))
         #expect(
             bench.events() == [
-                .handshakeBegun(first.flow, .full), .handshakeBegun(second.flow, .windowed), .verified(second.flow),
-                .lockedOut(first.flow, .wrongAcknowledgment),
+                Noted(first.flow, .synAccepted, .full), Noted(second.flow, .synAccepted, .windowed),
+                Noted(second.flow, .acknowledgmentVerified),
+                Noted(first.flow, .wrongAcknowledgment),
             ])
         #expect(bench.events() == [])
         #expect(bench.engine.lostEvents == 0)
@@ -53,19 +54,19 @@ import Wire
 
     @Test("Each dropped packet makes an event where that is asked for, and only there", arguments: [true, false])
     func drops(_ reports: Bool) {
-        let bench = ServerBench { $0.reportsDrops = reports }
+        let bench = ServerBench { $0.reporting = reports ? .drops : [] }
         let conversation = Conversation()
         _ = bench.receive(conversation.plainSYN)
         _ = bench.send(conversation.synAck())
-        let expected: [Event] = [
-            .dropped(conversation.flow, .synWithoutCode), .dropped(conversation.flow, .synAckWithoutHandshake),
+        let expected: [Noted] = [
+            Noted(conversation.flow, .synWithoutCode), Noted(conversation.flow, .synAckWithoutHandshake),
         ]
         #expect(bench.events() == (reports ? expected : []))
     }
 
     @Test("Events that nobody takes are lost beyond a bound, the newest first, and counted")
     func bound() {
-        let bench = ServerBench { $0.reportsDrops = true }
+        let bench = ServerBench { $0.reporting = .drops }
         for _ in 0..<1030 { _ = bench.receive(Conversation().plainSYN) }
         #expect(bench.engine.lostEvents == 6)
         #expect(bench.events().count == 1024)

@@ -51,7 +51,7 @@ import Wire
     @Test func server() {
         var random = SeededGenerator("trace for two servers")
         let trace = Self.trace(&random)
-        let benches = (ServerBench { $0.reportsDrops = true }, ServerBench { $0.reportsDrops = true })
+        let benches = (ServerBench { $0.reporting = .drops }, ServerBench { $0.reporting = .drops })
         var reasons: Set<Reason> = []
         for step in trace {
             var (first, second) = (step.bytes, step.bytes)

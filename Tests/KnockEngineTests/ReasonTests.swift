@@ -46,6 +46,19 @@ import Wire
     private static let maskedRewrite = HeaderRewrite(
         sequenceNumber: Conversation().masked.serverISN, nonceField: Conversation().masked.nonce)
 
+    /// A SYN with the right code of a guest to whom not all is open.
+    private static func guest(
+        _ reason: Reason, ports: [UInt16] = [22], networks: [IPPrefix] = [], expires: Int64? = nil
+    ) -> Scenario {
+        Scenario(reason, .drop) {
+            let bench = ServerBench()
+            let guest = Guest(
+                id: KeyID(1), keys: TestKeys.published, ports: ports, networks: networks, expires: expires)
+            bench.engine = ServerEngine(guests: [guest], configuration: ServerEngine.Configuration())
+            return bench.begin(Conversation())
+        }
+    }
+
     static let scenarios: [Scenario] = [
         .server(.truncated, .drop) { bench, talk in bench.receive(Array(talk.plainSYN.prefix(30))) },
         .server(.malformed, .drop) { bench, _ in bench.receive([UInt8](repeating: 0x40, count: 40)) },
@@ -65,6 +78,14 @@ import Wire
         .server(.synWithWrongCode, .drop) { bench, talk in
             bench.receive(talk.syn(bench.now.slot, keys: TestKeys.other))
         },
+        Scenario(.tooManyWrongCodes, .drop) {
+            let bench = ServerBench { $0.wrongCodeLimit = 1 }
+            return bench.receive(Conversation().syn(bench.now.slot, keys: TestKeys.other))
+        },
+        guest(.guestExpired, expires: 0),
+        guest(.guestFromOtherNetwork, networks: [IPPrefix(IPAddress(203, 0, 113, 0), length: 24)].compactMap(\.self)),
+        guest(.guestAtOtherPort, ports: [443]),
+        guest(.knocked, ports: []),
         .server(.synReplayed, .drop) { bench, talk in
             bench.verify(talk)
             return bench.begin(talk)
@@ -131,6 +152,12 @@ import Wire
             bench.send(talk.plainSYN).verdict
         },
         .client(.synAlreadyCoded, .accept) { bench, talk in bench.send(talk.syn(bench.now.slot)).verdict },
+        Scenario(.synToOtherServer, .accept) {
+            let target = Target(id: KeyID(0), keys: TestKeys.published, prefixes: [], ports: [22])
+            let bench = ClientBench()
+            bench.engine = ClientEngine(targets: [target], handshakeCapacity: 4)
+            return bench.send(Conversation().plainSYN).verdict
+        },
         .client(.synAckProven, .rewrite(HeaderRewrite(sequenceNumber: 0x9abc_def0))) { bench, talk in
             bench.receive(talk.maskedSYNACK()).verdict
         },

@@ -17,7 +17,7 @@ final class ServerBench {
         configuration.replayCapacity = 64
         configuration.lockoutCapacity = 64
         change(&configuration)
-        engine = ServerEngine(keys: TestKeys.published, configuration: configuration)
+        engine = ServerEngine(guests: [Guest(TestKeys.published)], configuration: configuration)
     }
 
     /// Lets both clocks go on.
@@ -73,9 +73,9 @@ final class ServerBench {
     func isLockedOut(_ address: IPAddress) -> Bool { engine.isLockedOut(address, at: now) }
 
     /// All events that wait.
-    func events() -> [Event] {
-        var events: [Event] = []
-        while let event = engine.nextEvent() { events.append(event) }
+    func events() -> [Noted] {
+        var events: [Noted] = []
+        while let event = engine.nextEvent() { events.append(Noted(event)) }
         return events
     }
 }

@@ -26,7 +26,7 @@ import Wire
         _ = bench.send(conversation.synAck())
         #expect(bench.begin(conversation) == Self.retransmitted)
         #expect(bench.engine.handshakeCount == 1)
-        #expect(bench.events() == [.handshakeBegun(conversation.flow, conversation.mode)])
+        #expect(bench.events() == [Noted(conversation.flow, .synAccepted, conversation.mode)])
         #expect(bench.receive(conversation.thirdACK) == Verdict(.acceptAsVerified, .acknowledgmentVerified))
     }
 

@@ -43,7 +43,7 @@ import Wire
         bench.begin(conversation)
         #expect(bench.send(conversation.with { $0.clientPort += 1 }.synAck()).verdict == dropped)
         #expect(bench.send(conversation.with { $0.server = $0.client }.synAck()).verdict == dropped)
-        #expect(bench.events() == [.handshakeBegun(conversation.flow, conversation.mode)])
+        #expect(bench.events() == [Noted(conversation.flow, .synAccepted, conversation.mode)])
     }
 
     @Test("From another port") func otherPort() {

@@ -14,7 +14,7 @@ import Wire
         let bench = ServerBench()
         #expect(bench.begin(conversation) == Self.accepted)
         #expect(bench.engine.handshakeCount == 1)
-        #expect(bench.events() == [.handshakeBegun(conversation.flow, conversation.mode)])
+        #expect(bench.events() == [Noted(conversation.flow, .synAccepted, conversation.mode)])
     }
 
     @Test(
@@ -86,7 +86,7 @@ import Wire
         let conversation = Conversation(.ipv4, mode)
         let slot = TimeSlot(unixSeconds: bench.now.unixSeconds + seconds)
         #expect(bench.receive(conversation.syn(slot)) == Self.accepted)
-        #expect(bench.events() == [.handshakeBegun(conversation.flow, mode)])
+        #expect(bench.events() == [Noted(conversation.flow, .synAccepted, mode)])
     }
 
     @Test("Without time the code of slot 0 is right at any time", arguments: [Int64.min, 0, 1_710_000_030, Int64.max])

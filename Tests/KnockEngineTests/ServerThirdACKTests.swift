@@ -15,7 +15,10 @@ import Wire
         bench.answer(conversation)
         #expect(bench.receive(conversation.thirdACK) == Self.verified)
         #expect(
-            bench.events() == [.handshakeBegun(conversation.flow, conversation.mode), .verified(conversation.flow)])
+            bench.events() == [
+                Noted(conversation.flow, .synAccepted, conversation.mode),
+                Noted(conversation.flow, .acknowledgmentVerified),
+            ])
     }
 
     @Test(
@@ -88,7 +91,7 @@ import Wire
         #expect(bench.receive(third) == Verdict(.drop, .wrongAcknowledgment))
         #expect(bench.isLockedOut(conversation.client))
         #expect(bench.engine.handshakeCount == 0)
-        #expect(bench.events().last == .lockedOut(conversation.flow, .wrongAcknowledgment))
+        #expect(bench.events().last == Noted(conversation.flow, .wrongAcknowledgment))
     }
 
     @Test("Of the masked ISN: locked out, with a reason of its own", arguments: Conversation.kinds)
@@ -97,7 +100,7 @@ import Wire
         bench.answer(conversation)
         let third = conversation.acknowledging(conversation.masked.serverISN &+ 1)
         #expect(bench.receive(third) == Verdict(.drop, .maskedAcknowledgment))
-        #expect(bench.events().last == .lockedOut(conversation.flow, .maskedAcknowledgment))
+        #expect(bench.events().last == Noted(conversation.flow, .maskedAcknowledgment))
         #expect(bench.isLockedOut(conversation.client))
     }
 
@@ -201,7 +204,7 @@ import Wire
         let bench = ServerBench()
         bench.answer(conversation)
         #expect(bench.receive(conversation.reset()) == Verdict(.accept, .resetOfHandshake))
-        #expect(bench.events().last == .handshakeReset(conversation.flow))
+        #expect(bench.events().last == Noted(conversation.flow, .resetOfHandshake))
         #expect(bench.engine.handshakeCount == 0)
         #expect(bench.receive(conversation.thirdACK) == Verdict(.drop, .segmentWithoutHandshake))
         #expect(!bench.isLockedOut(conversation.client))

@@ -17,7 +17,8 @@ import Wire
         let shared = SharedState(configuration)
         return (0..<count).map { _ in
             let bench = ServerBench()
-            bench.engine = ServerEngine(keys: TestKeys.published, configuration: configuration, shared: shared)
+            bench.engine = ServerEngine(
+                guests: [Guest(TestKeys.published)], configuration: configuration, shared: shared)
             return bench
         }
     }
@@ -64,7 +65,7 @@ import Wire
         let refused = Atomic(0)
         let now = ServerBench().now
         DispatchQueue.concurrentPerform(iterations: 4) { [configuration] thread in
-            var engine = ServerEngine(keys: keys, configuration: configuration, shared: shared)
+            var engine = ServerEngine(guests: [Guest(keys)], configuration: configuration, shared: shared)
             for isn in UInt32(0)..<1000 {
                 // The same code from another port on each thread.
                 let talk = Conversation().with { ($0.clientISN, $0.clientPort) = (isn, UInt16(1000 + thread)) }

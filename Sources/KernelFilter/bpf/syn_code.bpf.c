@@ -231,6 +231,17 @@ static __always_inline int is_right(struct siphash state, __u32 slot_low, __u32 
     return code == read32(bpf_htonl(1)) && (full == 0 || windowed == 0);
 }
 
+/* Whether a code is one of the slots that are accepted now. */
+static __always_inline int is_right_around(const struct syn_code_key *key, const struct syn *syn, __u64 slot,
+                                           __u32 uses_time) {
+    /* Nanoseconds in 64 bits end in the year 2262, so the high half of a slot is 0. */
+    struct siphash state = begin(key, syn, 0);
+    if (is_right(state, slot, syn->code)) return 1;
+    if (!uses_time) return 0;
+    if (is_right(state, slot + 1, syn->code)) return 1;
+    return slot > 0 && is_right(state, slot - 1, syn->code);
+}
+
 SEC("socket")
 int syn_code(struct __sk_buff *packet) {
     const __u64 nanoseconds_per_slot = 60000000000;
@@ -261,14 +272,17 @@ int syn_code(struct __sk_buff *packet) {
         if (now > 0) slot = now / nanoseconds_per_slot;
     }
     for (__u32 i = 0; i < SYN_CODE_MAXIMUM_KEYS; i++) {
-        struct siphash state;
-        if (i >= set->count) goto wrong;
-        /* Nanoseconds in 64 bits end in the year 2262, so the high half of a slot is 0. */
-        state = begin(&set->key[i], &syn, 0);
-        if (is_right(state, slot, syn.code)) goto passed;
-        if (!set->uses_time) continue;
-        if (is_right(state, slot + 1, syn.code)) goto passed;
-        if (slot > 0 && is_right(state, slot - 1, syn.code)) goto passed;
+        if (i >= set->count) break;
+        if (is_right_around(&set->key[i], &syn, slot, set->uses_time)) goto passed;
+    }
+    if (set->roaming) {
+        syn.address[0] = 0;
+        syn.address[1] = 0;
+        for (__u32 i = 0; i < SYN_CODE_MAXIMUM_KEYS; i++) {
+            if (i >= set->count) break;
+            if (!(set->roaming >> i & 1)) continue;
+            if (is_right_around(&set->key[i], &syn, slot, set->uses_time)) goto passed;
+        }
     }
 
 wrong:

@@ -47,13 +47,16 @@ def probe(host: Host, key_file: str, server: str, *flags: object, port: int = 22
     return Probe(result.returncode, json.loads(result.stdout))
 
 
-def protect_with_clock(host: Host, key_file: str, seconds: int) -> Program:
-    """As `protect`, with a daemon whose clock is so many seconds ahead (faketime(1))."""
+def clock_ahead(seconds: int) -> Dict[str, str]:
+    """The environment of a program whose clock is so many seconds ahead (faketime(1))."""
     (library,) = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-    clock = {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "DONT_FAKE_MONOTONIC": "1"}
-    daemon = host.popen(
-        [program("tcpknock-server"), "--key-file", key_file, *WITHOUT_FILTER], env={**_QUIET, **clock}
-    )
+    return {**_QUIET, "LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "DONT_FAKE_MONOTONIC": "1"}
+
+
+def protect_with_clock(host: Host, key_file: str, seconds: int) -> Program:
+    """As `protect`, with a daemon whose clock is so many seconds ahead."""
+    command = [program("tcpknock-server"), "--key-file", key_file, *WITHOUT_FILTER]
+    daemon = host.popen(command, env=clock_ahead(seconds))
     daemon.wait_for_line("ready", 10, which="stdout")
     put_rules(host, "server")
     return daemon

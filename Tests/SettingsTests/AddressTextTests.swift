@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import Settings
 import Testing
 import Wire
-
-@testable import Daemon
 
 @Suite struct AddressTextTests {
     @Test(

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import ArgumentParser
+package import Settings
+package import Wire
+
+extension LogLevel: ExpressibleByArgument {}
+extension LogFormat: ExpressibleByArgument {}
+extension LogTarget: ExpressibleByArgument {}
+extension FailureAnswer: ExpressibleByArgument {}
+extension GuestSearch: ExpressibleByArgument {}
+extension KernelFilterChoice: ExpressibleByArgument {}
+extension MaskChoice: ExpressibleByArgument {}
+
+/// TCP ports and queue numbers as flags.
+package enum Port {
+    /// Reads the number of a port.
+    package static func parse(_ text: String) throws -> UInt16 {
+        guard text.first?.isNumber == true, let port = UInt16(text), port != 0 else {
+            throw ValidationError("'\(text)' is no TCP port: that is a number from 1 to 65535")
+        }
+        return port
+    }
+}
+
+/// One or more consecutive queues as a flag.
+package enum QueueRange {
+    /// Reads `FIRST` or `FIRST:LAST`, as `--queue-balance` of iptables has it.
+    package static func parse(_ text: String) throws -> ClosedRange<UInt16> {
+        guard let range = QueueNumbers.range(text) else {
+            throw ValidationError(
+                "'\(text)' is no queue number or range: that is a number from 0 to 65535, or two with a colon between, "
+                    + "such as 100:103, for at most \(QueueNumbers.maximumCount) queues")
+        }
+        return range
+    }
+}
+
+/// Queue numbers as flags.
+package enum QueueNumber {
+    /// Reads the number of a queue.
+    package static func parse(_ text: String) throws -> UInt16 {
+        guard text.first?.isNumber == true, let number = UInt16(text) else {
+            throw ValidationError("'\(text)' is no queue number: that is a number from 0 to 65535")
+        }
+        return number
+    }
+}
+
+/// Addresses as flags.
+package enum AddressArgument {
+    /// Reads an address of a host.
+    package static func parse(_ text: String) throws -> IPAddress {
+        guard let address = IPAddress(text) else {
+            throw ValidationError("'\(text)' is no IP address, such as 192.0.2.7 or 2001:db8::7")
+        }
+        return address
+    }
+
+    /// Reads an address or a prefix.
+    package static func parsePrefix(_ text: String) throws -> IPPrefix {
+        guard let prefix = IPPrefix(text) else {
+            throw ValidationError("'\(text)' is no IP address or prefix, such as 192.0.2.7 or 2001:db8::/32")
+        }
+        return prefix
+    }
+}
+
+/// Numbers in a range as flags.
+package enum NumberArgument {
+    /// Makes what reads such a number; `what` and `unit` are for people.
+    package static func parse(
+        _ range: ClosedRange<UInt32>, _ what: String, _ unit: String = ""
+    ) -> @Sendable (String) throws -> UInt32 {
+        { text in
+            guard text.first?.isNumber == true, let number = UInt32(text), range.contains(number) else {
+                throw ValidationError(
+                    "'\(text)' is no \(what): that is \(range.lowerBound) to \(range.upperBound)\(unit)")
+            }
+            return number
+        }
+    }
+}
+
+/// `--nat-ip`: an address, or auto.
+package enum NATArgument: Equatable, Sendable {
+    /// Servers see this address.
+    case address(IPAddress)
+    /// It is not known which address servers see.
+    case automatic
+
+    /// Reads `auto` or an address.
+    package static func parse(_ text: String) throws -> NATArgument {
+        text == "auto" ? .automatic : .address(try AddressArgument.parse(text))
+    }
+
+    /// Joins what was given; nil if nothing was.
+    package static func join(_ arguments: [NATArgument]) throws -> NATAddress? {
+        guard !arguments.isEmpty else { return nil }
+        if arguments == [.automatic] { return .automatic }
+        var addresses: [IPFamily: IPAddress] = [:]
+        for argument in arguments {
+            guard case .address(let address) = argument else {
+                throw ValidationError("--nat-ip auto stands for all addresses; give nothing beside it")
+            }
+            guard addresses.updateValue(address, forKey: address.family) == nil else {
+                throw ValidationError(
+                    "--nat-ip was given twice for IPv\(address.family.rawValue); give one address for each family")
+            }
+        }
+        return .addresses(addresses)
+    }
+}
+
+/// A bit of the packet mark as a flag.
+package enum MarkBit {
+    /// Reads a mark with exactly one bit set, decimal or hexadecimal with 0x.
+    package static func parse(_ text: String) throws -> UInt32 {
+        let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
+        let mark = isHexadecimal ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
+        guard let mark, mark.nonzeroBitCount == 1, !text.contains("+") else {
+            throw ValidationError("'\(text)' is no mark bit: that is a 32-bit number with one bit set, such as 0x1000")
+        }
+        return mark
+    }
+}

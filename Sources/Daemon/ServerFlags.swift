@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import ArgumentParser
+package import Settings
+package import SystemPackage
+
+/// The flags of `tcpknock-server`.
+package struct ServerFlags: DaemonFlags {
+    @OptionGroup package var common: CommonOptions
+
+    @Option(
+        name: [.customLong("queue-num"), .customLong("queue_num")],
+        help: ArgumentHelp(
+            "The queue of the firewall rules, or FIRST:LAST for several, with a thread for each. (default: 100)",
+            valueName: "number"),
+        transform: QueueRange.parse)
+    var queues: ClosedRange<UInt16>?
+
+    @Option(
+        name: [.customLong("lockout-seconds"), .customLong("lockout_seconds")],
+        help: ArgumentHelp("How long a wrong third ACK locks its sender out. (default: 120)", valueName: "seconds"),
+        transform: NumberArgument.parse(1...86_400, "lockout time", " seconds"))
+    var lockoutSeconds: UInt32?
+
+    @Option(
+        help: ArgumentHelp(
+            "The bit of the packet mark that says 'verified', as in the firewall rules. (default: 0x1000)",
+            valueName: "bit"),
+        transform: MarkBit.parse)
+    var mark: UInt32?
+
+    @Option(
+        name: [.customLong("reject-mark"), .customLong("reject_mark")],
+        help: ArgumentHelp(
+            "The bit of the packet mark that asks the firewall rules for a reset. (default: 0x2000)", valueName: "bit"),
+        transform: MarkBit.parse)
+    var rejectMark: UInt32?
+
+    @Option(
+        name: [.customLong("on-failure"), .customLong("on_failure")],
+        help: ArgumentHelp(
+            "What becomes of a SYN without a right code: no answer, or what a closed port answers. (default: drop)",
+            valueName: "what"))
+    var onFailure: FailureAnswer?
+
+    @Option(
+        name: [.customLong("guest-search"), .customLong("guest_search")],
+        help: ArgumentHelp(
+            "How the guest of a SYN is found: only by its hint, or by trying all keys if that finds nobody; auto tries "
+                + "all up to 8 guests. (default: auto)", valueName: "how"))
+    var guestSearch: GuestSearch?
+
+    @Option(
+        name: [.customLong("lockout-after-wrong-codes"), .customLong("lockout_after_wrong_codes")],
+        help: ArgumentHelp(
+            "After how many wrong codes an address is locked out; 0 for never. (default: 0)", valueName: "number"),
+        transform: NumberArgument.parse(0...1_000_000, "number of wrong codes"))
+    var lockoutAfterWrongCodes: UInt32?
+
+    @Option(
+        name: [.customLong("wrong-code-seconds"), .customLong("wrong_code_seconds")],
+        help: ArgumentHelp("Within how many seconds. (default: 600)", valueName: "seconds"),
+        transform: NumberArgument.parse(1...86_400, "time", " seconds"))
+    var wrongCodeSeconds: UInt32?
+
+    @Option(
+        name: [.customLong("kernel-filter"), .customLong("kernel_filter")],
+        help: ArgumentHelp(
+            "Whether the kernel drops SYNs with a wrong code by a program of its own: auto does where it can. "
+                + "(default: auto)", valueName: "when"))
+    var kernelFilter: KernelFilterChoice?
+
+    @Option(
+        name: [.customLong("pin-folder"), .customLong("pin_folder")],
+        help: ArgumentHelp(
+            "Where that program is pinned, as in the firewall rules. (default: /sys/fs/bpf/tcpknock)",
+            valueName: "path"))
+    var pinFolder: String?
+
+    @Flag(
+        name: [.customLong("no-count-bytes"), .customLong("no_count_bytes")],
+        help: "Do not count the bytes of admitted connections.")
+    var noCountBytes = false
+
+    @Option(
+        name: [.customLong("hook-seconds"), .customLong("hook_seconds")],
+        help: ArgumentHelp("The time limit of a hook. (default: 10)", valueName: "seconds"),
+        transform: NumberArgument.parse(1...3_600, "time limit", " seconds"))
+    var hookSeconds: UInt32?
+
+    @Option(
+        name: [.customLong("hook-limit"), .customLong("hook_limit")],
+        help: ArgumentHelp("How many hooks run at once. (default: 8)", valueName: "number"),
+        transform: NumberArgument.parse(1...1_024, "number of hooks"))
+    var hookLimit: UInt32?
+
+    @Option(
+        name: [.customLong("on-admit"), .customLong("on_admit")],
+        help: ArgumentHelp("What the shell runs when a connection was admitted.", valueName: "command"))
+    var onAdmit: String?
+
+    @Option(
+        name: [.customLong("on-close"), .customLong("on_close")],
+        help: ArgumentHelp("What the shell runs when an admitted connection has ended.", valueName: "command"))
+    var onClose: String?
+
+    @Option(
+        name: [.customLong("on-lockout"), .customLong("on_lockout")],
+        help: ArgumentHelp("What the shell runs when somebody is locked out.", valueName: "command"))
+    var onLockout: String?
+
+    /// As if no flag were given.
+    package init() {}
+
+    package func apply(to settings: inout EffectiveSettings<ServerSettings>) {
+        settings.set(\.queues, "queue_num", queues)
+        settings.set(\.lockoutSeconds, "lockout_seconds", lockoutSeconds)
+        settings.set(\.mark, "mark", mark)
+        settings.set(\.rejectMark, "reject_mark", rejectMark)
+        settings.set(\.onFailure, "on_failure", onFailure)
+        settings.set(\.guestSearch, "guest_search", guestSearch)
+        settings.set(\.lockoutAfterWrongCodes, "lockout_after_wrong_codes", lockoutAfterWrongCodes)
+        settings.set(\.wrongCodeSeconds, "wrong_code_seconds", wrongCodeSeconds)
+        settings.set(\.kernelFilter, "kernel_filter", kernelFilter)
+        settings.set(\.pinFolder, "pin_folder", pinFolder.map { FilePath($0) })
+        settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
+        settings.set(\.hookSeconds, "hook_seconds", hookSeconds)
+        settings.set(\.hookLimit, "hook_limit", hookLimit)
+        settings.set(\.onAdmit, "on_admit", onAdmit.map { HookCommand(shell: $0) })
+        settings.set(\.onClose, "on_close", onClose.map { HookCommand(shell: $0) })
+        settings.set(\.onLockout, "on_lockout", onLockout.map { HookCommand(shell: $0) })
+    }
+
+    package static let keysMustDiffer = true
+
+    package static func keyFiles(_ settings: ServerSettings) -> [(owner: String, path: FilePath)] {
+        settings.effectiveGuests.map { ("guest \"\($0.name)\"", $0.keyFile) }
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockProtocol
+internal import Wire
+
+/// How a server finds the guest whose key made a code.
+package enum GuestSearch: String, CaseIterable, Sendable {
+    /// By the hint, and where there are few guests by trying all keys.
+    case auto
+    /// By the hint alone: a SYN whose hint was lost on the way is dropped.
+    case hint
+    /// By the hint, and then by trying all keys; each costs every wrong SYN the whole computation.
+    case all
+}
+
+/// The guests of a server, and the index by which a code finds its guest.
+///
+/// What a SYN with a wrong code costs does not grow with the guests: beyond a few of them, only those are tried whose
+/// hint it carries, and of those only the slot of the hint.
+struct GuestList {
+    /// A code that is right, and what it was made of.
+    struct Match {
+        /// The guest's position in the list.
+        let position: Int
+        /// `A` and `C`.
+        let handshake: Handshake
+        let mode: MaskMode
+        let slot: TimeSlot
+    }
+
+    /// To so many guests, trying all keys is cheap enough.
+    private static let fewGuests = 8
+
+    /// The guests; one is named by its position.
+    let guests: [Guest]
+    private let positions: [KeyID: Int]
+    private let usesTime: Bool
+    private let triesAll: Bool
+    private var index: HintIndex
+
+    init(_ guests: [Guest], usesTime: Bool, search: GuestSearch) {
+        self.guests = guests
+        self.usesTime = usesTime
+        positions = Dictionary(guests.enumerated().map { ($1.id, $0) }) { first, _ in first }
+        let isFew = guests.count <= Self.fewGuests
+        triesAll = search == .all || search == .auto && isFew
+        // Where all keys are tried anyway and there are few, looking at the hint first would only cost time.
+        index = HintIndex(keyCount: triesAll && isFew ? 0 : guests.count)
+    }
+
+    /// Finds a guest; nil if it is no longer one.
+    func position(of id: KeyID) -> Int? {
+        // Without a hash where there is but one.
+        if guests.count == 1 { return guests[0].id == id ? 0 : nil }
+        return positions[id]
+    }
+
+    /// Finds the guest, the mode and the slot that a code belongs to.
+    ///
+    /// - Parameters:
+    ///   - code: The acknowledgment field of a SYN.
+    ///   - hint: What its identification field or flow label says.
+    ///   - handshake: Its source address, and its ISN.
+    ///   - now: The slot of now.
+    /// - Returns: nil if it belongs to none.
+    mutating func match(_ code: UInt32, hint: UInt16, _ handshake: Handshake, slot now: TimeSlot) -> Match? {
+        if index.hasRoom {
+            index.prepare(for: usesTime ? now : .timeless, usesTime: usesTime, guests)
+            var cursor = index.first(hint)
+            while let found = index.entry(at: cursor) {
+                if found.hint == hint, let match = match(code, handshake, found.position, only: found.slot) {
+                    return match
+                }
+                cursor = index.next(cursor)
+            }
+        }
+        guard triesAll else { return nil }
+        for position in guests.indices {
+            if let match = match(code, handshake, position, around: now) { return match }
+        }
+        return nil
+    }
+
+    @inline(__always)
+    private func match(_ code: UInt32, _ handshake: Handshake, _ position: Int, only slot: TimeSlot) -> Match? {
+        let keys = guests[position].keys
+        if let mode = SYNCode(keys: keys, handshake: handshake, slot: slot).mode(of: code) {
+            return Match(position: position, handshake: handshake, mode: mode, slot: slot)
+        }
+        guard guests[position].isRoaming else { return nil }
+        let roaming = Handshake.roaming(clientISN: handshake.clientISN)
+        guard let mode = SYNCode(keys: keys, handshake: roaming, slot: slot).mode(of: code) else { return nil }
+        return Match(position: position, handshake: roaming, mode: mode, slot: slot)
+    }
+
+    @inline(__always)
+    private func match(_ code: UInt32, _ handshake: Handshake, _ position: Int, around now: TimeSlot) -> Match? {
+        let keys = guests[position].keys
+        if let (mode, slot) = match(code, handshake, keys, now) {
+            return Match(position: position, handshake: handshake, mode: mode, slot: slot)
+        }
+        guard guests[position].isRoaming else { return nil }
+        let roaming = Handshake.roaming(clientISN: handshake.clientISN)
+        guard let (mode, slot) = match(code, roaming, keys, now) else { return nil }
+        return Match(position: position, handshake: roaming, mode: mode, slot: slot)
+    }
+
+    /// Finds the mode that a code asks for, and its slot; all slots are tried whichever is right.
+    @inline(__always)
+    private func match(
+        _ code: UInt32, _ handshake: Handshake, _ keys: KeySchedule, _ slot: TimeSlot
+    ) -> (MaskMode, TimeSlot)? {
+        guard usesTime else {
+            let code = SYNCode(keys: keys, handshake: handshake, slot: .timeless).mode(of: code)
+            return code.map { ($0, .timeless) }
+        }
+        let codes = SYNCode.around(slot, keys: keys, handshake: handshake)
+        let modes = (codes.previous.mode(of: code), codes.current.mode(of: code), codes.next.mode(of: code))
+        if let mode = modes.1 { return (mode, slot) }
+        if let mode = modes.2 { return (mode, slot.next) }
+        if let mode = modes.0 { return (mode, slot.previous ?? slot) }
+        return nil
+    }
+}

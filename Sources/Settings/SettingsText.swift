@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
+package import SystemPackage
+
+/// The content of configuration files.
+package enum SettingsText {
+    /// The longest file that is read, in bytes.
+    package static let maximumLength = 1 << 20
+
+    /// Reads a configuration file, if nobody but root and this user can have written it: hooks run from it.
+    ///
+    /// - Throws: `SettingsError`, not `problems`.
+    package static func read(_ path: FilePath) throws(SettingsError) -> [UInt8] {
+        let file: FileDescriptor
+        do {
+            // Without nonBlocking, opening a pipe would wait for a writer before it can be refused.
+            file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+        } catch {
+            throw .system(call: "open", path, errno(of: error))
+        }
+        defer { try? file.close() }
+        try check(file, path)
+        do {
+            var text: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+            while true {
+                let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+                guard count > 0 else { return text }
+                text += buffer.prefix(count)
+                guard text.count <= maximumLength else { break }
+            }
+        } catch {
+            throw .system(call: "read", path, errno(of: error))
+        }
+        throw .tooLong(path)
+    }
+
+    private static func check(_ file: FileDescriptor, _ path: FilePath) throws(SettingsError) {
+        let status: Stat
+        do {
+            status = try Stat(file)
+        } catch {
+            throw .system(call: "fstat", path, error)
+        }
+        guard status.type == .regular else { throw .notARegularFile(path) }
+        let owner = status.userID.rawValue
+        guard owner == 0 || owner == geteuid() else { throw .foreign(path, owner: owner) }
+        let mode = UInt16(truncatingIfNeeded: status.permissions.rawValue) & 0o7777
+        guard mode & 0o022 == 0 else { throw .writableByOthers(path, mode: mode) }
+        guard status.size <= maximumLength else { throw .tooLong(path) }
+    }
+
+    private static func errno(of error: any Error) -> Errno { error as? Errno ?? .ioError }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CTOML
+
+/// Where something is in a text: line and column, counted from 1.
+package struct TextPosition: Equatable, Comparable, Sendable {
+    /// The line.
+    package let line: Int
+    /// The column, in characters.
+    package let column: Int
+
+    /// The earlier one is less.
+    package static func < (one: TextPosition, other: TextPosition) -> Bool {
+        (one.line, one.column) < (other.line, other.column)
+    }
+}
+
+/// A value of a TOML document (https://toml.io, version 1.0), and where it is.
+struct TOMLValue {
+    enum Content {
+        case string(String)
+        case integer(Int64)
+        case float
+        case boolean(Bool)
+        /// A date, or a date and time, as seconds since 1970; in UTC where it names no offset.
+        case time(Int64)
+        case timeOfDay
+        case array([TOMLValue])
+        case table([TOMLEntry])
+    }
+
+    let content: Content
+    let position: TextPosition?
+}
+
+/// A key with its value.
+struct TOMLEntry {
+    let key: String
+    /// Where the key is; for a table that a header opens, the name in the header.
+    let position: TextPosition?
+    let value: TOMLValue
+}
+
+/// Why a text is no TOML document.
+struct TOMLSyntaxError: Error {
+    let text: String
+    let position: TextPosition?
+}
+
+/// Parses a TOML document.
+///
+/// - Parameter text: The document, UTF-8; other bytes are a syntax error.
+/// - Returns: The entries of the topmost table in the order in which they are written.
+/// - Throws: `TOMLSyntaxError` at the first thing that is not TOML.
+func parseTOML(_ text: [UInt8]) throws(TOMLSyntaxError) -> [TOMLEntry] {
+    let tree = TreeBuilder()
+    var error = ctoml_error()
+    let result = unsafe text.withUnsafeBytes { text in
+        unsafe ctoml_parse(
+            text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count,
+            { context, item in
+                guard let context = unsafe context, let item = unsafe item else { return }
+                unsafe Unmanaged<TreeBuilder>.fromOpaque(context).takeUnretainedValue().take(item.pointee)
+            }, Unmanaged.passUnretained(tree).toOpaque(), &error)
+    }
+    guard result == 0 else {
+        let message = unsafe withUnsafeBytes(of: &error.text) { text in
+            unsafe String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        throw TOMLSyntaxError(text: message, position: TextPosition(error.position))
+    }
+    guard case .table(let entries) = tree.document else {
+        throw TOMLSyntaxError(text: "no document", position: nil)
+    }
+    return entries
+}
+
+/// Makes a tree of the items that the parser hands over.
+private final class TreeBuilder {
+    private struct Open {
+        let key: String
+        let keyPosition: TextPosition?
+        let position: TextPosition?
+        let isTable: Bool
+        var members: [TOMLEntry] = []
+
+        var content: TOMLValue.Content {
+            guard isTable else { return .array(members.map(\.value)) }
+            let last = TextPosition(line: .max, column: .max)
+            return .table(members.sorted { ($0.position ?? last) < ($1.position ?? last) })
+        }
+    }
+
+    private(set) var document = TOMLValue.Content.table([])
+    private var open: [Open] = []
+
+    func take(_ item: ctoml_item) {
+        let key = unsafe Self.text(item.key, item.key_length)
+        let keyPosition = unsafe TextPosition(item.key_position)
+        let position = unsafe TextPosition(item.position)
+        let kind = unsafe item.kind
+        let content: TOMLValue.Content
+        switch kind {
+        case CTOML_TABLE, CTOML_ARRAY:
+            open.append(Open(key: key, keyPosition: keyPosition, position: position, isTable: kind == CTOML_TABLE))
+            return
+        case CTOML_END:
+            guard let closed = open.popLast() else { return }
+            add(closed.content, closed.key, closed.keyPosition, closed.position)
+            return
+        case CTOML_STRING: content = .string(unsafe Self.text(item.string, item.string_length))
+        case CTOML_INTEGER: content = unsafe .integer(item.integer)
+        case CTOML_BOOLEAN: content = unsafe .boolean(item.integer != 0)
+        case CTOML_TIME: content = unsafe .time(item.integer)
+        case CTOML_TIME_OF_DAY: content = .timeOfDay
+        default: content = .float
+        }
+        add(content, key, keyPosition, position)
+    }
+
+    private func add(
+        _ content: TOMLValue.Content, _ key: String, _ keyPosition: TextPosition?, _ position: TextPosition?
+    ) {
+        guard let last = open.indices.last else {
+            document = content
+            return
+        }
+        open[last].members.append(
+            TOMLEntry(key: key, position: keyPosition, value: TOMLValue(content: content, position: position)))
+    }
+
+    private static func text(_ start: UnsafePointer<CChar>?, _ count: Int) -> String {
+        guard let start = unsafe start else { return "" }
+        return unsafe String(
+            decoding: UnsafeRawBufferPointer(start: UnsafeRawPointer(start), count: count), as: UTF8.self)
+    }
+}
+
+extension TextPosition {
+    fileprivate init?(_ position: ctoml_position) {
+        guard position.line > 0 else { return nil }
+        self.init(line: Int(position.line), column: Int(position.column))
+    }
+}
