@@ -4,10 +4,10 @@ internal import Glibc
 internal import KnockProtocol
 internal import Wire
 
-/// Sends SYNs of its own and sees what comes back. A SYN/ACK is answered with a RST, never with an ACK, so that nothing
-/// stays behind at the server and nobody is locked out.
+/// Sends SYNs of its own and sees what comes back.
 ///
-/// The SYNs carry a code, so the client's daemon leaves them as they are.
+/// A SYN/ACK is answered with a RST, never with an ACK, so that nothing stays behind at the server and nobody is locked
+/// out. The SYNs carry a code, so the client's daemon leaves them as they are.
 struct Experiments {
     /// A SYN to send.
     struct Plan {
@@ -51,6 +51,8 @@ struct Experiments {
     ///   - spacing: Seconds between them.
     ///   - stopsAtProof: Whether the first right proof ends it.
     ///   - resets: Whether SYN/ACKs are answered with a RST.
+    /// - Returns: What was sent, with the answers; less than was planned if a proof ended it.
+    /// - Throws: `CaptureError`.
     func ask(
         _ plans: [Plan], spacing: Double = Self.spacing, stopsAtProof: Bool = false, resets: Bool = true
     ) throws(CaptureError) -> [Sent] {

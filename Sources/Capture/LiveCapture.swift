@@ -69,6 +69,7 @@ package final class LiveCapture {
     /// - Parameters:
     ///   - milliseconds: How long to wait for the first one.
     ///   - body: Takes an IP packet and when it was captured.
+    /// - Throws: `CaptureError.failed`, as when the interface is gone.
     package func receive(
         milliseconds: Int32, _ body: (Span<UInt8>, CaptureTime) -> Void
     ) throws(CaptureError) {

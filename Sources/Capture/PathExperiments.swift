@@ -7,7 +7,7 @@ extension Experiments {
     /// How many routers are asked at most.
     private static let maximumHops = 20
     /// How many SYN/ACKs are looked at to tell what was changed in them.
-    private static let nonceSamples = 10
+    private static let nonceSamples = 12
     /// How long a server takes to repeat a SYN/ACK twice, in seconds (RFC 6298: after 1 s, then 2 s).
     private static let repetition = 3.5
 

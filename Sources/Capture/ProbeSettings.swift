@@ -31,7 +31,9 @@ package struct ProbeSettings: Sendable {
     package var timeout: Double = 3
     /// Addresses that the server may see in place of this host's own, to be tried if there is no answer.
     package var tryAddresses: [IPAddress] = []
-    /// Whether to send SYNs of its own if the connection fails. A server that counts wrong codes counts some of them.
+    /// Whether to send SYNs of its own if the connection fails.
+    ///
+    /// A server that counts wrong codes counts some of them.
     package var experiments = true
 
     /// Names the server and its key.

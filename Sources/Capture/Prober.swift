@@ -106,6 +106,8 @@ package enum Prober {
             try experimentOnSilence(experiments, &findings)
         case .answered where findings.outcome == .refused:
             findings.trials = try experiments.ask([.init(.wrongCode)]).map(\.trial)
+            // A server may answer wrong codes with a RST; then ours may be wrong.
+            if findings.answer(.wrongCode) == .refused { try experimentOnSilence(experiments, &findings) }
         case .answered: try experimentOnSilence(experiments, &findings)
         case .proven:
             findings.trials = try experiments.ask([.init(.wrongCode)]).map(\.trial)
@@ -118,7 +120,7 @@ package enum Prober {
         }
     }
 
-    /// Other codes, until one is answered.
+    /// Other codes, until one is answered with a SYN/ACK whose proof holds.
     private static func experimentOnSilence(
         _ experiments: Experiments, _ findings: inout ProbeFindings
     ) throws(CaptureError) {
@@ -131,7 +133,7 @@ package enum Prober {
         let kinds =
             [.asConfigured] + candidates.filter { $0.address != configured }.map { .address($0) }
             + [.otherTiming] as [Trial.Kind]
-        findings.trials = try experiments.ask(kinds.map { .init($0) }, stopsAtProof: true).map(\.trial)
+        findings.trials += try experiments.ask(kinds.map { .init($0) }, stopsAtProof: true).map(\.trial)
         guard !findings.trials.contains(where: { $0.answer == .proven }) else { return }
 
         if !findings.serverIsOnLink { findings.hops = try experiments.askRouters() }

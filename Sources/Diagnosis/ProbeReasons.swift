@@ -190,12 +190,12 @@ extension ProbeFindings {
 
     private var reasonsForARefusal: [LikelyReason] {
         if answer(.wrongCode) == .refused {
-            return [
-                LikelyReason(
-                    .serverUnprotected, "nothing listens on that port, and it is not protected",
-                    evidence: "a SYN with a wrong code is refused as well",
-                    advice: "is it the right port? On the server: start the service, the daemon and the rules")
-            ]
+            let closed = LikelyReason(
+                .serverUnprotected, "nothing listens on that port, and it is not protected",
+                evidence: "a SYN with a wrong code is refused as well",
+                advice: "is it the right port? On the server: start the service, the daemon and the rules")
+            // Where on_failure is "reset", a closed port and a wrong code look the same, which is what it is for.
+            return reasonsFound ?? [closed] + reasonsForSilence.filter { $0.cause != .unreachable }
         }
         return [
             LikelyReason(

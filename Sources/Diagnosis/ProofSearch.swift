@@ -32,6 +32,7 @@ extension CodeSearch {
     ///   - clientISN: `C`.
     ///   - code: What the SYN's code was, if that is known; then only the same key, mask and address can be right. A
     ///     proof has 16 bits (IPv4) or 20, so with everything to be tried, one in thousands holds by chance.
+    /// - Returns: The first explanation, in the order of the keys.
     package func finding(for synACK: CapturedSegment, clientISN: UInt32, code: CodeExplanation?) -> ProofFinding {
         guard synACK.nonceField != 0 else { return .none }
         for key in keys where code == nil || code?.key == key.name {

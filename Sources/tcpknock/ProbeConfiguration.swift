@@ -59,12 +59,16 @@ extension TargetHost {
         if case .name(let name) = self { name == host.lowercased() } else { false }
     }
 
+    /// Says whether an address lies in it, or is that of its name.
     fileprivate func contains(_ address: IPAddress) -> Bool {
-        if case .prefix(let prefix) = self { prefix.contains(address) } else { false }
+        switch self {
+        case .prefix(let prefix): prefix.contains(address)
+        case .name(let name): (try? Route(to: name, family: address.family))?.remote == address
+        }
     }
 
     fileprivate var prefixLength: Int {
-        if case .prefix(let prefix) = self { prefix.mappedLength } else { 0 }
+        if case .prefix(let prefix) = self { prefix.mappedLength } else { 128 }
     }
 }
 

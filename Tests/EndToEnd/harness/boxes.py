@@ -40,6 +40,12 @@ def clear_code(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
         tcp.ack = 0
 
 
+def change_client_isn(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
+    """Gives the asking side another ISN; the SYN is enough, since no protected server answers it."""
+    if tcp.flags & 0x12 == 0x02:
+        tcp.seq = (tcp.seq + 0x01020304) % 2**32
+
+
 def change_identification(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
     """Gives SYN/ACKs an identification, or flow label, of its own."""
     if tcp.flags & 0x12 == 0x12:

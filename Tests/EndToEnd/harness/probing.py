@@ -41,7 +41,10 @@ class Probe:
 
 def probe(host: Host, key_file: str, server: str, *flags: object, port: int = 22) -> Probe:
     """Runs a probe on a host to its end."""
-    command = [program("tcpknock"), "probe", "--json", "--key-file", key_file, *map(str, flags), server, str(port)]
+    command = [program("tcpknock"), "probe", "--json", *(["--key-file", key_file] if key_file else [])]
+    # Not what is in /etc of this machine.
+    command += [] if "--config" in flags else ["--config", ""]
+    command += [*map(str, flags), server, str(port)]
     result = host.run(command, check=False, timeout=90, env=_QUIET)
     assert result.returncode in (0, 1), f"status {result.returncode}\n{result.stdout}{result.stderr}"
     return Probe(result.returncode, json.loads(result.stdout))
