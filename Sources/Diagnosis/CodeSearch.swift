@@ -22,7 +22,7 @@ package struct CodeExplanation: Equatable, Sendable {
 /// What the acknowledgment field of a SYN is.
 package enum CodeFinding: Equatable, Sendable {
     /// 0: no code.
-    case none
+    case absent
     /// A right code.
     case explained(CodeExplanation)
     /// A number that no key explains.
@@ -54,7 +54,7 @@ package struct CodeSearch: Sendable {
 
     /// Finds what the code of a SYN is; the nearest slot first.
     package func finding(for syn: CapturedSegment) -> CodeFinding {
-        guard syn.acknowledgmentNumber != 0 else { return .none }
+        guard syn.acknowledgmentNumber != 0 else { return .absent }
         let current = TimeSlot(unixSeconds: syn.time.seconds)
         let offsets = slotOffsets.sorted { (abs($0), $0) < (abs($1), $1) }
         for key in keys {

@@ -69,7 +69,7 @@ extension ProbeFindings {
         switch code {
         case .explained(let code)?: (true, code.text)
         case .unexplained?: (false, "the SYN has a code, but not of this key, time and address")
-        case .some(.none), nil: (false, "the SYN left this host without a code")
+        case .absent?, nil: (false, "the SYN left this host without a code")
         }
     }
 
@@ -85,7 +85,7 @@ extension ProbeFindings {
     private func judgeProof() -> (Bool, String) {
         switch connection?.synACK?.finding {
         case .explained(let proof)?: (true, "proof right, true ISN \(proof.trueISN.hexadecimal)")
-        case .some(.none): (false, "a plain SYN/ACK without proof")
+        case .absent?: (false, "a plain SYN/ACK without proof")
         case .unexplained?, nil: (false, "nonce and ISN do not match the key")
         }
     }

@@ -17,7 +17,7 @@ package struct ProofExplanation: Equatable, Sendable {
 /// What the identification field or flow label of a SYN/ACK is.
 package enum ProofFinding: Equatable, Sendable {
     /// 0, as ordinary servers send it: no proof.
-    case none
+    case absent
     /// A right proof.
     case explained(ProofExplanation)
     /// A number that proves nothing: of an ordinary server, or of one whose answer was changed on the way.
@@ -34,7 +34,7 @@ extension CodeSearch {
     ///     proof has 16 bits (IPv4) or 20, so with everything to be tried, one in thousands holds by chance.
     /// - Returns: The first explanation, in the order of the keys.
     package func finding(for synACK: CapturedSegment, clientISN: UInt32, code: CodeExplanation?) -> ProofFinding {
-        guard synACK.nonceField != 0 else { return .none }
+        guard synACK.nonceField != 0 else { return .absent }
         for key in keys where code == nil || code?.key == key.name {
             for candidate in code.map({ [$0.candidate] }) ?? candidates(for: synACK.destination) {
                 let handshake = Handshake(clientAddress: candidate.address, clientISN: clientISN)

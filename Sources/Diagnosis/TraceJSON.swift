@@ -28,7 +28,7 @@ extension HandshakeTrace {
     private func json(_ syn: SYN) -> JSONTree {
         var members: KeyValuePairs<String, JSONTree> {
             switch syn.finding {
-            case .none: ["finding": .string("no-code")]
+            case .absent: ["finding": .string("no-code")]
             case .unexplained: ["finding": .string("unknown-code")]
             case .explained(let code):
                 [
@@ -50,7 +50,7 @@ extension HandshakeTrace {
     private func json(_ synACK: SYNACK) -> JSONTree {
         var members: KeyValuePairs<String, JSONTree> {
             switch synACK.finding {
-            case .none: ["finding": .string("plain")]
+            case .absent: ["finding": .string("plain")]
             case .unexplained: ["finding": .string("not-proven")]
             case .explained(let proof):
                 [

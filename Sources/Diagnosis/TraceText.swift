@@ -57,7 +57,7 @@ extension Endpoints: CustomStringConvertible {
 extension HandshakeTrace.SYN {
     var text: String {
         switch finding {
-        case .none: "no code"
+        case .absent: "no code"
         case .unexplained: "code \(code.hexadecimal), which no key explains"
         case .explained(let code): code.text
         }
@@ -101,7 +101,7 @@ extension HintFinding {
 extension HandshakeTrace.SYNACK {
     var text: String {
         switch finding {
-        case .none: "plain: without a proof"
+        case .absent: "plain: without a proof"
         case .unexplained:
             "proof wrong or none: the nonce \(nonce.hexadecimal) and the ISN \(capturedISN.hexadecimal) do not match"
         case .explained(let proof):

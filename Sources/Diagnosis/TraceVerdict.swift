@@ -82,13 +82,13 @@ extension HandshakeTrace {
         guard let syn else { return .partial }
         if server.resets > 0 { return .refused }
         switch syn.finding {
-        case .none: return .uncoded
+        case .absent: return .uncoded
         case .unexplained: return .unknownCode
         case .explained(let code): return code.isInTime ? .unanswered : .clock
         }
     }
 
-    private var isCoded: Bool { syn.map { $0.finding != .none } ?? false }
+    private var isCoded: Bool { syn.map { $0.finding != .absent } ?? false }
 
     private func isProven(_ synACK: SYNACK) -> Bool {
         if case .explained = synACK.finding { true } else { false }

@@ -22,7 +22,8 @@ struct TraceCommand: ParsableCommand {
     @Option(
         name: [.customLong("key-file"), .customLong("key_file")], parsing: .singleValue,
         help: ArgumentHelp(
-            "A key to try; may be given again. (default: \(defaultKeyFile))", valueName: "path"))
+            "A key to try; may be given again. (default: all keys of \(ClientSettings.defaultFile) and "
+                + "\(ServerSettings.defaultFile), else \(defaultKeyFile))", valueName: "path"))
     var keyFiles: [String] = []
 
     @Option(
@@ -59,11 +60,7 @@ struct TraceCommand: ParsableCommand {
 
     func run() throws {
         try reportingErrors(of: "tcpknock trace") { () throws(FatalError) in
-            var keys: [NamedKey] = []
-            for path in keyFiles.isEmpty ? ["\(defaultKeyFile)"] : keyFiles {
-                keys.append(NamedKey(name: path, keys: try KeySchedule.read(FilePath(path))))
-            }
-            let search = CodeSearch(keys: keys, slotOffsets: -slots...slots, extraAddresses: clientAddresses)
+            let search = CodeSearch(keys: try keys(), slotOffsets: -slots...slots, extraAddresses: clientAddresses)
             var tracer = HandshakeTracer(search: search, targetPorts: Set(targetPorts))
             var damage: FatalError?
             do throws(CaptureError) {
@@ -76,6 +73,23 @@ struct TraceCommand: ParsableCommand {
             StandardOutput.write(json ? Self.json(tracer) : Self.text(tracer))
             if let damage { throw damage }
         }
+    }
+
+    /// The keys that were given, else all that the daemons of this host are configured with.
+    private func keys() throws(FatalError) -> [NamedKey] {
+        var paths = keyFiles.map { FilePath($0) }
+        if paths.isEmpty {
+            let client = try EffectiveSettings<ClientSettings>(file: nil)
+            let server = try EffectiveSettings<ServerSettings>(file: nil)
+            if client.file != nil { paths += ClientFlags.keyFiles(client.settings).map(\.path) }
+            if server.file != nil { paths += ServerFlags.keyFiles(server.settings).map(\.path) }
+            if paths.isEmpty { paths = [defaultKeyFile] }
+        }
+        var keys: [NamedKey] = []
+        for path in paths where !keys.contains(where: { $0.name == "\(path)" }) {
+            keys.append(NamedKey(name: "\(path)", keys: try KeySchedule.read(path)))
+        }
+        return keys
     }
 
     private static func text(_ tracer: HandshakeTracer) -> String {

@@ -135,6 +135,14 @@ def test_the_clients_rules_are_missing(direct: Network, key_file: str) -> None:
     assert (result.failed_stage, result.causes) == ("code written", ["client-rules-missing"])
 
 
+@pytest.mark.parametrize("action", ("DROP", "REJECT"))
+def test_the_clients_own_firewall(direct: Network, key_file: str, action: str) -> None:
+    equip(direct.client, key_file)
+    direct.client.run(["iptables", "-w", "-A", "OUTPUT", "-p", "tcp", "--dport", "22", "-j", action])
+    result = probe(direct.client, key_file, direct.server.ipv4, "--timeout", 1)
+    assert (result.failed_stage, result.causes) == ("SYN sent", ["local-firewall"])
+
+
 def test_the_rule_for_the_answer_is_missing(direct: Network, key_file: str) -> None:
     server = protect(direct.server, key_file)
     equip(direct.client, key_file)
@@ -351,6 +359,21 @@ def test_a_stateful_box(routed: Network, key_file: str) -> None:
     assert (result.failed_stage, result.causes) == ("ACK accepted", ["stateful-box"])
     assert result.report["windowed_gets_through"] is True
     assert "--isn-mask windowed" in result.reason("stateful-box")["advice"]
+    assert_nobody_locked_out(server)
+
+
+def test_the_kernels_own_connection_tracking(natted: Network, key_file: str) -> None:
+    # With a full mask it takes about every second third ACK for invalid, so one of twelve is almost certain.
+    server = protect(natted.server, key_file)
+    addresses = nat_addresses(natted)
+    equip(natted.client, key_file, nat_ips=addresses, isn_mask="full")
+    echo_server(natted.server, 22)
+    settings = [*flags("--nat-ip", addresses), "--isn-mask", "full"]
+    results = (probe(natted.client, key_file, natted.server.ipv4, *settings) for _ in range(12))
+    stalled = next((result for result in results if result.status), None)
+    assert stalled
+    assert (stalled.failed_stage, stalled.causes) == ("ACK accepted", ["stateful-box"])
+    assert stalled.report["windowed_gets_through"] is True
     assert_nobody_locked_out(server)
 
 

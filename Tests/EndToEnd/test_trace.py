@@ -104,6 +104,31 @@ def test_for_people(direct: Network, key_file: str, tmp_path: Path) -> None:
     assert from_pipe.stdout.decode() == text
 
 
+@pytest.mark.parametrize("role", ("client", "server"))
+def test_the_keys_of_the_daemons_configuration(direct: Network, key_file: str, tmp_path: Path, role: str) -> None:
+    other = keygen(tmp_path / "other.dat")
+    protect(direct.server, key_file)
+    equip(direct.client, key_file)
+    echo_server(direct.server, 22)
+    with Capture(direct.client, tmp_path) as capture:
+        assert echo(direct.client, direct.server.ipv4, 22).complete == 1
+        wait_for_verdict(capture, key_file, "works")
+        capture.stop()
+    config = tmp_path / f"{role}.toml"
+    if role == "client":
+        parts = [f'[[target]]\nhost = "192.0.2.{number}"\nkey_file = "{key}"\n' for number, key in enumerate((other, key_file))]
+    else:
+        parts = [f'[[guest]]\nname = "guest{number}"\nkey_file = "{key}"\n' for number, key in enumerate((other, key_file))]
+    config.write_text("\n".join(parts))
+    config.chmod(0o600)
+    # In a mount namespace with an /etc of its own.
+    script = 'mount -t tmpfs none /etc && mkdir /etc/tcpknock && cp -p "$1" /etc/tcpknock/ && shift && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", str(config), program("tcpknock"), "trace", "--json", capture.path]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["handshakes"][0]["syn"]["key"] == key_file
+
+
 # --- handshakes that fail -----------------------------------------------------------------------------------------
 
 
