@@ -6,7 +6,7 @@ BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev li
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
 TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
-	shellcheck
+	python3-prometheus-client shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
 BENCH_PACKAGES = gcc libc6-dev iperf3 ethtool python3 libfko3 libpcap0.8
@@ -46,7 +46,7 @@ kernel-filter: build-packages ## the program for the kernel, in FOLDER (that of 
 
 test: unit-test end-to-end-test ## all tests (as root: they make network namespaces)
 
-unit-test: build-packages ## the tests of each room
+unit-test: build-packages test-packages ## the tests of each room
 	swift build --build-tests
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$$(swift build --show-bin-path)"
 	swift test --disable-xctest
@@ -65,7 +65,7 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh .ci/coverage .ci/install-packages .ci/run
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/install-packages .ci/run
 
 coverage: build-packages ## line coverage of the unit tests, room by room
 	swift test --disable-xctest --enable-code-coverage

@@ -74,6 +74,14 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        .target(
+            name: "Doctor",
+            dependencies: [
+                "Wire", "KnockProtocol", "Settings", "Daemon", "CLinux",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         // What went wrong with a handshake: `Diagnosis` says it without I/O, `Capture` gets the packets.
         .target(name: "Diagnosis", dependencies: ["Wire", "KnockProtocol"], swiftSettings: strict),
         .target(name: "Capture", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "CPcap"], swiftSettings: strict),
@@ -82,7 +90,7 @@ let package = Package(
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock", dependencies: executable + ["Diagnosis", "Capture"], swiftSettings: strict),
+            name: "tcpknock", dependencies: executable + ["Doctor", "Diagnosis", "Capture"], swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
@@ -135,6 +143,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "DoctorTests",
+            dependencies: [
+                "Wire", "KnockProtocol", "Daemon", "Doctor", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: common),
     ],

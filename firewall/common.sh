@@ -16,7 +16,7 @@
 # sets, KEEPING that they keep connections from before; FILTER is the program that they ask about codes, empty if
 # none, and `describe_filter` describes it.
 
-QUEUE_RANGES='' SETS='' FILTER='' KEEPING=''
+QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop
 
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77
 
@@ -80,6 +80,12 @@ set_option() { # FLAG VALUE
     --mark)
         MARK=$(one_bit "$2") ||
             die $EX_USAGE "--mark: '$2' is not one single bit; give one of 0x1, 0x2, 0x4, 0x8, ... 0x80000000"
+        ;;
+    --on-failure)
+        # shellcheck disable=SC2034 # for server.sh
+        case $2 in drop | reset) ON_FAILURE=$2 ;; *)
+            die $EX_USAGE "--on-failure: '$2' is not known; give drop or reset" ;;
+        esac
         ;;
     --iptables)
         case $2 in auto | nft | legacy) BACKEND=$2 ;; *)
@@ -245,16 +251,19 @@ notes() { # FAMILY TABLE NAME
 
 note() { printf -- '-A %s-NOTE -m comment --comment %s=%s\n' "$OWN" "$1" "$2"; } # NAME VALUE
 
-# The wanted rules, with the notes that say what was asked for.
+# The wanted rules, with the notes that say what was asked for; nothing where there are no rules.
 wanted_with_notes() { # FAMILY TABLE
-    local port
-    wanted_rules "$1" "$2"
+    local port rules
+    rules=$(wanted_rules "$1" "$2")
+    [ -n "$rules" ] || return 0
+    printf '%s\n' "$rules"
     for port in $PORTS; do note target-port "$port"; done
     note queue-num "$QUEUE"
     [ -z "$SETS" ] || note sets "$SETS"
     [ -z "$KEEPING" ] || note keeping "$KEEPING"
     [ -z "$MARK" ] || note mark "$MARK"
     [ -z "$FILTER" ] || note kernel-filter "$FILTER"
+    [ "$ON_FAILURE" = drop ] || note on-failure "$ON_FAILURE"
 }
 
 # Writes the iptables-restore input that leads from the rules in the one file to those in the other.
@@ -356,10 +365,13 @@ put_all() {
         for table in $TABLES; do
             place=$family.$table
             own_rules "$family" "$table" >"$WORK/before.$place"
-            {
-                wanted_with_notes "$family" "$table"
-                note_created "$family" "$table"
-            } >"$WORK/wanted.$place"
+            wanted_with_notes "$family" "$table" >"$WORK/wanted.$place"
+            # A table in which nothing is wanted is left alone, or cleared with all that was made for it.
+            if [ ! -s "$WORK/wanted.$place" ] && clear_table "$family" "$table"; then
+                done_places="$place $done_places"
+                continue
+            fi
+            note_created "$family" "$table" >>"$WORK/wanted.$place"
             if put_rules "$family" "$table" "$WORK/wanted.$place"; then
                 done_places="$place $done_places"
                 continue
@@ -423,7 +435,7 @@ noted() { # NAME
     done
 }
 
-# Sets PORTS, QUEUE, MARK, SETS, KEEPING and FILTER to what the rules in the kernel were made for. False if there are none.
+# Sets PORTS, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if there are none.
 read_configuration() {
     local family table
     for family in $FAMILIES; do
@@ -436,6 +448,8 @@ read_configuration() {
             SETS=$(notes "$family" "$table" sets)
             KEEPING=$(notes "$family" "$table" keeping)
             FILTER=$(notes "$family" "$table" kernel-filter)
+            ON_FAILURE=$(notes "$family" "$table" on-failure)
+            ON_FAILURE=${ON_FAILURE:-drop}
             return 0
         done
     done
@@ -453,7 +467,7 @@ queue_owner() { # QUEUE
 family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }
 
 describe() { # what the rules are for, in one line
-    echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}"
+    echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
 # Prints the report and leaves with its exit status.
@@ -476,12 +490,13 @@ show_status() {
         echo "  queue        $QUEUE, NO process listens to it: $WITHOUT_DAEMON"
     fi
     [ -z "$MARK" ] || echo "  mark         $MARK"
+    [ "$ON_FAILURE" = drop ] || echo "  refused      by a RST of tcpknock-server"
     [ -z "$FILTER" ] || describe_filter
     for family in $FAMILIES; do
         for table in $TABLES; do
             echo "  IPv$family, table $table, iptables-$BACKEND"
             if [ -z "$(own_rules "$family" "$table")" ]; then
-                echo "    no rules"
+                [ -z "$(wanted_rules "$family" "$table")" ] || echo "    no rules"
                 continue
             fi
             "$(program "$family" save)" -c -t "$table" 2>/dev/null | grep -E -- "-A $OWN-|-j $OWN-" |

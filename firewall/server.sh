@@ -12,6 +12,8 @@
 # in the mangle table: its PREROUTING comes after connection tracking, which we need to know the connection, and its
 # POSTROUTING after connection tracking has seen the true sequence number of our SYN/ACK.
 # Nothing here opens anything for an address; what is let through is one connection.
+#
+# With --on-failure reset nothing is dropped here: the daemon answers all that is refused, as a closed port would.
 
 set -u
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -22,13 +24,14 @@ OWN=TCPKNOCK-SRV
 TABLES='mangle raw'
 QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
-FLAGS='--target-port --queue-num --mark --iptables --kernel-filter --pin-folder --confirm'
+FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm'
 PORTS=22
 QUEUE=100
 # One bit, in packet marks and connection marks. This one does not meet those of kube-proxy (0x4000, 0x8000),
 # Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
 # (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
 MARK=0x1000
+ON_FAILURE=drop
 KERNEL_FILTER=auto
 PIN_FOLDER=/sys/fs/bpf/tcpknock
 WITHOUT_DAEMON='nobody can open a new connection to the target ports'
@@ -36,7 +39,8 @@ WITHOUT_DAEMON='nobody can open a new connection to the target ports'
 usage() {
     cat <<EOF
 Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
-                         [--kernel-filter auto|on|off] [--pin-folder PATH] [--confirm SECONDS]
+                         [--kernel-filter auto|on|off] [--pin-folder PATH] [--on-failure drop|reset]
+                         [--confirm SECONDS]
        server.sh confirm
        server.sh status  [--iptables auto|nft|legacy]
        server.sh down    [--iptables auto|nft|legacy]
@@ -58,6 +62,8 @@ connections that are established when 'up' runs are kept. Without the daemon nob
                       auto (default): let the program that tcpknock-server has put into the kernel drop SYNs with
                       wrong codes, if it has; on: fail if it has not; off: do not
   --pin-folder PATH   where tcpknock-server pins that program (default $PIN_FOLDER)
+  --on-failure WHAT   drop (default): who does not know the knock gets no answer, as from behind a firewall; reset: a
+                      RST, as from a closed port, for which tcpknock-server must be given the same
   --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
   -h, --help          this text
 
@@ -80,6 +86,7 @@ wanted_rules() { # FAMILY TABLE
 
 wanted_raw_rules() { # FAMILY
     local port empty_ack
+    [ "$ON_FAILURE" = drop ] || return 0
     # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
     # next header. (Behind extension headers it is not found here, and the daemon decides.)
     case $1 in
@@ -140,10 +147,9 @@ EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
 EOF
-    cat <<EOF
--A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP
--A $OWN-IN $to_queue
-EOF
+    [ "$ON_FAILURE" = reset ] ||
+        echo "-A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"
+    echo "-A $OWN-IN $to_queue"
 
     # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
     echo "-A $OWN-OUT $to_queue"
@@ -207,6 +213,11 @@ destroy_sets() {
 choose_filter() {
     local path
     FILTER=''
+    if [ "$ON_FAILURE" = reset ]; then
+        [ "$KERNEL_FILTER" != on ] || die $EX_USAGE "--kernel-filter on does not go with --on-failure reset: it could" \
+            "only drop; nothing was changed"
+        return 0
+    fi
     [ "$KERNEL_FILTER" != off ] || return 0
     # Daemons in other network namespaces may have a queue of the same number, and use the same folder.
     path=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${QUEUE%%:*}/syn_code
@@ -359,7 +370,8 @@ watch_confirmation() { # TOKEN SECONDS BACKEND
 
 up() {
     local old_ports='' old_mark='' old_queue='' new_ports family
-    local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_sets wanted_filter
+    local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_failure="$ON_FAILURE"
+    local wanted_sets wanted_filter
     KEPT=0
     choose_filter
     wanted_filter=$FILTER
@@ -377,6 +389,7 @@ up() {
         old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE
     fi
     PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets FILTER=$wanted_filter
+    ON_FAILURE=$wanted_failure
 
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"

@@ -3,10 +3,15 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <spawn.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 ssize_t clinux_getrandom(void *buffer, size_t length) { return getrandom(buffer, length, 0); }
@@ -37,4 +42,80 @@ void clinux_eventfd_signal(int descriptor) { (void)eventfd_write(descriptor, 1);
 void clinux_eventfd_clear(int descriptor) {
     eventfd_t value;
     (void)eventfd_read(descriptor, &value);
+}
+
+int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int clinux_spawn_add_chdir(posix_spawn_file_actions_t *actions, const char *path) {
+    return posix_spawn_file_actions_addchdir_np(actions, path);
+}
+
+int clinux_spawn_add_closefrom(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
+int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC); }
+
+int clinux_peer_user(int socket, uid_t *user) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return -1;
+    *user = credentials.uid;
+    return 0;
+}
+
+enum { MAXIMUM_PACKETS = 64 };
+
+static void send_family(int socket, int version, const unsigned char *packets, size_t stride, const uint32_t *lengths,
+                        uint32_t count) {
+    struct sockaddr_in6 ends[MAXIMUM_PACKETS];
+    struct iovec parts[MAXIMUM_PACKETS];
+    struct mmsghdr messages[MAXIMUM_PACKETS];
+    unsigned int waiting = 0, sent = 0;
+    if (socket < 0) return;
+    for (uint32_t i = 0; i < count && i < MAXIMUM_PACKETS; i++) {
+        const unsigned char *packet = packets + i * stride;
+        struct mmsghdr *message = &messages[waiting];
+        if (packet[0] >> 4 != version || lengths[i] < (version == 4 ? 20 : 40)) continue;
+        memset(&ends[waiting], 0, sizeof ends[waiting]);
+        memset(message, 0, sizeof *message);
+        if (version == 4) {
+            struct sockaddr_in *end = (struct sockaddr_in *)&ends[waiting];
+            end->sin_family = AF_INET;
+            memcpy(&end->sin_addr, packet + 16, sizeof end->sin_addr);
+            message->msg_hdr.msg_namelen = sizeof *end;
+        } else {
+            ends[waiting].sin6_family = AF_INET6;
+            memcpy(&ends[waiting].sin6_addr, packet + 24, sizeof ends[waiting].sin6_addr);
+            message->msg_hdr.msg_namelen = sizeof ends[waiting];
+        }
+        parts[waiting].iov_base = (void *)packet;
+        parts[waiting].iov_len = lengths[i];
+        message->msg_hdr.msg_name = &ends[waiting];
+        message->msg_hdr.msg_iov = &parts[waiting];
+        message->msg_hdr.msg_iovlen = 1;
+        waiting++;
+    }
+    while (sent < waiting) {
+        int result = sendmmsg(socket, messages + sent, waiting - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        /* An error is about the first that was not sent. */
+        sent += result > 0 ? (unsigned int)result : 1;
+    }
+}
+
+void clinux_send_packets(int ipv4, int ipv6, const void *packets, size_t stride, const uint32_t *lengths,
+                         uint32_t count) {
+    send_family(ipv4, 4, packets, stride, lengths, count);
+    send_family(ipv6, 6, packets, stride, lengths, count);
+}
+
+int clinux_read_clock_state(struct clinux_clock_state *state) {
+    struct timex request = {.modes = 0};
+    if (adjtimex(&request) < 0) return -1;
+    state->is_synchronised = (request.status & STA_UNSYNC) == 0;
+    state->estimated_error_us = request.esterror;
+    state->unix_seconds = request.time.tv_sec;
+    return 0;
 }

@@ -6,16 +6,39 @@ package import Logging
 package import NetfilterQueue
 internal import Synchronization
 
+/// What a daemon does beside giving verdicts.
+package struct DaemonDuties: Sendable {
+    /// What the log says beside `ready`.
+    package var details: Logger.Metadata = [:]
+    /// The name of a guest or target.
+    package var name: @Sendable (KeyID) -> String? = { _ in nil }
+    /// Is called for each event, on a thread of its own.
+    package var take: @Sendable (Event) -> Void = { _ in }
+    /// Reads the configuration again.
+    package var reload: @Sendable () -> Void = {}
+    /// What reports of the counters are to say beside them.
+    package var more: @Sendable () -> Logger.Metadata = { [:] }
+
+    /// Does nothing.
+    package init() {}
+}
+
 /// Runs a daemon from its bound queues to the signal that ends it.
-package struct DaemonRunner {
+package struct DaemonRunner: Sendable {
     private let signals: Signals
     private let logger: Logger
+    private let partyLabel: String
     private let journal = EventJournal()
 
     /// Blocks the signals; so make this before any thread is started.
-    package init(logger: Logger) throws(FatalError) {
+    ///
+    /// - Parameters:
+    ///   - logger: The daemon's log.
+    ///   - partyLabel: What the other side of a handshake is called in it: guest or target.
+    package init(logger: Logger, partyLabel: String) throws(FatalError) {
         signals = try Signals()
         self.logger = logger
+        self.partyLabel = partyLabel
     }
 
     /// Joins a queue and an engine to a worker, which `run` starts.
@@ -28,40 +51,37 @@ package struct DaemonRunner {
     /// Says `ready`, and gives verdicts until a signal ends it.
     ///
     /// - Parameters:
-    ///   - workers: One for each queue.
-    ///   - details: What the log says beside `ready`.
-    ///   - more: What reports of the counters are to say beside them.
-    ///   - handle: Is called for each event, on a thread of its own.
+    ///   - group: The workers, one for each queue.
+    ///   - duties: What is to be done beside.
     /// - Throws: What made a queue unusable.
     package func run<Judge: Engine & ~Copyable>(
-        _ workers: [Worker<Judge>], _ details: Logger.Metadata,
-        more: @escaping @Sendable () -> Logger.Metadata = { [:] }, handle: @escaping @Sendable (Event) -> Void
+        _ group: WorkerGroup<Judge>, _ duties: DaemonDuties
     ) throws(FatalError) {
-        startEventThread(handle)
+        startEventThread(duties)
         let failure = Failure(try Waker())
-        for worker in workers { worker.start { failure.report($0) } }
+        for worker in group.workers { worker.start { failure.report($0) } }
 
-        logger.notice("ready", metadata: details)
+        logger.notice("ready", metadata: duties.details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
         ProgramText.releasePages()
-        waitForEnd(workers, failure, more)
+        waitForEnd(group, failure, duties)
         ServiceManager.stopping()
-        for worker in workers { worker.stop() }
-        Self.report(workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, more(), logger)
+        for worker in group.workers { worker.stop() }
+        Self.report(group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, duties.more(), logger)
         if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
         logger.notice("stopped")
     }
 
-    private func startEventThread(_ handle: @escaping @Sendable (Event) -> Void) {
-        DispatchQueue(label: "events").async { [journal, logger] in
-            var log = EventLog(logger, partyLabel: "guest")
+    private func startEventThread(_ duties: DaemonDuties) {
+        DispatchQueue(label: "events").async { [journal, logger, partyLabel] in
+            var log = EventLog(logger, partyLabel: partyLabel)
             var entries = EventJournal.Entries()
             while true {
                 journal.wait(&entries)
                 for event in entries.events {
-                    handle(event)
-                    log.write(event, of: nil, at: SystemClock.now())
+                    duties.take(event)
+                    log.write(event, of: event.key.flatMap { duties.name($0) }, at: SystemClock.now())
                 }
                 log.writeTrouble(entries, at: SystemClock.now())
             }
@@ -69,7 +89,7 @@ package struct DaemonRunner {
     }
 
     private func waitForEnd<Judge: Engine & ~Copyable>(
-        _ workers: [Worker<Judge>], _ failure: Failure, _ more: @escaping @Sendable () -> Logger.Metadata
+        _ group: WorkerGroup<Judge>, _ failure: Failure, _ duties: DaemonDuties
     ) {
         var descriptors = [
             pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -80,20 +100,12 @@ package struct DaemonRunner {
             while let request = signals.next() {
                 switch request {
                 case .stop: return
-                case .hangUp: logger.notice("SIGHUP: there is nothing to read again")
-                case .report: reportCounters(of: workers, more)
+                case .hangUp: duties.reload()
+                case .report:
+                    let counters = group.sum(Counters()) { $0.add($1.counters) }
+                    Self.report(counters, duties.more(), logger)
                 }
             }
-        }
-    }
-
-    /// Writes the sum of all workers' counters once the last of them has named its own.
-    private func reportCounters<Judge: Engine & ~Copyable>(
-        of workers: [Worker<Judge>], _ more: @escaping @Sendable () -> Logger.Metadata
-    ) {
-        let collection = Collection(expected: workers.count) { [logger] in Self.report($0, more(), logger) }
-        for worker in workers {
-            worker.withCounters { collection.add($0) }
         }
     }
 
@@ -121,30 +133,5 @@ private final class Failure: Sendable {
     func report(_ error: SystemError) {
         first.withLock { $0 = $0 ?? error }
         waker.wake()
-    }
-}
-
-/// Adds up the counters of several workers.
-private final class Collection: Sendable {
-    private struct State {
-        var sum = Counters()
-        var missing: Int
-    }
-
-    private let state: Mutex<State>
-    private let complete: @Sendable (Counters) -> Void
-
-    init(expected: Int, complete: @escaping @Sendable (Counters) -> Void) {
-        state = Mutex(State(missing: expected))
-        self.complete = complete
-    }
-
-    func add(_ counters: Counters) {
-        let sum = state.withLock { state -> Counters? in
-            state.sum.add(counters)
-            state.missing -= 1
-            return state.missing == 0 ? state.sum : nil
-        }
-        if let sum { complete(sum) }
     }
 }

@@ -2,68 +2,34 @@
 internal import Dispatch
 internal import Glibc
 internal import KernelFilter
-package import KnockProtocol
+package import KnockEngine
 package import Logging
 package import Settings
-package import SystemPackage
+internal import SystemPackage
 
-/// Keeps the program in the kernel supplied with the key and the time.
+/// Keeps the program in the kernel supplied with the keys and the time, where there is one.
 ///
 /// All calls to the filter are made on one dispatch queue, which is why this may be shared.
 package final class KernelFilterKeeper: @unchecked Sendable {
     /// How often the program is told the time, in seconds: as long as a changed clock can go unnoticed.
     private static let refreshInterval = 1
 
-    private let filter: KernelFilter
+    private let choice: KernelFilterChoice
+    private let parent: FilePath
+    private let queueNumber: UInt16
+    private let usesTime: Bool
+    private let logger: Logger
     private let queue = DispatchQueue(label: "kernel filter")
     private let timer: any DispatchSourceTimer
-    private let logger: Logger
+    /// nil while there is none.
+    private var filter: KernelFilter?
 
-    /// Loads the program, or takes over the one that is there, and gives it the key.
-    ///
-    /// - Parameters:
-    ///   - choice: Whether to do so.
-    ///   - parent: The folder in which filters are pinned.
-    ///   - queueNumber: The first queue of the daemon, which is bound already.
-    ///   - keys: The key whose codes are right.
-    ///   - usesTime: Whether codes depend on the time.
-    ///   - logger: Where it says whether there is a filter.
-    /// - Returns: nil if there is none.
-    /// - Throws: What keeps the program out of the kernel, where the choice is `on`.
-    package static func start(
-        _ choice: KernelFilterChoice, in parent: FilePath, queueNumber: UInt16, keys: KeySchedule, usesTime: Bool,
-        logger: Logger
-    ) throws(FatalError) -> KernelFilterKeeper? {
-        do throws(KernelFilterError) {
-            let pinFolder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
-            guard choice != .off else {
-                // The rules may still hold one, with keys of yesterday.
-                try KernelFilter.switchOff(pinFolder: pinFolder)
-                return nil
-            }
-            let filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: pinFolder)
-            try filter.update(keys: [FilterKey(keys)], usesTime: usesTime, clock: clock())
-            let advice =
-                filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
-            logger.notice(
-                "kernel filter ready: \(advice)", metadata: ["program": "\(pinFolder.appending("syn_code"))"])
-            return KernelFilterKeeper(filter, logger)
-        } catch {
-            guard choice == .auto else {
-                if choice == .off { return nil }
-                throw FatalError("--kernel-filter on: \(error)", status: EX_UNAVAILABLE)
-            }
-            // The rules may hold one that an earlier run has left.
-            if let folder = try? KernelFilter.pinFolder(in: parent, queue: queueNumber) {
-                try? KernelFilter.switchOff(pinFolder: folder)
-            }
-            logger.notice("no kernel filter, the daemon judges all SYNs: \(error)")
-            return nil
-        }
-    }
-
-    private init(_ filter: KernelFilter, _ logger: Logger) {
-        self.filter = filter
+    /// Takes what does not change while the daemon runs; there is no program yet.
+    package init(_ settings: ServerSettings, logger: Logger) {
+        choice = settings.kernelFilter
+        parent = settings.pinFolder
+        queueNumber = settings.queues.lowerBound
+        usesTime = !settings.noTime
         self.logger = logger
         timer = DispatchSource.makeTimerSource(queue: queue)
         timer.setEventHandler { [unowned self] in refresh() }
@@ -73,30 +39,92 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         timer.activate()
     }
 
+    /// Gives the program the keys of these guests; loads it, or takes over the one that is there, if that has not been
+    /// done. The first queue of the daemon must be bound already.
+    ///
+    /// - Throws: What keeps the program out of the kernel, where the choice is `on`; then it is switched off.
+    package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {
+        let refusal = queue.sync { () -> String? in
+            do throws(KernelFilterError) {
+                guard choice != .off else {
+                    try switchOff()
+                    return nil
+                }
+                if let obstacle = Self.obstacle(guests, settings) {
+                    try switchOff()
+                    return obstacle
+                }
+                try update(guests)
+                return nil
+            } catch {
+                // The rules may hold one that an earlier run has left.
+                try? switchOff()
+                return choice == .off ? nil : error.description
+            }
+        }
+        guard let refusal else { return }
+        guard choice == .auto else {
+            throw FatalError("--kernel-filter on: \(refusal)", status: EX_UNAVAILABLE)
+        }
+        logger.notice("no kernel filter, the daemon judges all SYNs: \(refusal)")
+    }
+
+    /// What a program that drops wrong codes unseen does not go together with.
+    private static func obstacle(_ guests: [Guest], _ settings: ServerSettings) -> String? {
+        if settings.onFailure == .reset { return "on_failure is reset, and it could only drop" }
+        if settings.lockoutAfterWrongCodes > 0 { return "wrong codes are to be counted" }
+        if guests.count > KernelFilter.maximumKeys {
+            return KernelFilterError.tooManyKeys(guests.count).description
+        }
+        return nil
+    }
+
+    private func update(_ guests: [Guest]) throws(KernelFilterError) {
+        let isNew = filter == nil
+        let folder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
+        let filter: KernelFilter
+        if let loaded = self.filter {
+            filter = loaded
+        } else {
+            filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: folder)
+            self.filter = filter
+        }
+        try filter.update(
+            keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock())
+        guard isNew else { return }
+        let advice =
+            filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
+        logger.notice("kernel filter ready: \(advice)", metadata: ["program": "\(folder.appending("syn_code"))"])
+    }
+
+    private func switchOff() throws(KernelFilterError) {
+        filter = nil
+        try KernelFilter.switchOff(pinFolder: try KernelFilter.pinFolder(in: parent, queue: queueNumber))
+    }
+
     private func refresh() {
+        guard let filter else { return }
         do throws(KernelFilterError) {
             try filter.refreshClock(Self.clock())
         } catch {
             logger.error("kernel filter switched off: \(error)")
-            timer.cancel()
             filter.disarm()
+            self.filter = nil
         }
     }
 
-    /// Takes the key out of the kernel again.
+    /// Takes the keys out of the kernel again.
     package func stop() {
         queue.sync {
             timer.cancel()
-            filter.disarm()
+            filter?.disarm()
+            filter = nil
         }
     }
 
-    /// What the program has counted, for the log.
-    package var metadata: Logger.Metadata {
-        queue.sync {
-            guard let counters = try? filter.counters() else { return [:] }
-            return ["kernel-filter-wrong": "\(counters.wrong)", "kernel-filter-passed": "\(counters.passed)"]
-        }
+    /// How many SYNs the program has dropped, and let pass; nil if there is none.
+    package var counters: (wrong: UInt64, passed: UInt64)? {
+        queue.sync { (try? filter?.counters()).flatMap { $0 }.map { ($0.wrong, $0.passed) } }
     }
 
     private static func clock() -> FilterClock {

@@ -6,21 +6,15 @@ package import Wire
 
 /// Makes the kernel enforce a lockout: no packet of the address comes in, and its connections are closed.
 package struct LockoutEnforcer: Sendable {
-    private let ports: [UInt16]
-    private let seconds: UInt32
     private let queue: UInt16
     private let logger: Logger
 
     /// Takes what the firewall rules were told too.
     ///
     /// - Parameters:
-    ///   - ports: The protected ports.
-    ///   - seconds: How long a lockout lasts.
     ///   - queue: The first queue, which the address sets of the rules are named after.
     ///   - logger: Where it says what it did.
-    package init(ports: [UInt16], seconds: UInt32, queue: UInt16, logger: Logger) {
-        self.ports = ports
-        self.seconds = seconds
+    package init(queue: UInt16, logger: Logger) {
         self.queue = queue
         self.logger = logger
     }
@@ -29,8 +23,13 @@ package struct LockoutEnforcer: Sendable {
     ///
     /// Then destroys this host's sockets, so that the peer's RST still finds its tracked connection; then removes the
     /// tracked connections, of forwarded ones too, so that nothing of them is verified any longer.
-    package func enforce(on address: IPAddress) {
-        addToSet(address)
+    ///
+    /// - Parameters:
+    ///   - address: Who is locked out.
+    ///   - ports: The protected ports.
+    ///   - seconds: For how long.
+    package func enforce(on address: IPAddress, ports: [UInt16], seconds: UInt32) {
+        addToSet(address, seconds: seconds)
         var destroyed = 0
         var removed = 0
         do throws(SystemError) {
@@ -38,10 +37,7 @@ package struct LockoutEnforcer: Sendable {
                 destroyed += try SocketDestroyer.destroyConnections(from: address, toPort: port)
             }
         } catch {
-            let advice =
-                error.number == EOPNOTSUPP
-                ? "this kernel lacks CONFIG_INET_DIAG_DESTROY: existing connections are cut off but not closed" : ""
-            logger.error("sockets not closed: \(error) \(advice)", metadata: ["client": "\(address)"])
+            logger.error("sockets not closed: \(Self.text(error))", metadata: ["client": "\(address)"])
         }
         do throws(SystemError) {
             removed = try ConntrackTable.removeConnections(from: address, toPorts: ports)
@@ -53,8 +49,25 @@ package struct LockoutEnforcer: Sendable {
             metadata: ["client": "\(address)", "sockets": "\(destroyed)", "tracked": "\(removed)"])
     }
 
-    private func addToSet(_ address: IPAddress) {
-        let name = "tcpknock-\(queue)-\(address.family.rawValue)"
+    /// What a failure to close sockets means.
+    static func text(_ error: SystemError) -> String {
+        guard error.number == EOPNOTSUPP else { return error.description }
+        return "\(error): this kernel lacks CONFIG_INET_DIAG_DESTROY, so they are cut off but not closed"
+    }
+
+    /// Lets packets of an address in again; the engine has been told already.
+    package func release(_ address: IPAddress) {
+        do throws(SystemError) {
+            try AddressSet.remove(address, from: setName(address))
+        } catch {
+            logger.error("not taken out of the address set: \(error)", metadata: ["client": "\(address)"])
+        }
+    }
+
+    private func setName(_ address: IPAddress) -> String { "tcpknock-\(queue)-\(address.family.rawValue)" }
+
+    private func addToSet(_ address: IPAddress, seconds: UInt32) {
+        let name = setName(address)
         do throws(SystemError) {
             try AddressSet.add(address, to: name, seconds: seconds)
         } catch {

@@ -29,13 +29,6 @@ package struct ServerFlags: DaemonFlags {
     var mark: UInt32?
 
     @Option(
-        name: [.customLong("reject-mark"), .customLong("reject_mark")],
-        help: ArgumentHelp(
-            "The bit of the packet mark that asks the firewall rules for a reset. (default: 0x2000)", valueName: "bit"),
-        transform: MarkBit.parse)
-    var rejectMark: UInt32?
-
-    @Option(
         name: [.customLong("on-failure"), .customLong("on_failure")],
         help: ArgumentHelp(
             "What becomes of a SYN without a right code: no answer, or what a closed port answers. (default: drop)",
@@ -115,7 +108,6 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.queues, "queue_num", queues)
         settings.set(\.lockoutSeconds, "lockout_seconds", lockoutSeconds)
         settings.set(\.mark, "mark", mark)
-        settings.set(\.rejectMark, "reject_mark", rejectMark)
         settings.set(\.onFailure, "on_failure", onFailure)
         settings.set(\.guestSearch, "guest_search", guestSearch)
         settings.set(\.lockoutAfterWrongCodes, "lockout_after_wrong_codes", lockoutAfterWrongCodes)

@@ -8,16 +8,29 @@ package import SystemPackage
 extension CommonSettings {
     /// Makes the logger that the settings ask for.
     package func logger(_ label: String) -> Logger {
-        let handler = LogLineHandler(level: logLevel, format: logFormat)
+        let handler =
+            switch logTarget {
+            case .stderr: LogLineHandler(level: logLevel, format: logFormat)
+            case .syslog: LogLineHandler(level: logLevel, format: logFormat, syslog: Syslog(program: label))
+            }
         return Logger(label: label) { _ in handler }
     }
 
     /// What both daemons say of themselves when they are ready.
-    package func details(queues: ClosedRange<UInt16>, keys: KeySchedule) -> Logger.Metadata {
-        [
-            "version": "\(version)", "queue": "\(QueueNumbers.text(queues))", "key": "\(keys.fingerprint)",
-            "ports": "\(targetPorts.map(String.init).joined(separator: ","))",
+    ///
+    /// - Parameters:
+    ///   - queues: What is bound.
+    ///   - ports: What is looked after.
+    ///   - fingerprint: That of the key; nil where there is more than one.
+    package func details(
+        queues: ClosedRange<UInt16>, ports: [UInt16], fingerprint: String?
+    ) -> Logger.Metadata {
+        var details: Logger.Metadata = [
+            "version": "\(version)", "queue": "\(QueueNumbers.text(queues))",
+            "ports": "\(ports.map(String.init).joined(separator: ","))",
         ]
+        if let fingerprint { details["key"] = "\(fingerprint)" }
+        return details
     }
 }
 

@@ -9,7 +9,7 @@ package final class Signals: Sendable {
     package enum Request: Sendable {
         /// SIGTERM or SIGINT: end in good order.
         case stop
-        /// SIGHUP: nothing is read again yet, and a closed terminal is no reason to end.
+        /// SIGHUP: read the configuration again.
         case hangUp
         /// SIGUSR1: write the counters to the log.
         case report

@@ -15,13 +15,31 @@ package enum SystemClock {
     /// The time of day in UTC as RFC 3339 writes it, with milliseconds.
     static func timestamp() -> String {
         let now = read(CLOCK_REALTIME)
-        var seconds = now.tv_sec
-        var parts = unsafe tm()
-        unsafe gmtime_r(&seconds, &parts)
-        var text = [CChar](repeating: 0, count: 32)
-        let length = unsafe strftime(&text, text.count, "%Y-%m-%dT%H:%M:%S.", &parts)
         let milliseconds = String(1000 + now.tv_nsec / 1_000_000).dropFirst()
-        return String(decoding: text.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self) + milliseconds + "Z"
+        return "\(timestamp(unixSeconds: Int64(now.tv_sec)).dropLast()).\(milliseconds)Z"
+    }
+
+    /// A time in UTC, given in seconds since 1970, as RFC 3339 writes it; empty for what lies beyond the calendar.
+    package static func timestamp(unixSeconds: Int64) -> String {
+        var seconds = time_t(unixSeconds)
+        var parts = unsafe tm()
+        guard unsafe gmtime_r(&seconds, &parts) != nil else { return "" }
+        return unsafe text("%Y-%m-%dT%H:%M:%SZ", parts)
+    }
+
+    /// The time of day where the host is, as syslog(3) writes it (RFC 3164 §4.1.2).
+    static func syslogTimestamp() -> String {
+        var seconds = read(CLOCK_REALTIME).tv_sec
+        var parts = unsafe tm()
+        unsafe localtime_r(&seconds, &parts)
+        return unsafe text("%b %e %H:%M:%S", parts)
+    }
+
+    private static func text(_ format: String, _ parts: tm) -> String {
+        var parts = unsafe parts
+        var text = [CChar](repeating: 0, count: 64)
+        let length = unsafe strftime(&text, text.count, format, &parts)
+        return String(decoding: text.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// One clock's reading in nanoseconds.

@@ -12,7 +12,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
     /// What other threads can ask for.
     private struct Wishes {
         var stop = false
-        var counters: (@Sendable (Counters) -> Void)?
+        var tasks: [@Sendable (inout Judge) -> Void] = []
     }
 
     /// The thread looks for wishes at least every so many batches, however many packets are waiting.
@@ -58,9 +58,9 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
         ended.signal()
     }
 
-    /// Asks for the counters, which `take` gets on the thread.
-    func withCounters(_ take: @escaping @Sendable (Counters) -> Void) {
-        wishes.withLock { $0.counters = take }
+    /// Has the thread do something with its engine between two batches of packets; soon, but not at once.
+    package func perform(_ task: @escaping @Sendable (inout Judge) -> Void) {
+        wishes.withLock { $0.tasks.append(task) }
         waker.wake()
     }
 
@@ -101,7 +101,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
             defer { wishes = Wishes(stop: wishes.stop) }
             return wishes
         }
-        wishes.counters?(loop.engine.counters)
+        for task in wishes.tasks { task(&loop.engine) }
         return wishes.stop
     }
 }

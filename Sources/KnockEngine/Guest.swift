@@ -31,7 +31,7 @@ package struct Guest: Sendable {
     }
 
     /// Why a handshake with a right code is not for this guest; nil if it is.
-    func refusal(of flow: Flow, at now: Instant) -> Reason? {
+    package func refusal(of flow: Flow, at now: Instant) -> Reason? {
         if let expires, now.unixSeconds >= expires { return .guestExpired }
         if !networks.isEmpty, !networks.contains(where: { $0.contains(flow.clientAddress) }) {
             return .guestFromOtherNetwork

@@ -13,6 +13,8 @@ package struct Ledger: Sendable {
         package static let drops = Reporting(rawValue: 1)
         /// Each step of each handshake.
         package static let stages = Reporting(rawValue: 2)
+        /// All there is.
+        package static let all: Reporting = [.drops, .stages]
     }
 
     /// How many events wait for the caller at most.

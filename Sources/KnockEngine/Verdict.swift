@@ -13,7 +13,7 @@ package struct Verdict: Equatable, Sendable {
         case rewrite(HeaderRewrite)
         /// Ends its way here.
         case drop
-        /// Ends its way here, and is answered by a RST as by a closed port (the packet mark says so to the rules).
+        /// Ends its way here, and is answered by a RST as by a closed port.
         case reset
     }
 

@@ -137,8 +137,10 @@ extension TOMLValue {
             + "arguments,"
         guard case .array(let members) = content else {
             let text = try string(what)
-            guard !text.isEmpty, !text.contains("\0") else { throw Refusal("the command is empty", at: position) }
-            return HookCommand(shell: text)
+            guard !text.contains("\0"), let command = HookCommand(shell: text) else {
+                throw Refusal("the command is empty", at: position)
+            }
+            return command
         }
         var arguments: [String] = []
         for member in members {
@@ -146,8 +148,9 @@ extension TOMLValue {
             guard !argument.contains("\0") else { throw Refusal("an argument with a zero byte", at: member.position) }
             arguments.append(argument)
         }
-        guard let program = arguments.first, program.hasPrefix("/") else { throw expected(what) }
-        return HookCommand(arguments: arguments)
+        guard let program = arguments.first, program.hasPrefix("/"), let command = HookCommand(arguments: arguments)
+        else { throw expected(what) }
+        return command
     }
 
     func time() throws(Refusal) -> Int64 {

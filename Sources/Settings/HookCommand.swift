@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A command that runs at an event.
-package struct HookCommand: Equatable, Sendable {
-    /// The program and its arguments.
-    package var arguments: [String]
+/// A command of the host's administrator that is run when something happens.
+package struct HookCommand: Hashable, Sendable {
+    /// The program, as a path or as a name that is looked for in PATH, and its arguments; never empty.
+    package let arguments: [String]
 
-    /// Takes the program and its arguments, with no shell between.
-    package init(arguments: [String]) {
+    /// Takes a program and its arguments as they are; nil if there is no program.
+    package init?(arguments: [String]) {
+        guard let program = arguments.first, !program.isEmpty else { return nil }
         self.arguments = arguments
     }
 
-    /// Has `/bin/sh -c` run the text.
-    package init(shell: String) {
-        arguments = ["/bin/sh", "-c", shell]
+    /// Takes a text for `/bin/sh -c`; nil if it is blank.
+    package init?(shell text: String) {
+        guard text.contains(where: { $0 != " " && $0 != "\t" && !$0.isNewline }) else { return nil }
+        arguments = ["/bin/sh", "-c", text]
     }
 }

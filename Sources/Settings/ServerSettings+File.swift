@@ -11,7 +11,6 @@ extension ServerSettings {
             try value.number(1...86_400, "seconds")
         }
         table.read("mark", into: &mark) { value throws(Refusal) in try value.markBit() }
-        table.read("reject_mark", into: &rejectMark) { value throws(Refusal) in try value.markBit() }
         table.read("on_failure", into: &onFailure) { value throws(Refusal) in try value.choice() }
         table.read("guest_search", into: &guestSearch) { value throws(Refusal) in try value.choice() }
         table.read("lockout_after_wrong_codes", into: &lockoutAfterWrongCodes) { value throws(Refusal) in
@@ -38,9 +37,6 @@ extension ServerSettings {
 
     package func conflicts() -> [SettingsConflict] {
         var conflicts = commonConflicts
-        if mark == rejectMark {
-            conflicts.append(SettingsConflict("reject_mark", "the same bit as 'mark'; choose another one"))
-        }
         if keyFile != nil, !guests.isEmpty {
             conflicts.append(
                 SettingsConflict(
@@ -79,7 +75,6 @@ extension ServerSettings {
         writer.add("queue_num", queues)
         writer.add("lockout_seconds", lockoutSeconds)
         writer.add(bit: "mark", mark)
-        writer.add(bit: "reject_mark", rejectMark)
         writer.add("on_failure", onFailure)
         writer.add("guest_search", guestSearch)
         writer.add("lockout_after_wrong_codes", lockoutAfterWrongCodes)
@@ -103,6 +98,7 @@ extension ServerSettings {
         var flags = targetPorts.flatMap { ["--target-port", "\($0)"] }
         flags += ["--queue-num", QueueNumbers.text(queues), "--mark", "0x" + String(mark, radix: 16)]
         let defaults = ServerSettings()
+        if onFailure != defaults.onFailure { flags += ["--on-failure", onFailure.rawValue] }
         if kernelFilter != defaults.kernelFilter { flags += ["--kernel-filter", kernelFilter.rawValue] }
         if pinFolder != defaults.pinFolder { flags += ["--pin-folder", pinFolder.string] }
         return flags

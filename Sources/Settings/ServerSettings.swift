@@ -19,8 +19,6 @@ package struct ServerSettings: CommonSettings {
     package var lockoutSeconds: UInt32 = 120
     /// The bit of the packet mark that says "verified", as in the firewall rules.
     package var mark: UInt32 = 0x1000
-    /// The bit of the packet mark that asks the rules for a reset.
-    package var rejectMark: UInt32 = 0x2000
     /// What becomes of a SYN without a right code.
     package var onFailure = FailureAnswer.drop
     /// How the guest is found whose key a SYN's code is of.

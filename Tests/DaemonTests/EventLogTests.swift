@@ -2,36 +2,10 @@
 import KnockEngine
 import KnockProtocol
 import Logging
-import Synchronization
 import Testing
 import Wire
 
 @testable import Daemon
-
-/// Keeps the lines that are logged, as `level message {sorted values}`.
-private final class LineCollector: LogHandler {
-    let lines = Mutex<[String]>([])
-
-    var metadata: Logger.Metadata {
-        get { [:] }
-        set { _ = newValue }
-    }
-
-    var logLevel: Logger.Level {
-        get { .trace }
-        set { _ = newValue }
-    }
-
-    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
-        get { nil }
-        set { _ = newValue }
-    }
-
-    func log(event: LogEvent) {
-        let values = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        lines.withLock { $0.append("\(event.level) \(event.message) {\(values.joined(separator: " "))}") }
-    }
-}
 
 @Suite struct EventLogTests {
     private let collector = LineCollector()
@@ -39,7 +13,7 @@ private final class LineCollector: LogHandler {
     private static let ends = "client=192.0.2.10:40000 server=198.51.100.22:22"
 
     private var log: EventLog { EventLog(Logger(label: "test") { [collector] _ in collector }, partyLabel: "guest") }
-    private var lines: [String] { collector.lines.withLock { $0 } }
+    private var lines: [String] { collector.all }
 
     @Test(
         "Each event is a line",

@@ -55,17 +55,41 @@ import Testing
         #expect(lines[0].hasPrefix(#"{"time":""#))
     }
 
-    @Test("The journal reads the priority before the line (sd-daemon(3))")
-    func journal() async throws {
+    @Test("Whatever is logged stays on its line", arguments: LogFormat.allCases)
+    func hostileText(_ format: LogFormat) async throws {
+        let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+            [name = format.rawValue as String] in
+            let format = try #require(LogFormat(rawValue: name))
+            let logger = Logger(label: "test") { _ in LogLineHandler(level: .info, format: format) }
+            for value in 0...0x2100 {
+                guard let scalar = Unicode.Scalar(value) else { continue }
+                logger.info("marker \(Character(scalar)) message", metadata: ["value": "\(Character(scalar))x"])
+            }
+        }
+        let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+        let lines = text.unicodeScalars.split(separator: "\n").filter { String($0).contains("marker") }
+        #expect(lines.count == 0x2101)
+        #expect(lines.allSatisfy { $0.suffix(3).contains("x") })
+        // General category Cc and the separators of lines and paragraphs.
+        #expect(
+            lines.allSatisfy { line in
+                line.allSatisfy {
+                    ![.control, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
+                }
+            })
+    }
+
+    @Test func journal() async throws {
         let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let logger = Logger(label: "test") { _ in LogLineHandler(level: .debug, format: .journal) }
-            logger.debug("marker one")
-            logger.warning("marker two", metadata: ["a": "1"])
+            for level in LogLevel.allCases { logger.log(level: level.level, "marker", metadata: ["a": "b c"]) }
         }
         let lines = try Self.lines(result)
-        try #require(lines.count == 2)
-        #expect(lines[0].wholeMatch(of: #/<7>\d{4}-\S+Z DEBUG marker one/#) != nil)
-        #expect(lines[1].wholeMatch(of: #/<4>\d{4}-\S+Z WARNING marker two a=1/#) != nil)
+        #expect(
+            lines == [
+                #"<7>DEBUG marker a="b c""#, #"<6>INFO marker a="b c""#, #"<5>NOTICE marker a="b c""#,
+                #"<4>WARNING marker a="b c""#, #"<3>ERROR marker a="b c""#,
+            ])
     }
 
     @Test("Levels let through themselves and what is worse", arguments: LogLevel.allCases)

@@ -17,7 +17,7 @@ import Wire
     ) throws -> (verdict: QueueVerdict, bytes: [UInt8], direction: Direction) {
         var loop = PacketLoop(
             queue: ScriptedQueue([(QueuedPacket(hook: hook, mark: mark), packet)]),
-            engine: ScriptedEngine(actions: [action]), marks: MarkBits(verified: markBit, refused: markBit << 1),
+            engine: ScriptedEngine(actions: [action]), markBit: markBit,
             clock: { now })
         let batch = try loop.turn()
         #expect(batch.packets == 1)
@@ -27,16 +27,16 @@ import Wire
     private static let rewrite = Verdict.Action.rewrite(HeaderRewrite(acknowledgmentNumber: 7))
 
     @Test(
-        "Two bits of the mark say whether the packet is verified or refused; other bits stay",
+        "The bit of the mark says just whether the packet is verified; other bits stay",
         arguments: [
             (.accept, 0x1000, 0, .accept(mark: 0)),
             (.accept, 0x1000, 0x1000, .accept(mark: 0)),
-            (.accept, 0x1000, 0xffff_ffff, .accept(mark: 0xffff_cfff)),
+            (.accept, 0x1000, 0xffff_ffff, .accept(mark: 0xffff_efff)),
             (.acceptAsVerified, 0x1000, 0, .accept(mark: 0x1000)),
             (.acceptAsVerified, 0x1000, 0x1000, .accept(mark: 0x1000)),
             (.acceptAsVerified, 0x1000, 0xff, .accept(mark: 0x10ff)),
             (rewrite, 0x1000, 0x1001, .acceptModified(mark: 1)),
-            (.reset, 0x1000, 0x1001, .accept(mark: 0x2001)),
+            (.reset, 0x1000, 0x1000, .drop),
             (.drop, 0x1000, 0x1000, .drop),
             // The client uses no bit.
             (.accept, 0, 0xffff_ffff, .accept(mark: 0xffff_ffff)),
@@ -69,7 +69,7 @@ import Wire
         var readings = 0
         var loop = PacketLoop(
             queue: ScriptedQueue(packets.map { (QueuedPacket(hook: .prerouting, mark: 1), $0) }),
-            engine: ScriptedEngine(actions: [.accept, .acceptAsVerified]), marks: MarkBits(verified: 2),
+            engine: ScriptedEngine(actions: [.accept, .acceptAsVerified]), markBit: 2,
             clock: {
                 readings += 1
                 return Instant(unixSeconds: Int64(readings), uptime: 0)
@@ -86,7 +86,7 @@ import Wire
     @Test("An error of the queue is handed on") func error() {
         var queue = ScriptedQueue([])
         queue.error = SystemError("receive from queue", ENOBUFS)
-        var loop = PacketLoop(queue: queue, engine: ScriptedEngine(), marks: MarkBits(), clock: { Self.now })
+        var loop = PacketLoop(queue: queue, engine: ScriptedEngine(), markBit: 0, clock: { Self.now })
         let thrown: SystemError?
         do throws(SystemError) {
             _ = try loop.turn()

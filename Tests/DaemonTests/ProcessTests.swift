@@ -98,7 +98,8 @@ import Wire
             dropPrivileges()
             defer { regainPrivileges() }
             let logger = Logger(label: "test") { _ in LogLineHandler(level: .debug, format: .text) }
-            LockoutEnforcer(ports: [1], seconds: 1, queue: 54_321, logger: logger).enforce(on: IPAddress(192, 0, 2, 1))
+            LockoutEnforcer(queue: 54_321, logger: logger)
+                .enforce(on: IPAddress(192, 0, 2, 1), ports: [1], seconds: 1)
         }
         let text = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
         #expect(

@@ -4,7 +4,9 @@
  */
 #pragma once
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -37,3 +39,41 @@ void clinux_eventfd_signal(int descriptor);
 
 /** Sets an eventfd back to 0. */
 void clinux_eventfd_clear(int descriptor);
+
+/** pidfd_open(2), close-on-exec, readable once the process has ended: not in older glibc. Returns -1 and errno if not. */
+int clinux_pidfd_open(pid_t process);
+
+/** pipe2(2) with O_CLOEXEC: hidden behind _GNU_SOURCE. Fills in the reading and the writing end; -1 and errno if not. */
+int clinux_pipe(int ends[2]);
+
+/** posix_spawn_file_actions_addchdir_np(3): hidden. The child begins in a folder. Returns 0, or an error number. */
+int clinux_spawn_add_chdir(posix_spawn_file_actions_t *actions, const char *path);
+
+/** posix_spawn_file_actions_addclosefrom_np(3): hidden. The child has no descriptor from `first` on. Returns 0, or an
+    error number. */
+int clinux_spawn_add_closefrom(posix_spawn_file_actions_t *actions, int first);
+
+/** Accepts a connection (accept4(2)) whose descriptor is closed on exec; -1 with errno set if there is none. */
+int clinux_accept(int listener);
+
+/** Tells the user at the other end of a Unix socket (SO_PEERCRED of unix(7)); -1 with errno set if it cannot. */
+int clinux_peer_user(int socket, uid_t *user);
+
+/**
+ * Sends IP packets by sendmmsg(2) with MSG_DONTWAIT, each to the destination in its header.
+ *
+ * Packet i begins at packets + i * stride and is lengths[i] bytes long, with all of its IP header; at most 64 packets.
+ * What cannot be sent is passed over. A socket of -1 stands for a family that cannot be sent.
+ */
+void clinux_send_packets(int ipv4, int ipv6, const void *packets, size_t stride, const uint32_t *lengths,
+                         uint32_t count);
+
+/** What the kernel says of the clock, from adjtimex(2): <sys/timex.h> is missing in the Glibc module. */
+struct clinux_clock_state {
+    int is_synchronised;
+    long estimated_error_us;
+    long long unix_seconds;
+};
+
+/** Asks for it, and changes nothing. Returns 0, or -1 and errno. */
+int clinux_read_clock_state(struct clinux_clock_state *state);

@@ -1,9 +1,13 @@
 """The project's programs, as built."""
 
+import atexit
 import functools
+import json
 import os
+import shutil
 import subprocess
-from typing import Iterable, Optional
+import tempfile
+from typing import Any, Iterable, Optional
 
 from .firewall import PROJECT
 from .hosts import Host
@@ -33,7 +37,7 @@ def keygen(path: "os.PathLike[str]") -> str:
 
 def start_server(
     host: Host,
-    key_file: str,
+    key_file: Optional[str],
     *,
     queue_num: Optional[int] = None,
     target_ports: Iterable[int] = (),
@@ -44,8 +48,9 @@ def start_server(
     log_format: Optional[str] = None,
     more: Iterable[str] = (),
 ) -> Program:
-    """tcpknock-server, bound to its queue when this returns."""
-    command = [program("tcpknock-server"), "--key-file", key_file]
+    """tcpknock-server, bound to its queue when this returns; without a key file the configuration names the keys."""
+    command = [program("tcpknock-server"), "--config", "", "--control-socket", control_socket(host, "server")]
+    command += _flag("--key-file", key_file)
     command += _flag("--queue-num", queue_num)
     for port in target_ports:
         command += _flag("--target-port", port)
@@ -58,7 +63,7 @@ def start_server(
 
 def start_client(
     host: Host,
-    key_file: str,
+    key_file: Optional[str],
     *,
     queue_num: Optional[int] = None,
     target_ports: Iterable[int] = (),
@@ -70,8 +75,9 @@ def start_client(
     log_format: Optional[str] = None,
     more: Iterable[str] = (),
 ) -> Program:
-    """tcpknock-client, bound to its queue when this returns."""
-    command = [program("tcpknock-client"), "--key-file", key_file]
+    """tcpknock-client, bound to its queue when this returns; without a key file the configuration names the keys."""
+    command = [program("tcpknock-client"), "--config", "", "--control-socket", control_socket(host, "client")]
+    command += _flag("--key-file", key_file)
     command += _flag("--queue-num", queue_num)
     for port in target_ports:
         command += _flag("--target-port", port)
@@ -83,6 +89,30 @@ def start_client(
     command += ["--no-time"] if no_time else []
     command += _flag("--log-level", log_level) + _flag("--log-format", log_format)
     return _start(host, [*command, *more])
+
+
+# All hosts have the file system in common, and each daemon needs a socket of its own.
+@functools.lru_cache(maxsize=None)
+def _socket_folder() -> str:
+    folder = tempfile.mkdtemp(prefix="tk-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def control_socket(host: Host, role: str) -> str:
+    """The control socket of the daemon for a role on a host."""
+    return os.path.join(_socket_folder(), f"{host.name}-{role}.sock")
+
+
+def tool(host: Host, role: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Runs `tcpknock ARGUMENTS`, which ask the daemon for a role on a host."""
+    command = [program("tcpknock"), *arguments, "--socket", control_socket(host, role)]
+    return host.run(command, check=check, timeout=30)
+
+
+def status(host: Host, role: str) -> Any:
+    """What `tcpknock status --json` says of a daemon."""
+    return json.loads(tool(host, role, "status", "--json").stdout)
 
 
 def _flag(name: str, value: object) -> "list[str]":

@@ -31,17 +31,18 @@ WRONG = 0x00010000
 """To make an acknowledgment number wrong: exclusive or."""
 
 
-def protect(host: Host, key_file: str, ports: Sequence[int] = (22,), **options: Any) -> Program:
+def protect(host: Host, key_file: Optional[str], ports: Sequence[int] = (22,), **options: Any) -> Program:
     """Starts the server's daemon on a host and puts its rules in.
 
     Without the filter in the kernel, so that all verdicts are the daemon's (test_kernel_filter.py is about the other).
     """
-    daemon = start_server(host, key_file, target_ports=ports, more=WITHOUT_FILTER, **options)
+    more = [*WITHOUT_FILTER, *options.pop("more", [])]
+    daemon = start_server(host, key_file, target_ports=ports, more=more, **options)
     put_rules(host, "server", ports, options.get("queue_num"))
     return daemon
 
 
-def equip(host: Host, key_file: str, ports: Sequence[int] = (22,), **options: Any) -> Program:
+def equip(host: Host, key_file: Optional[str], ports: Sequence[int] = (22,), **options: Any) -> Program:
     """Starts the client's daemon on a host and puts its rules in."""
     daemon = start_client(host, key_file, target_ports=ports, **options)
     put_rules(host, "client", ports, options.get("queue_num"))

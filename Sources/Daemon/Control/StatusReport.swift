@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockEngine
+internal import NetfilterQueue
+
+/// How a daemon is doing, for people and for programs.
+package struct StatusReport: Sendable {
+    /// A guest or target.
+    package struct Party: Sendable {
+        let name: String
+        /// Where it is, on the client; from where and where to, on the server.
+        let scope: String
+    }
+
+    /// An open connection.
+    package struct Connection: Sendable {
+        let party: String?
+        let flow: Flow
+        let connection: OpenConnection
+        let bytes: ByteCount?
+    }
+
+    let program: String
+    let partyLabel: String
+    let started: Instant
+    let now: Instant
+    let queues: [QueueStatistics]
+    let counters: Counters
+    let handshakes: Int
+    let parties: [Party]
+    let connections: [Connection]
+    /// How many connections found no room in the book.
+    let unrecorded: UInt64
+    /// How many addresses are locked out; nil on the client.
+    let lockedOut: Int?
+    /// What the program in the kernel dropped and let pass; nil if there is none.
+    let kernelFilter: (wrong: UInt64, passed: UInt64)?
+
+    /// Lines for people.
+    package var text: String {
+        var lines = ["\(program) \(version), up \(DurationText.text(seconds: started.seconds(until: now)))"]
+        for queue in queues {
+            lines.append(
+                "queue \(queue.number): \(queue.waiting) waiting, \(queue.packets) so far, "
+                    + "\(UInt64(queue.droppedInQueue) + UInt64(queue.droppedOnTheWay)) lost")
+        }
+        lines.append("handshakes remembered: \(handshakes)")
+        if let lockedOut { lines.append("locked out: \(lockedOut)") }
+        if let kernelFilter {
+            lines.append("kernel filter: \(kernelFilter.wrong) SYNs dropped, \(kernelFilter.passed) passed on")
+        }
+        lines.append("\(partyLabel)s:")
+        lines += TextTable.lines(parties.map { [$0.name, $0.scope] })
+        lines.append("connections: \(connections.count)")
+        lines += TextTable.lines(connections.map(row))
+        if unrecorded > 0 { lines.append("  and \(unrecorded) more that there was no room to write down") }
+        lines.append("packets by reason:")
+        lines += TextTable.lines(
+            Reason.allCases.filter { counters[$0] > 0 }.map { [$0.name, "\(counters[$0])", $0.explanation] })
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func row(_ connection: Connection) -> [String] {
+        let age = DurationText.text(seconds: connection.connection.since.seconds(until: now))
+        let isOlder = connection.connection.key == nil
+        let bytes = connection.bytes.map { "\($0.received) bytes in, \($0.sent) out" } ?? "bytes not counted"
+        return [
+            connection.party ?? "(unknown)", "\(connection.flow.client) > \(connection.flow.server)",
+            isOlder ? "longer than \(age)" : age, bytes,
+        ]
+    }
+
+    /// One JSON object.
+    package var json: JSONValue {
+        .object([
+            ("program", .string(program)), ("version", .string(version)),
+            ("started", .string(SystemClock.timestamp(unixSeconds: started.unixSeconds))),
+            ("uptimeSeconds", .unsigned(started.seconds(until: now))),
+            ("queues", .array(queues.map(Self.json))), ("handshakes", .integer(Int64(handshakes))),
+            ("lockedOut", lockedOut.map { .integer(Int64($0)) } ?? .null),
+            (
+                "kernelFilter",
+                kernelFilter.map { .object([("dropped", .unsigned($0.wrong)), ("passed", .unsigned($0.passed))]) }
+                    ?? .null
+            ),
+            (
+                "\(partyLabel)s",
+                .array(parties.map { .object([("name", .string($0.name)), ("scope", .string($0.scope))]) })
+            ),
+            ("connections", .array(connections.map(json))), ("unrecordedConnections", .unsigned(unrecorded)),
+            ("packets", .object(Reason.allCases.map { ($0.name, .unsigned(counters[$0])) })),
+        ])
+    }
+
+    private static func json(_ queue: QueueStatistics) -> JSONValue {
+        .object([
+            ("number", .integer(Int64(queue.number))), ("holder", .integer(Int64(queue.holder))),
+            ("waiting", .integer(Int64(queue.waiting))), ("packets", .integer(Int64(queue.packets))),
+            ("droppedInQueue", .integer(Int64(queue.droppedInQueue))),
+            ("droppedOnTheWay", .integer(Int64(queue.droppedOnTheWay))),
+        ])
+    }
+
+    private func json(_ connection: Connection) -> JSONValue {
+        .object([
+            (partyLabel, .optional(connection.party)), ("client", .string(connection.flow.client)),
+            ("server", .string(connection.flow.server)),
+            ("since", .string(SystemClock.timestamp(unixSeconds: connection.connection.since.unixSeconds))),
+            ("seconds", .unsigned(connection.connection.since.seconds(until: now))),
+            ("bytesReceived", connection.bytes.map { .unsigned($0.received) } ?? .null),
+            ("bytesSent", connection.bytes.map { .unsigned($0.sent) } ?? .null),
+        ])
+    }
+}
+
+extension Instant {
+    /// Whole seconds from this point in time to a later one.
+    func seconds(until later: Instant) -> UInt64 {
+        later.uptime > uptime ? (later.uptime - uptime) / 1000 : 0
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+internal import NetfilterQueue
+
+/// A child of this process with a process group of its own, and the reading end of its standard error.
+struct ChildProcess {
+    /// How it ended.
+    enum End: Equatable {
+        /// It ended by itself, with a status.
+        case exited(Int32)
+        /// A signal ended it.
+        case signalled(Int32)
+        /// Somebody else has fetched its status, or the system threw it away.
+        case unknown
+    }
+
+    /// What a daemon without PATH gives its children.
+    private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// Its id, which is that of its group too.
+    let processID: pid_t
+    /// The reading end, nonblocking, of what is its standard error.
+    let standardError: Int32
+    /// A descriptor that can be read once it has ended; -1 if the kernel has none.
+    let processDescriptor: Int32
+
+    /// Starts a program in `/`, with no open file but /dev/null and a pipe as standard error, and no signal blocked.
+    ///
+    /// - Parameters:
+    ///   - arguments: The program and its arguments.
+    ///   - environment: All of its environment beside PATH; zero bytes are left out.
+    /// - Throws: `SystemError`, also where the program cannot be executed.
+    init(_ arguments: [String], environment: [String: String]) throws(SystemError) {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe", errno) }
+        defer { close(ends[1]) }
+        do throws(SystemError) {
+            processID = try Self.spawn(arguments, Self.variables(environment), standardError: ends[1])
+        } catch {
+            close(ends[0])
+            throw error
+        }
+        standardError = ends[0]
+        // Not for the writing end: the child has no reason to expect a write to fail because nobody has read yet.
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        // No other thread waits for this child, so the id is still its own.
+        processDescriptor = clinux_pidfd_open(processID)
+    }
+
+    /// Sends a signal to the whole group.
+    ///
+    /// Only before the status was fetched: until then the id cannot be given to another process.
+    func signalGroup(_ signal: Int32) { kill(-processID, signal) }
+
+    /// Fetches the status if it has ended; nil if not.
+    func end() -> End? {
+        var status: Int32 = 0
+        let result = unsafe waitpid(processID, &status, WNOHANG)
+        guard result != 0, !(result < 0 && errno == EINTR) else { return nil }
+        guard result == processID else { return .unknown }
+        // The macros of wait(2), which Swift does not import.
+        let signal = status & 0x7f
+        return signal == 0 ? .exited(status >> 8 & 0xff) : .signalled(signal)
+    }
+
+    /// Closes the descriptors.
+    func closeDescriptors() {
+        close(standardError)
+        if processDescriptor >= 0 { close(processDescriptor) }
+    }
+
+    private static func variables(_ environment: [String: String]) -> [String] {
+        let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? defaultPath
+        return environment.merging(["PATH": path]) { given, _ in given }
+            .filter { !$0.key.isEmpty && !$0.key.utf8.contains(UInt8(ascii: "=")) }
+            .map { "\($0.key)=\($0.value)" }
+    }
+
+    private static func spawn(
+        _ arguments: [String], _ environment: [String], standardError: Int32
+    ) throws(SystemError) -> pid_t {
+        let arguments = CStringArray(arguments)
+        let environment = CStringArray(environment)
+        var actions = unsafe posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        unsafe posix_spawnattr_init(&attributes)
+        defer {
+            unsafe posix_spawn_file_actions_destroy(&actions)
+            unsafe posix_spawnattr_destroy(&attributes)
+        }
+        // Standard error first, since the pipe may be descriptor 0 or 1 of a daemon that was started without these.
+        unsafe posix_spawn_file_actions_adddup2(&actions, standardError, STDERR_FILENO)
+        unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        unsafe clinux_spawn_add_closefrom(&actions, STDERR_FILENO + 1)
+        unsafe clinux_spawn_add_chdir(&actions, "/")
+
+        // The daemon blocks signals and ignores SIGPIPE, and both would be inherited.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+        unsafe sigfillset(&signals)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe posix_spawnattr_setpgroup(&attributes, 0)
+        unsafe posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
+        guard let program = unsafe arguments.pointers[0] else { throw SystemError("posix_spawn", ENOENT) }
+        var processID: pid_t = 0
+        let result = unsafe posix_spawnp(
+            &processID, program, &actions, &attributes, arguments.pointers, environment.pointers)
+        guard result == 0 else { throw SystemError("posix_spawn", result) }
+        return processID
+    }
+}
+
+/// Strings as C has them in `argv` and `envp`: pointers, the last of which is null.
+@safe
+private struct CStringArray: ~Copyable {
+    let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    private let count: Int
+
+    /// Copies the strings, without zero bytes, at which they would end.
+    init(_ strings: [String]) {
+        count = strings.count
+        unsafe pointers = .allocate(capacity: strings.count + 1)
+        for (index, string) in strings.enumerated() {
+            let bytes = string.utf8.filter { $0 != 0 }.map { CChar(bitPattern: $0) } + [0]
+            unsafe (pointers + index).initialize(to: strdup(bytes))
+        }
+        unsafe (pointers + strings.count).initialize(to: nil)
+    }
+
+    deinit {
+        for index in 0..<count { unsafe free(pointers[index]) }
+        unsafe pointers.deallocate()
+    }
+}

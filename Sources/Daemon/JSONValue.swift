@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// A value to be written as JSON (RFC 8259); members keep their order.
+package indirect enum JSONValue: Sendable, ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
+    ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+    /// Members in the order in which they are written.
+    case object([(String, JSONValue)])
+    case array([JSONValue])
+    case string(String)
+    case integer(Int64)
+    case unsigned(UInt64)
+    case boolean(Bool)
+    case null
+
+    /// A string.
+    package init(stringLiteral value: String) { self = .string(value) }
+    /// true or false.
+    package init(booleanLiteral value: Bool) { self = .boolean(value) }
+    /// A whole number.
+    package init(integerLiteral value: Int64) { self = .integer(value) }
+    /// An array.
+    package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+    /// An object.
+    package init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(elements) }
+
+    /// A string, or null.
+    package static func optional(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
+
+    /// The value on one line.
+    package var text: String {
+        switch self {
+        case .object(let members):
+            "{" + members.map { "\(JSON.string($0.0)):\($0.1.text)" }.joined(separator: ",") + "}"
+        case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
+        case .string(let text): JSON.string(text)
+        case .integer(let number): "\(number)"
+        case .unsigned(let number): "\(number)"
+        case .boolean(let value): "\(value)"
+        case .null: "null"
+        }
+    }
+}

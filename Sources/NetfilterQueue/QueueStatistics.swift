@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import SystemPackage
+
+/// What the kernel says of a queue: one line of /proc/net/netfilter/nfnetlink_queue
+/// (net/netfilter/nfnetlink_queue.c, `seq_show`).
+package struct QueueStatistics: Equatable, Sendable {
+    /// Its number.
+    package let number: UInt16
+    /// The netlink port of its holder, which for most programs is their process id.
+    package let holder: UInt32
+    /// How many packets wait for a verdict now.
+    package let waiting: UInt32
+    /// How many the kernel discarded because too many waited.
+    package let droppedInQueue: UInt32
+    /// How many it discarded because they could not be handed over.
+    package let droppedOnTheWay: UInt32
+    /// The number of the latest packet, counted from the beginning.
+    package let packets: UInt32
+
+    /// Reads a line; nil if it is none.
+    package init?(_ line: some StringProtocol) {
+        // Ports that the kernel has chosen are negative, and written so by some kernels.
+        let columns = line.split(separator: " ").map { UInt32($0) ?? Int32($0).map { UInt32(bitPattern: $0) } }
+        guard columns.count >= 8, let number = columns[0].flatMap({ UInt16(exactly: $0) }), let holder = columns[1],
+            let waiting = columns[2], let inQueue = columns[5], let onTheWay = columns[6], let packets = columns[7]
+        else { return nil }
+        self.number = number
+        self.holder = holder
+        self.waiting = waiting
+        droppedInQueue = inQueue
+        droppedOnTheWay = onTheWay
+        self.packets = packets
+    }
+
+    /// Reads all queues of this network namespace; none if this process may not know.
+    package static func all() -> [QueueStatistics] {
+        let listing: FilePath = "/proc/net/netfilter/nfnetlink_queue"
+        guard let file = try? FileDescriptor.open(listing, .readOnly, options: .closeOnExec) else { return [] }
+        defer { try? file.close() }
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
+        // 65,536 queues of at most 80 bytes each.
+        while text.count < 8 << 20,
+            let count = unsafe try? buffer.withUnsafeMutableBytes({ unsafe try file.read(into: $0) }), count > 0
+        {
+            text += buffer.prefix(count)
+        }
+        return String(decoding: text, as: UTF8.self).split(separator: "\n").compactMap { QueueStatistics($0) }
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import ArgumentParser
+import Daemon
+import Settings
+import Wire
+
+struct LocksCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "locks",
+        abstract: "Shows who is locked out, for how long, and why.")
+
+    @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
+    var socket: String?
+
+    @Flag(help: "Print one JSON array.")
+    var json = false
+
+    func run() throws {
+        try reportingErrors(of: "tcpknock") { () throws(FatalError) in
+            let socket = DaemonChoice.server(socket)
+            try ControlClient.ask(socket, .locks, json ? .json : .text) { StandardOutput.write($0) }
+        }
+    }
+}
+
+struct UnlockCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unlock",
+        abstract: "Lets an address in again before its lockout is over.",
+        discussion: "Connections that were closed with the lockout stay closed.")
+
+    @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
+    var socket: String?
+
+    @Argument(help: "The address, as 'tcpknock locks' shows it.", transform: AddressArgument.parse)
+    var address: IPAddress
+
+    func run() throws {
+        try reportingErrors(of: "tcpknock") { () throws(FatalError) in
+            let socket = DaemonChoice.server(socket)
+            try ControlClient.ask(socket, .unlock(address), .text) { StandardOutput.write($0) }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A hook of tcpknock-server that sends a mail about what has happened.
+#
+# Copy it to where root alone can write, say to /usr/local/lib/tcpknock/hooks/, and name it in /etc/tcpknock/server.toml,
+# with the address that is to get the mail:
+#
+#   on_lockout = ["/usr/local/lib/tcpknock/hooks/mail.sh", "root"]
+#
+# It needs a mail server's sendmail(8), which Debian's postfix, exim4 and msmtp-mta have, or else mail(1).
+set -eu
+
+if [ $# -ne 1 ]; then
+    echo "usage: mail.sh ADDRESS (run by tcpknock-server, which tells the rest in TCPKNOCK_... variables)" >&2
+    exit 64
+fi
+address=$1
+
+# What is not known is not set.
+line() { # LABEL VALUE
+    if [ -n "$2" ]; then printf '%-10s %s\n' "$1" "$2"; fi
+}
+
+# A name could have been written to end the header of a mail and begin another.
+one_line() { printf %s "$1" | tr -d '\000-\037\177'; }
+
+subject="tcpknock: $(one_line "${TCPKNOCK_EVENT:-test}")"
+subject="$subject $(one_line "${TCPKNOCK_GUEST:-}") from $(one_line "${TCPKNOCK_CLIENT_ADDRESS:-nowhere}")"
+
+body() {
+    line event "${TCPKNOCK_EVENT:-}"
+    line time "${TCPKNOCK_TIME:-}"
+    line guest "${TCPKNOCK_GUEST:-}"
+    line client "${TCPKNOCK_CLIENT_ADDRESS:-} port ${TCPKNOCK_CLIENT_PORT:-}"
+    line server "${TCPKNOCK_SERVER_ADDRESS:-} port ${TCPKNOCK_SERVER_PORT:-}"
+    line reason "${TCPKNOCK_REASON:-}"
+    line seconds "${TCPKNOCK_SECONDS:-}"
+    line received "${TCPKNOCK_BYTES_RECEIVED:-}"
+    line sent "${TCPKNOCK_BYTES_SENT:-}"
+    line host "$(uname -n)"
+}
+
+if command -v sendmail >/dev/null; then
+    # -t would take recipients from the text; -i keeps a line with a single dot from ending it.
+    {
+        printf 'To: %s\nSubject: %s\nMIME-Version: 1.0\n' "$(one_line "$address")" "$subject"
+        printf 'Content-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n'
+        body
+    } | sendmail -i -- "$address"
+elif command -v mail >/dev/null; then
+    body | mail -s "$subject" -- "$address"
+else
+    echo "neither sendmail nor mail is installed" >&2
+    exit 69
+fi
