@@ -39,7 +39,10 @@ extension ProbeFindings {
             LikelyReason(
                 .lockedOut, "the server has locked this client's address out",
                 evidence: "then nothing from it is answered, for two minutes by default",
-                advice: "wait, and send nothing meanwhile that could be wrong; the server's log says 'locked out'"))
+                advice:
+                    "wait, and send nothing meanwhile that could be wrong (where lockout_after_wrong_codes is set, the "
+                    + "experiments of a probe are); the server's log and 'tcpknock locks' there name who is locked out")
+        )
         if !serverIsOnLink {
             reasons.append(
                 LikelyReason(

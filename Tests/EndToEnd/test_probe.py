@@ -7,12 +7,13 @@ from typing import Any, List
 import pytest
 
 from harness.boxes import box
-from harness.daemons import keygen, program, start_client
+from harness.daemons import keygen, program, start_client, start_server
 from harness.echo import echo, echo_server
 from harness.firewall import firewall
 from harness.inside import gets_in
 from harness.knock import (
     FAMILIES,
+    WITHOUT_FILTER,
     WRONG,
     assert_nobody_locked_out,
     counters,
@@ -23,7 +24,7 @@ from harness.knock import (
     protect,
     put_rules,
 )
-from harness.probing import probe, protect_with_clock
+from harness.probing import probe, protect_for_guests, protect_with_clock
 from harness.sshd import Sshd
 from harness.topologies import Network
 
@@ -242,6 +243,67 @@ def test_a_wrong_nat_address(natted: Network, key_file: str, family: int, daemon
     assert result.causes == ["nat-address"]
     assert f'nat_ip = "{natted.seen_as(family)}"' in result.reason("nat-address")["advice"]
     assert_nobody_locked_out(server)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_roaming(natted: Network, key_file: str, tmp_path: Path, family: int) -> None:
+    protect_for_guests(natted.server, [key_file], tmp_path, roaming=True)
+    put_rules(natted.server, "server")
+    client = equip(natted.client, key_file)
+    echo_server(natted.server, 22)
+    address = natted.server.address(family)
+
+    result = probe(natted.client, key_file, address, "--timeout", 1)
+    assert (result.failed_stage, result.causes) == (ANSWERED, ["nat-address"])
+    assert result.reason("nat-address")["advice"].startswith('set nat_ip = "auto"')
+
+    # As advised.
+    client.stop()
+    start_client(natted.client, key_file, more=["--nat-ip", "auto"])
+    result = probe(natted.client, key_file, address, "--nat-ip", "auto")
+    assert (result.status, result.report["connection"]["syn"]["bound_to"]) == (0, "roaming")
+
+
+def test_a_server_that_goes_by_the_hint(direct: Network, key_file: str, other_key: str, tmp_path: Path) -> None:
+    protect_for_guests(direct.server, [other_key, key_file], tmp_path, top='guest_search = "hint"')
+    put_rules(direct.server, "server")
+    client = equip(direct.client, key_file, nat_ips=["203.0.113.9"])
+    echo_server(direct.server, 22)
+    # The SYNs of experiments have the hint as well, else none would be answered.
+    result = probe(direct.client, key_file, direct.server.ipv4, "--timeout", 1, "--nat-ip", "203.0.113.9")
+    assert result.causes == ["nat-address"]
+    client.stop()
+    start_client(direct.client, key_file)
+    assert probe(direct.client, key_file, direct.server.ipv4).status == 0
+
+
+def test_a_box_that_changes_the_hint(
+    twice_routed: Network, key_file: str, other_key: str, tmp_path: Path
+) -> None:
+    protect_for_guests(twice_routed.server, [other_key, key_file], tmp_path, top='guest_search = "hint"')
+    put_rules(twice_routed.server, "server")
+    equip(twice_routed.client, key_file)
+    echo_server(twice_routed.server, 22)
+    assert twice_routed.router
+    box(twice_routed.router, "change_hint")
+    result = probe(twice_routed.client, key_file, twice_routed.server.ipv4, "--timeout", 1)
+    assert (result.failed_stage, result.causes[0]) == (ANSWERED, "code-changed-on-the-way")
+    assert "identification field" in result.report["reasons"][0]["text"]
+
+
+def test_a_server_that_resets_wrong_codes(direct: Network, key_file: str, other_key: str) -> None:
+    start_server(direct.server, key_file, more=["--on-failure", "reset", *WITHOUT_FILTER])
+    firewall(direct.server, "server", "up", "--on-failure", "reset", *WITHOUT_FILTER)
+    client = equip(direct.client, other_key)
+    echo_server(direct.server, 22)
+    # By design it looks like a closed port.
+    result = probe(direct.client, other_key, direct.server.ipv4)
+    assert result.failed_stage == ANSWERED
+    assert result.causes[:2] == ["server-unprotected", "wrong-key"]
+    client.stop()
+    start_client(direct.client, key_file, nat_ips=["203.0.113.9"])
+    result = probe(direct.client, key_file, direct.server.ipv4, "--nat-ip", "203.0.113.9")
+    assert result.causes == ["nat-address"]
 
 
 def test_the_servers_daemon_does_not_run(direct: Network, key_file: str) -> None:

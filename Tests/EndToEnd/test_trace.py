@@ -159,7 +159,8 @@ def test_the_clock(direct: Network, key_file: str, tmp_path: Path, minutes: int)
 
 
 def start_client_with_clock(network: Network, key_file: str, seconds: int) -> None:
-    daemon = network.client.popen([program("tcpknock-client"), "--key-file", key_file], env=clock_ahead(seconds))
+    command = [program("tcpknock-client"), "--config", "", "--control-socket", "", "--key-file", key_file]
+    daemon = network.client.popen(command, env=clock_ahead(seconds))
     daemon.wait_for_line("ready", 10, which="stdout")
 
 

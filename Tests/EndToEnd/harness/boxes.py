@@ -46,6 +46,15 @@ def change_client_isn(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
         tcp.seq = (tcp.seq + 0x01020304) % 2**32
 
 
+def change_hint(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
+    """Gives SYNs an identification, or flow label, of its own."""
+    if tcp.flags & 0x12 == 0x02:
+        if "IP" in packet:
+            packet.id ^= 0x5A5A
+        else:
+            packet.fl ^= 0x5A5A
+
+
 def change_identification(packet: Any, tcp: Any, state: Dict[Any, Any]) -> None:
     """Gives SYN/ACKs an identification, or flow label, of its own."""
     if tcp.flags & 0x12 == 0x12:

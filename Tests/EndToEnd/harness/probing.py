@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
@@ -50,6 +51,23 @@ def probe(host: Host, key_file: str, server: str, *flags: object, port: int = 22
     return Probe(result.returncode, json.loads(result.stdout))
 
 
+def protect_for_guests(
+    host: Host, key_files: List[str], folder: "os.PathLike[str]", *, roaming: bool = False, top: str = ""
+) -> Program:
+    """As `protect`, for guests with a key each; `top` goes before them into the configuration."""
+    guests = (
+        f'[[guest]]\nname = "guest{number}"\nkey_file = "{key}"\nroaming = {str(roaming).lower()}\n'
+        for number, key in enumerate(key_files)
+    )
+    config = os.path.join(folder, "server.toml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write("\n".join([top, 'control_socket = ""', *guests]))
+    os.chmod(config, 0o600)
+    daemon = host.popen([program("tcpknock-server"), "--config", config, *WITHOUT_FILTER], env=_QUIET)
+    daemon.wait_for_line("ready", 10, which="stdout")
+    return daemon
+
+
 def clock_ahead(seconds: int) -> Dict[str, str]:
     """The environment of a program whose clock is so many seconds ahead (faketime(1))."""
     (library,) = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
@@ -58,8 +76,8 @@ def clock_ahead(seconds: int) -> Dict[str, str]:
 
 def protect_with_clock(host: Host, key_file: str, seconds: int) -> Program:
     """As `protect`, with a daemon whose clock is so many seconds ahead."""
-    command = [program("tcpknock-server"), "--key-file", key_file, *WITHOUT_FILTER]
-    daemon = host.popen(command, env=clock_ahead(seconds))
+    command = [program("tcpknock-server"), "--config", "", "--control-socket", "", "--key-file", key_file]
+    daemon = host.popen([*command, *WITHOUT_FILTER], env=clock_ahead(seconds))
     daemon.wait_for_line("ready", 10, which="stdout")
     put_rules(host, "server")
     return daemon
