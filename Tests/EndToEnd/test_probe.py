@@ -485,16 +485,15 @@ def test_the_server_is_not_protected(direct: Network, key_file: str, family: int
 
 def test_nothing_stays_behind(direct: Network, key_file: str) -> None:
     server = protect(direct.server, key_file)
-    equip(direct.client, key_file, nat_ips=["203.0.113.9"])
+    client = equip(direct.client, key_file, nat_ips=["203.0.113.9"])
     echo_server(direct.server, 22)
     probe(direct.client, key_file, direct.server.ipv4, "--timeout", 1, "--nat-ip", "203.0.113.9")
     for host in (direct.client, direct.server):
         assert host.run(["ss", "-Htn", "state", "syn-recv", "state", "syn-sent", "state", "established"]).stdout == ""
     assert_nobody_locked_out(server)
     # The next connection with right settings gets in.
-    firewall(direct.client, "client", "down")
-    put_rules(direct.client, "client", queue_num=201)
-    start_client(direct.client, key_file, queue_num=201)
+    client.stop()
+    start_client(direct.client, key_file)
     assert gets_in(direct.client, direct.server.ipv4)
 
 
