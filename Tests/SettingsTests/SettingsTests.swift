@@ -224,8 +224,8 @@ import Wire
             ServerSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 100 --mark 0x1000")
         #expect(
             try server(Self.fullServer).firewallFlags.joined(separator: " ")
-                == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --kernel-filter off "
-                + "--pin-folder /sys/fs/bpf/other")
+                == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --on-failure reset --kernel-filter "
+                + "off --pin-folder /sys/fs/bpf/other")
         #expect(ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200")
         #expect(
             try client(Self.fullClient).firewallFlags.joined(separator: " ")
