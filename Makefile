@@ -2,10 +2,10 @@
 # `make help` lists what can be made. All of it works from a fresh clone on Debian with the Swift toolchain; Debian
 # packages that are missing are installed (as root).
 
-BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev \
+BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool python3 python3-pytest python3-scapy \
+TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
 	python3-prometheus-client shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
