@@ -46,7 +46,7 @@ kernel-filter: build-packages ## the program for the kernel, in FOLDER (that of 
 
 test: unit-test end-to-end-test ## all tests (as root: they make network namespaces)
 
-unit-test: build-packages ## the tests of each room
+unit-test: build-packages test-packages ## the tests of each room
 	swift build --build-tests
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$$(swift build --show-bin-path)"
 	swift test --disable-xctest

@@ -73,10 +73,19 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        .target(
+            name: "Doctor",
+            dependencies: [
+                "Wire", "KnockProtocol", "Settings", "Daemon", "CLinux",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
         .executableTarget(name: "keygen", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
-        .executableTarget(name: "tcpknock", dependencies: executable, swiftSettings: strict),
+        .executableTarget(name: "tcpknock", dependencies: executable + ["Doctor"], swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
@@ -119,6 +128,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "DoctorTests",
+            dependencies: [
+                "Wire", "KnockProtocol", "Daemon", "Doctor", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: common),
     ],

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 ssize_t clinux_getrandom(void *buffer, size_t length) { return getrandom(buffer, length, 0); }
@@ -108,4 +109,13 @@ void clinux_send_packets(int ipv4, int ipv6, const void *packets, size_t stride,
                          uint32_t count) {
     send_family(ipv4, 4, packets, stride, lengths, count);
     send_family(ipv6, 6, packets, stride, lengths, count);
+}
+
+int clinux_read_clock_state(struct clinux_clock_state *state) {
+    struct timex request = {.modes = 0};
+    if (adjtimex(&request) < 0) return -1;
+    state->is_synchronised = (request.status & STA_UNSYNC) == 0;
+    state->estimated_error_us = request.esterror;
+    state->unix_seconds = request.time.tv_sec;
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_compat.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/sock_diag.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>

@@ -14,7 +14,8 @@ package struct ResetSender: ~Copyable {
     /// - Throws: What is in the way.
     package static func open() throws(FatalError) -> ResetSender {
         do throws(SystemError) {
-            return ResetSender(sender: try RawSender(), hops: (hops("ipv4/ip_default_ttl"), hops("ipv6/conf/all/hop_limit")))
+            return ResetSender(
+                sender: try RawSender(), hops: (hops("ipv4/ip_default_ttl"), hops("ipv6/conf/all/hop_limit")))
         } catch {
             let advice = error.number == EPERM ? "; on_failure = \"reset\" needs CAP_NET_RAW" : ""
             throw FatalError("\(error)\(advice)", status: error.number == EPERM ? EX_NOPERM : EX_OSERR)

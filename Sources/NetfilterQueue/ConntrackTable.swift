@@ -3,8 +3,64 @@ internal import CNetfilter
 internal import Glibc
 package import Wire
 
-/// The kernel's table of tracked connections (linux/netfilter/nfnetlink_conntrack.h).
+/// The kernel's table of tracked connections (linux/netfilter/nfnetlink_conntrack.h), of which this is about TCP's.
 package enum ConntrackTable {
+    /// Which connections are meant.
+    package struct Filter: Equatable, Sendable {
+        /// The ports that first packets went to; nil for all.
+        package var ports: [UInt16]?
+        /// What the mark is to be in the bits of the mask.
+        package var mark: UInt32 = 0
+        /// The bits of the mark that count; none for all marks.
+        package var markMask: UInt32 = 0
+
+        /// Takes all connections.
+        package init() {}
+
+        /// Takes connections to some ports, whose mark has all of some bits.
+        package init(ports: [UInt16]?, markBits: UInt32 = 0) {
+            self.ports = ports
+            mark = markBits
+            markMask = markBits
+        }
+
+        func contains(_ connection: TrackedConnection) -> Bool {
+            connection.mark & markMask == mark & markMask
+                && ports.map { $0.contains(connection.original.destinationPort) } ?? true
+        }
+    }
+
+    /// Hands connections of both families to the caller while they are read; the table may change in the meantime.
+    ///
+    /// - Throws: What the kernel says against it.
+    package static func forEach(
+        _ filter: Filter = Filter(), _ body: (TrackedConnection) -> Void
+    ) throws(SystemError) {
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        try unsafe socket.request(
+            "list tracked connections", flags: NLM_F_DUMP,
+            build: { memory in
+                let message = unsafe message(memory, IPCTNL_MSG_CT_GET, UInt8(AF_UNSPEC))
+                if filter.markMask != 0 {
+                    unsafe mnl_attr_put_u32(message, UInt16(CTA_MARK.rawValue), filter.mark.bigEndian)
+                    unsafe mnl_attr_put_u32(message, UInt16(CTA_MARK_MASK.rawValue), filter.markMask.bigEndian)
+                }
+                return unsafe message
+            },
+            each: { message in
+                if let connection = unsafe TrackedConnection(message), filter.contains(connection) { body(connection) }
+            })
+    }
+
+    /// Lists connections of both families, as many as there are; the kernel bounds its table.
+    ///
+    /// - Throws: What the kernel says against it.
+    package static func list(_ filter: Filter = Filter()) throws(SystemError) -> [TrackedConnection] {
+        var connections: [TrackedConnection] = []
+        try forEach(filter) { connections.append($0) }
+        return connections
+    }
+
     /// Removes the entries of all TCP connections from an address to one of some ports.
     ///
     /// What was known of such a connection, its mark above all, is forgotten; its next segment is one of no connection.
@@ -17,34 +73,55 @@ package enum ConntrackTable {
     package static func removeConnections(
         from address: IPAddress, toPorts ports: [UInt16]
     ) throws(SystemError) -> Int {
-        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
-        let family = UInt8(address.family == .ipv4 ? AF_INET : AF_INET6)
         var found: [TrackedConnection] = []
-        try unsafe socket.request(
-            "list tracked connections", flags: NLM_F_DUMP,
-            build: { memory in
-                unsafe message(memory, IPCTNL_MSG_CT_GET, family)
-            },
-            each: { message in
-                guard let connection = unsafe TrackedConnection(message), connection.isTCP,
-                    connection.source == address, ports.contains(connection.destinationPort)
-                else { return }
-                found.append(connection)
-            })
-        var removed = 0
-        for connection in found {
-            do throws(SystemError) {
-                try unsafe socket.request("remove tracked connection", flags: NLM_F_ACK) { memory in
-                    let message = unsafe message(memory, IPCTNL_MSG_CT_DELETE, family)
-                    return unsafe nfct_nlmsg_build(message, connection.entry) == 0 ? message : nil
-                }
-                removed += 1
-            } catch {
-                // It ended in the meantime.
-                guard error.number == ENOENT else { throw error }
-            }
+        try forEach(Filter(ports: ports)) { connection in
+            if connection.original.sourceAddress == address { found.append(connection) }
         }
+        var removed = 0
+        for connection in found where try remove(connection) { removed += 1 }
         return removed
+    }
+
+    /// Removes the entry of exactly this connection, not of a later one between the same ends; these the kernel can tell
+    /// apart unless the later one was given the memory of the former.
+    ///
+    /// - Returns: Whether there was one.
+    /// - Throws: What the kernel says against it.
+    package static func remove(_ connection: TrackedConnection) throws(SystemError) -> Bool {
+        try remove(
+            connection.original, id: connection.id, zone: connection.zone, originalZone: connection.originalZone)
+    }
+
+    /// Removes the entry of the TCP connection between two ends, in the default zone.
+    ///
+    /// - Parameter original: The way of its first packet.
+    /// - Returns: Whether there was one.
+    /// - Throws: What the kernel says against it.
+    package static func remove(_ original: ConnectionTuple) throws(SystemError) -> Bool {
+        try remove(original, id: nil, zone: nil, originalZone: nil)
+    }
+
+    static func remove(
+        _ original: ConnectionTuple, id: UInt32?, zone: UInt16?, originalZone: UInt16?
+    ) throws(SystemError) -> Bool {
+        guard let entry = ConntrackEntry(original) else { throw SystemError("remove tracked connection", ENOMEM) }
+        if let zone { unsafe nfct_set_attr_u16(entry.handle, ATTR_ZONE, zone) }
+        if let originalZone { unsafe nfct_set_attr_u16(entry.handle, ATTR_ORIG_ZONE, originalZone) }
+        let family = UInt8(original.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        do throws(SystemError) {
+            try unsafe socket.request("remove tracked connection", flags: NLM_F_ACK) { memory in
+                let message = unsafe message(memory, IPCTNL_MSG_CT_DELETE, family)
+                guard unsafe nfct_nlmsg_build(message, entry.handle) == 0 else { return nil }
+                if let id { unsafe mnl_attr_put_u32(message, UInt16(CTA_ID.rawValue), id.bigEndian) }
+                return unsafe message
+            }
+            return true
+        } catch {
+            // It ended in the meantime.
+            guard error.number == ENOENT else { throw error }
+            return false
+        }
     }
 
     private static func message(
@@ -56,42 +133,5 @@ package enum ConntrackTable {
         unsafe body.storeBytes(
             of: nfgenmsg(nfgen_family: family, version: UInt8(NFNETLINK_V0), res_id: 0), as: nfgenmsg.self)
         return unsafe header
-    }
-}
-
-/// One entry of the table, as libnetfilter_conntrack holds it.
-@safe
-private final class TrackedConnection {
-    let entry: OpaquePointer
-
-    /// Reads a message of a listing; nil if it is none.
-    init?(_ message: UnsafePointer<nlmsghdr>) {
-        guard let entry = unsafe nfct_new() else { return nil }
-        unsafe self.entry = entry
-        guard unsafe nfct_nlmsg_parse(message, entry) == 0 else { return nil }
-    }
-
-    deinit {
-        unsafe nfct_destroy(entry)
-    }
-
-    var isTCP: Bool {
-        unsafe nfct_get_attr_u8(entry, ATTR_ORIG_L4PROTO) == UInt8(IPPROTO_TCP)
-    }
-
-    /// The port that the first packet went to.
-    var destinationPort: UInt16 {
-        unsafe UInt16(bigEndian: nfct_get_attr_u16(entry, ATTR_ORIG_PORT_DST))
-    }
-
-    /// The address that the first packet came from.
-    var source: IPAddress? {
-        if unsafe nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO) == UInt8(AF_INET) {
-            return unsafe IPAddress(ipv4: UInt32(bigEndian: nfct_get_attr_u32(entry, ATTR_ORIG_IPV4_SRC)))
-        }
-        guard let bytes = unsafe nfct_get_attr(entry, ATTR_ORIG_IPV6_SRC) else { return nil }
-        return unsafe IPAddress(
-            high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
-            low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     }
 }

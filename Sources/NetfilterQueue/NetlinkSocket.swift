@@ -2,7 +2,7 @@
 internal import CNetfilter
 internal import Glibc
 
-/// A netlink socket for requests that the kernel answers at once.
+/// A netlink socket for requests that the kernel answers at once, or for what it says unasked.
 @safe
 final class NetlinkSocket {
     /// How long the kernel may take for an answer before that counts as an error.
@@ -15,12 +15,19 @@ final class NetlinkSocket {
     private var buffer = [UInt8](repeating: 0, count: 32 * 1024)
 
     /// Opens a socket to a netlink family (`NETLINK_NETFILTER`, `NETLINK_SOCK_DIAG`).
-    init(family: Int32) throws(SystemError) {
-        guard let handle = unsafe mnl_socket_open2(family, Int32(SOCK_CLOEXEC.rawValue)) else {
+    ///
+    /// - Parameters:
+    ///   - family: The family.
+    ///   - groups: The first 32 multicast groups as bits.
+    ///   - waits: Whether to wait for messages.
+    /// - Throws: What the kernel says against it.
+    init(family: Int32, groups: UInt32 = 0, waits: Bool = true) throws(SystemError) {
+        let flags = Int32(SOCK_CLOEXEC.rawValue) | (waits ? 0 : Int32(SOCK_NONBLOCK.rawValue))
+        guard let handle = unsafe mnl_socket_open2(family, flags) else {
             throw SystemError("netlink socket")
         }
         unsafe self.handle = handle
-        guard unsafe mnl_socket_bind(handle, 0, 0) == 0 else {
+        guard unsafe mnl_socket_bind(handle, groups, 0) == 0 else {
             let error = SystemError("netlink bind")
             unsafe mnl_socket_close(handle)
             throw error
@@ -38,6 +45,17 @@ final class NetlinkSocket {
 
     /// The file descriptor.
     var descriptor: Int32 { unsafe mnl_socket_get_fd(handle) }
+
+    /// Asks for a receive buffer of so many bytes beyond the system's limit, or up to it where that is not allowed.
+    func setReceiveBuffer(_ size: Int32) {
+        for option in [SO_RCVBUFFORCE, SO_RCVBUF] {
+            let result = unsafe withUnsafePointer(to: size) { size in
+                unsafe setsockopt(
+                    descriptor, SOL_SOCKET, option, size, socklen_t(MemoryLayout<Int32>.size))
+            }
+            if result == 0 { return }
+        }
+    }
 
     /// Sends a request and hands each message of the answer to the caller until it ends.
     ///

@@ -68,7 +68,7 @@ package final class Queue: PacketQueue {
             unsafe headers[index].msg_hdr.msg_iovlen = 1
         }
         try bind(options, copyRange)
-        setReceiveBuffer(options.receiveBuffer)
+        socket.setReceiveBuffer(options.receiveBuffer)
     }
 
     deinit {
@@ -100,17 +100,6 @@ package final class Queue: PacketQueue {
             unsafe mnl_attr_put_u32(message, UInt16(NFQA_CFG_FLAGS.rawValue), flags.bigEndian)
             unsafe mnl_attr_put_u32(message, UInt16(NFQA_CFG_MASK.rawValue), mask.bigEndian)
             return unsafe message
-        }
-    }
-
-    /// Asks for a receive buffer beyond the system's limit, or up to it where that is not allowed.
-    private func setReceiveBuffer(_ size: Int32) {
-        for option in [SO_RCVBUFFORCE, SO_RCVBUF] {
-            let result = unsafe withUnsafePointer(to: size) { size in
-                unsafe setsockopt(
-                    descriptor, SOL_SOCKET, option, size, socklen_t(MemoryLayout<Int32>.size))
-            }
-            if result == 0 { return }
         }
     }
 

@@ -19,7 +19,8 @@ package struct QueueStatistics: Equatable, Sendable {
 
     /// Reads a line; nil if it is none.
     package init?(_ line: some StringProtocol) {
-        let columns = line.split(separator: " ").map { UInt32($0) }
+        // Ports that the kernel has chosen are negative, and written so by some kernels.
+        let columns = line.split(separator: " ").map { UInt32($0) ?? Int32($0).map { UInt32(bitPattern: $0) } }
         guard columns.count >= 8, let number = columns[0].flatMap({ UInt16(exactly: $0) }), let holder = columns[1],
             let waiting = columns[2], let inQueue = columns[5], let onTheWay = columns[6], let packets = columns[7]
         else { return nil }

@@ -13,14 +13,36 @@ package enum SocketDestroyer {
     /// - Returns: How many were closed.
     /// - Throws: `SystemError`; with EOPNOTSUPP if the kernel cannot do this.
     package static func destroyConnections(from address: IPAddress, toPort port: UInt16) throws(SystemError) -> Int {
+        try destroy(localPort: port, remoteAddress: address) { _ in true }
+    }
+
+    /// Closes the socket of this host that is one end of a connection; the peer is sent a RST.
+    ///
+    /// - Returns: Whether there was one.
+    /// - Throws: `SystemError`; with EOPNOTSUPP if the kernel cannot do this.
+    package static func destroyConnection(
+        localAddress: IPAddress, localPort: UInt16, remoteAddress: IPAddress, remotePort: UInt16
+    ) throws(SystemError) -> Bool {
+        let destroyed = try destroy(localPort: localPort, remoteAddress: remoteAddress) { entry in
+            entry.id.idiag_dport == remotePort.bigEndian
+                && Self.address(entry.id.idiag_src, entry.idiag_family) == localAddress
+        }
+        return destroyed > 0
+    }
+
+    /// Looks for sockets first, so that they can be named by their cookies: asked for a connection that has just ended, the
+    /// kernel would take the listening socket for the one that is meant.
+    private static func destroy(
+        localPort: UInt16, remoteAddress: IPAddress, where isMeant: (inet_diag_msg) -> Bool
+    ) throws(SystemError) -> Int {
         let socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG)
         var destroyed = 0
         // An IPv4 connection to a listener for both families is listed under IPv6, with mapped addresses.
-        let families = address.family == .ipv4 ? [AF_INET, AF_INET6] : [AF_INET6]
+        let families = remoteAddress.family == .ipv4 ? [AF_INET, AF_INET6] : [AF_INET6]
         for family in families {
-            for id in try connections(socket, family: family, from: address, port) {
+            for entry in try connections(socket, family: family, from: remoteAddress, localPort) where isMeant(entry) {
                 do throws(SystemError) {
-                    try destroy(socket, family: family, id)
+                    try destroy(socket, family: family, entry.id)
                     destroyed += 1
                 } catch {
                     // It was closed in the meantime.
@@ -33,8 +55,8 @@ package enum SocketDestroyer {
 
     private static func connections(
         _ socket: NetlinkSocket, family: Int32, from address: IPAddress, _ port: UInt16
-    ) throws(SystemError) -> [inet_diag_sockid] {
-        var found: [inet_diag_sockid] = []
+    ) throws(SystemError) -> [inet_diag_msg] {
+        var found: [inet_diag_msg] = []
         try unsafe socket.request(
             "list sockets", flags: NLM_F_DUMP,
             build: { memory in
@@ -47,8 +69,10 @@ package enum SocketDestroyer {
                     let payload = unsafe mnl_nlmsg_get_payload(message)
                 else { return }
                 let entry = unsafe payload.loadUnaligned(as: inet_diag_msg.self)
-                guard entry.id.idiag_sport == port.bigEndian, peer(of: entry) == address else { return }
-                found.append(entry.id)
+                guard entry.id.idiag_sport == port.bigEndian,
+                    self.address(entry.id.idiag_dst, entry.idiag_family) == address
+                else { return }
+                found.append(entry)
             })
         return found
     }
@@ -77,10 +101,9 @@ package enum SocketDestroyer {
         return unsafe header
     }
 
-    private static func peer(of entry: inet_diag_msg) -> IPAddress {
-        let words = entry.id.idiag_dst
+    private static func address(_ words: (UInt32, UInt32, UInt32, UInt32), _ family: UInt8) -> IPAddress {
         let first = UInt32(bigEndian: words.0)
-        guard Int32(entry.idiag_family) == AF_INET6 else { return IPAddress(ipv4: first) }
+        guard Int32(family) == AF_INET6 else { return IPAddress(ipv4: first) }
         return IPAddress(
             high: UInt64(first) << 32 | UInt64(UInt32(bigEndian: words.1)),
             low: UInt64(UInt32(bigEndian: words.2)) << 32 | UInt64(UInt32(bigEndian: words.3)))

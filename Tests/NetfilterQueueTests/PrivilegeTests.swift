@@ -28,6 +28,14 @@ import Wire
         }
     }
 
+    @Test func conntrackEventsCannotBeHeard() async {
+        await #expect(processExitsWith: .success) {
+            dropPrivileges()
+            defer { regainPrivileges() }
+            #expect(throws: SystemError("netlink bind", EPERM)) { _ = try ConntrackEvents() }
+        }
+    }
+
     @Test("There are no sockets to close", arguments: IPFamily.allCases)
     func noSockets(_ family: IPFamily) async {
         let isIPv4 = family == .ipv4

@@ -67,3 +67,13 @@ int clinux_peer_user(int socket, uid_t *user);
  */
 void clinux_send_packets(int ipv4, int ipv6, const void *packets, size_t stride, const uint32_t *lengths,
                          uint32_t count);
+
+/** What the kernel says of the clock, from adjtimex(2): <sys/timex.h> is missing in the Glibc module. */
+struct clinux_clock_state {
+    int is_synchronised;
+    long estimated_error_us;
+    long long unix_seconds;
+};
+
+/** Asks for it, and changes nothing. Returns 0, or -1 and errno. */
+int clinux_read_clock_state(struct clinux_clock_state *state);

@@ -57,7 +57,7 @@ package final class ClientDaemon: Sendable {
             let reporting = reporting.union(isWatched ? .all : [])
             workers.perform { $0.ledger.reporting = reporting }
         }
-        connections = ConnectionKeeper(logger: logger)
+        connections = ConnectionKeeper(markBits: 0, logger: logger)
         state = Mutex(State(settings: settings, roster: roster))
         (self.flags, self.logger, self.registry) = (flags, logger, registry)
         (self.workers, self.runner, self.names, self.namesChanged) = (workers, runner, names, namesChanged)

@@ -8,16 +8,24 @@ internal import Wire
 
 /// Keeps the book of open connections: follows connection tracking to see when they end, and ends them where they must.
 package final class ConnectionKeeper: Sendable {
-    /// How often the book is compared with the table of the kernel, in milliseconds, in case an event was lost.
-    private static let comparisonInterval: Int32 = 60_000
+    /// How often the book is compared with the table of the kernel, in milliseconds.
+    ///
+    /// The kernel tells of the end of a connection only when it forgets it, which is two minutes after the last FIN.
+    private static let comparisonInterval: Int32 = 5000
 
     /// Who is connected.
     package let book = ConnectionBook()
+    private let filter: ConntrackTable.Filter
     private let logger: Logger
     private let thread = DispatchQueue(label: "connections")
 
     /// Begins with an empty book.
-    package init(logger: Logger) {
+    ///
+    /// - Parameters:
+    ///   - markBits: What the connection marks of all its connections have set; 0 for nothing.
+    ///   - logger: Where it says what cannot be done.
+    package init(markBits: UInt32, logger: Logger) {
+        filter = ConntrackTable.Filter(ports: nil, markBits: markBits)
         self.logger = logger
     }
 
@@ -34,53 +42,65 @@ package final class ConnectionKeeper: Sendable {
         }
         thread.async { [self] in
             do throws(SystemError) {
-                while true {
-                    let batch = try events.wait(milliseconds: Self.comparisonInterval) { connection in
-                        note(connection, ended)
-                    }
-                    if batch.overflowed || batch.isQuiet { try compare(ended) }
-                }
+                while true { try follow(events, ended) }
             } catch {
                 logger.error("the ends of connections are no longer noticed: \(error)")
             }
         }
     }
 
-    private func note(_ tracked: TrackedConnection, _ ended: (EndedConnection) -> Void) {
-        let flow = Flow(tracked)
-        guard let connection = book.remove(flow) else { return }
-        ended(Self.end(flow, connection, tracked.byteCount))
+    private func follow(_ events: ConntrackEvents, _ ended: (EndedConnection) -> Void) throws(SystemError) {
+        var descriptor = pollfd(fd: events.descriptor, events: Int16(POLLIN), revents: 0)
+        let deadline = SystemClock.now().uptime &+ UInt64(Self.comparisonInterval)
+        while true {
+            let now = SystemClock.now().uptime
+            guard now < deadline else { break }
+            unsafe poll(&descriptor, 1, Int32(truncatingIfNeeded: deadline - now))
+            let batch = try events.receive { tracked in
+                if let connection = book.remove(Flow(tracked)) { ended(Self.end(tracked, connection)) }
+            }
+            if batch.overflowed { break }
+        }
+        try compare(ended)
     }
 
-    /// Takes out of the book what the kernel no longer knows.
+    /// Takes out of the book what the kernel no longer knows, or knows to be over.
     private func compare(_ ended: (EndedConnection) -> Void) throws(SystemError) {
         // First the book: what is added to it meanwhile is in the table, too.
-        let known = book.all
-        guard !known.isEmpty else { return }
-        var missing = Set(known.keys)
-        try ConntrackTable.forEach { missing.remove(Flow($0)) }
-        for flow in missing {
+        var missing = book.all
+        guard !missing.isEmpty else { return }
+        try ConntrackTable.forEach(filter) { tracked in
+            let flow = Flow(tracked)
+            guard missing.removeValue(forKey: flow) != nil, tracked.state?.isOver == true,
+                let connection = book.remove(flow)
+            else { return }
+            ended(Self.end(tracked, connection))
+        }
+        for flow in missing.keys {
             guard let connection = book.remove(flow) else { continue }
-            ended(Self.end(flow, connection, nil))
+            ended(EndedConnection(flow: flow, connection: connection, seconds: Self.age(connection), bytes: nil))
         }
     }
 
-    private static func end(_ flow: Flow, _ connection: OpenConnection, _ bytes: ByteCount?) -> EndedConnection {
-        let duration = SystemClock.now().uptime &- connection.since.uptime
-        return EndedConnection(flow: flow, connection: connection, seconds: duration / 1000, bytes: bytes)
+    private static func end(_ tracked: TrackedConnection, _ connection: OpenConnection) -> EndedConnection {
+        EndedConnection(
+            flow: Flow(tracked), connection: connection, seconds: age(connection), bytes: ByteCount(tracked))
+    }
+
+    private static func age(_ connection: OpenConnection) -> UInt64 {
+        connection.since.seconds(until: SystemClock.now())
     }
 
     /// Writes down the connections that were admitted before this daemon began; whose they are is not known.
     ///
-    /// - Parameters:
-    ///   - mark: The bit of the connection mark that says "verified".
-    ///   - ports: The protected ports.
-    package func adopt(mark: UInt32, ports: [UInt16]) {
+    /// - Parameter ports: The protected ports.
+    package func adopt(ports: [UInt16]) {
         let now = SystemClock.now()
         do throws(SystemError) {
-            try ConntrackTable.forEach { tracked in
+            try ConntrackTable.forEach(filter) { tracked in
                 let flow = Flow(tracked)
-                if tracked.mark & mark != 0, ports.contains(flow.serverPort) { book.add(flow, nil, at: now) }
+                guard ports.contains(flow.serverPort), tracked.state?.isOver != true else { return }
+                book.add(flow, nil, at: now)
             }
         } catch {
             logger.warning("connections of before are not known: \(error)")
@@ -88,13 +108,13 @@ package final class ConnectionKeeper: Sendable {
     }
 
     /// How many bytes the open connections have carried; those of whom nothing is counted are missing.
-    package func byteCounts() -> [Flow: ByteCount] {
+    private func byteCounts() -> [Flow: ByteCount] {
         var counts: [Flow: ByteCount] = [:]
         let known = book.all
         guard !known.isEmpty else { return counts }
-        try? ConntrackTable.forEach { tracked in
+        try? ConntrackTable.forEach(filter) { tracked in
             let flow = Flow(tracked)
-            if known[flow] != nil { counts[flow] = tracked.byteCount }
+            if known[flow] != nil { counts[flow] = ByteCount(tracked) }
         }
         return counts
     }
@@ -118,15 +138,41 @@ package final class ConnectionKeeper: Sendable {
         for flow in flows {
             book.end(flow, because: reason)
             do throws(SystemError) {
-                _ = try SocketDestroyer.destroy(flow)
+                _ = try SocketDestroyer.destroyConnection(
+                    localAddress: flow.serverAddress, localPort: flow.serverPort, remoteAddress: flow.clientAddress,
+                    remotePort: flow.clientPort)
             } catch {
-                logger.error("socket not closed: \(LockoutEnforcer.text(error))", metadata: ["client": "\(flow.client)"])
+                logger.error(
+                    "socket not closed: \(LockoutEnforcer.text(error))", metadata: ["client": "\(flow.client)"])
             }
             do throws(SystemError) {
-                _ = try ConntrackTable.remove(flow)
+                _ = try ConntrackTable.remove(flow.tuple)
             } catch {
                 logger.error("tracked connection not removed: \(error)", metadata: ["client": "\(flow.client)"])
             }
         }
+    }
+}
+
+extension Flow {
+    /// The connection whose first packet went this way.
+    fileprivate init(_ tracked: TrackedConnection) {
+        let original = tracked.original
+        self.init(
+            clientAddress: original.sourceAddress, clientPort: original.sourcePort,
+            serverAddress: original.destinationAddress, serverPort: original.destinationPort)
+    }
+
+    /// The way of its first packet.
+    fileprivate var tuple: ConnectionTuple {
+        ConnectionTuple(from: clientAddress, clientPort, to: serverAddress, serverPort)
+    }
+}
+
+extension ByteCount {
+    /// What was counted of a connection; nil if nothing was.
+    fileprivate init?(_ tracked: TrackedConnection) {
+        guard let received = tracked.originalBytes, let sent = tracked.replyBytes else { return nil }
+        self.init(received: received, sent: sent)
     }
 }

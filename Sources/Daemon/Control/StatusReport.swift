@@ -79,9 +79,13 @@ package struct StatusReport: Sendable {
             ("lockedOut", lockedOut.map { .integer(Int64($0)) } ?? .null),
             (
                 "kernelFilter",
-                kernelFilter.map { .object([("dropped", .unsigned($0.wrong)), ("passed", .unsigned($0.passed))]) } ?? .null
+                kernelFilter.map { .object([("dropped", .unsigned($0.wrong)), ("passed", .unsigned($0.passed))]) }
+                    ?? .null
             ),
-            ("\(partyLabel)s", .array(parties.map { .object([("name", .string($0.name)), ("scope", .string($0.scope))]) })),
+            (
+                "\(partyLabel)s",
+                .array(parties.map { .object([("name", .string($0.name)), ("scope", .string($0.scope))]) })
+            ),
             ("connections", .array(connections.map(json))), ("unrecordedConnections", .unsigned(unrecorded)),
             ("packets", .object(Reason.allCases.map { ($0.name, .unsigned(counters[$0])) })),
         ])

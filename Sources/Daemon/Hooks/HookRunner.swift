@@ -3,8 +3,8 @@ internal import Dispatch
 internal import Glibc
 internal import KnockEngine
 package import Logging
-package import Settings
 internal import NetfilterQueue
+package import Settings
 internal import Synchronization
 
 /// What is to be run.

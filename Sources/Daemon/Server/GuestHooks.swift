@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockEngine
 package import Logging
-internal import Synchronization
 package import Settings
+internal import Synchronization
 
 /// Which command is run for which guest at which event.
 package final class GuestHooks: Sendable {

@@ -69,7 +69,7 @@ package final class ServerDaemon: Sendable {
         try filter.supply(roster.guests, settings)
         control = try ControlSocket.open(settings, logger: logger)
         hooks = try GuestHooks(settings, logger: logger)
-        connections = ConnectionKeeper(logger: logger)
+        connections = ConnectionKeeper(markBits: settings.mark, logger: logger)
         enforcer = LockoutEnforcer(queue: settings.queues.lowerBound, logger: logger)
         watchers = WatchBoard { isWatched in
             let reporting = configuration.reporting.union(isWatched ? .all : [])
@@ -104,8 +104,8 @@ package final class ServerDaemon: Sendable {
     package func run() throws(FatalError) {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
         if settings.countBytes { ByteCounting.enable(logger) }
-        connections.adopt(mark: settings.mark, ports: settings.targetPorts)
         connections.start { [self] in noteEnd($0) }
+        connections.adopt(ports: settings.targetPorts)
         control?.start(logger: logger, watchers: watchers) { [self] in answer($0, $1) }
         let chores = startChores()
         let metrics = MetricsKeeper(settings.metricsFile, logger: logger) { [self] in metricFamilies() }

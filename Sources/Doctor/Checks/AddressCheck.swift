@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Daemon
+internal import Settings
+internal import Wire
+
+/// Looks whether the address in the client's codes can be the one that servers see.
+enum AddressCheck {
+    private static let name = "address"
+
+    /// Addresses that are not seen on the Internet: RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291, loopback.
+    private static let inner = [
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
+        "fe80::/10", "::1/128",
+    ].compactMap { IPPrefix($0) }
+
+    static func run(_ examination: Examination) -> [Finding] {
+        let subject = examination.subject
+        guard subject.role == .client else { return [] }
+        let own = examination.host.addresses()
+        var findings = subject.natAddresses.compactMap { finding(nat: $0, own) }
+        if subject.natAddresses.isEmpty, !subject.isRoaming {
+            let ipv4 = own.map(\.address).filter { $0.family == .ipv4 && $0.ipv4.map { $0 >> 24 != 127 } == true }
+            if !ipv4.isEmpty, ipv4.allSatisfy(isInner) {
+                findings.append(
+                    Finding(
+                        name, .note,
+                        "this host has only private IPv4 addresses, so there may be a NAT between it and its servers",
+                        cure: "if there is one, give tcpknock-client the address that servers see: --nat-ip ADDRESS"))
+            }
+        }
+        return Examination.findings(findings, or: name, "codes are for an address that servers can see")
+    }
+
+    private static func isInner(_ address: IPAddress) -> Bool { inner.contains { $0.contains(address) } }
+
+    private static func finding(nat address: IPAddress, _ own: [InterfaceAddress]) -> Finding? {
+        if let interface = own.first(where: { $0.address == address })?.interface {
+            return Finding(
+                name, .warning,
+                "--nat-ip \(address) is an address of this host itself, on \(interface): no NAT is needed for that",
+                cure: "leave out --nat-ip; with it, masks are weaker than they need be")
+        }
+        guard isInner(address) else { return nil }
+        return Finding(
+            name, .warning, "--nat-ip \(address) is a private address, which servers on the Internet never see",
+            cure:
+                "give the outer address of the NAT: one that a server shows for your connection (echo $SSH_CONNECTION)")
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Looks whether the kernel has what the daemons and their rules need, without loading a module.
+enum KernelFeatureCheck {
+    private static let name = "kernel"
+
+    /// One thing that a kernel can have.
+    private struct Feature {
+        /// What people call it.
+        let title: String
+        /// Its option in the kernel's configuration.
+        let option: String
+        /// The name of its module.
+        let module: String
+        /// How the kernel lists it while it is there: a file, and a line in it; or only the file.
+        let sign: (file: String, line: String?)
+        /// Whether it does not work without.
+        let isNeeded: Bool
+        /// What is missing without.
+        let without: String
+    }
+
+    private static let matches = "/proc/net/ip_tables_matches"
+    private static let targets = "/proc/net/ip_tables_targets"
+
+    private static let forBoth = [
+        Feature(
+            title: "queues (nfnetlink_queue)", option: "NETFILTER_NETLINK_QUEUE", module: "nfnetlink_queue",
+            sign: ("/proc/net/netfilter/nfnetlink_queue", nil), isNeeded: true, without: "the daemon gets no packets"),
+        Feature(
+            title: "target NFQUEUE", option: "NETFILTER_XT_TARGET_NFQUEUE", module: "xt_NFQUEUE",
+            sign: (targets, "NFQUEUE"), isNeeded: true, without: "no rule can queue a packet"),
+    ]
+    private static let forServer = [
+        Feature(
+            title: "connection tracking", option: "NF_CONNTRACK", module: "nf_conntrack",
+            sign: ("/proc/sys/net/netfilter/nf_conntrack_max", nil), isNeeded: true,
+            without: "verified connections cannot be known"),
+        Feature(
+            title: "connection marks (connmark)", option: "NETFILTER_XT_CONNMARK", module: "xt_connmark",
+            sign: (matches, "connmark"), isNeeded: true, without: "verified connections cannot be known"),
+        Feature(
+            title: "packet marks (mark)", option: "NETFILTER_XT_MARK", module: "xt_mark", sign: (matches, "mark"),
+            isNeeded: true, without: "the daemon's verdict cannot be kept"),
+        Feature(
+            title: "match conntrack", option: "NETFILTER_XT_MATCH_CONNTRACK", module: "xt_conntrack",
+            sign: (matches, "conntrack"), isNeeded: true, without: "the rules do not go in"),
+        Feature(
+            title: "match u32", option: "NETFILTER_XT_MATCH_U32", module: "xt_u32", sign: (matches, "u32"),
+            isNeeded: true, without: "the rules do not go in"),
+        Feature(
+            title: "INET_DIAG_DESTROY", option: "INET_DIAG_DESTROY", module: "", sign: ("", nil), isNeeded: false,
+            without: "connections of who is locked out are cut off, but stay open at the service until it notices"),
+        Feature(
+            title: "address sets (ip_set)", option: "IP_SET_HASH_IP", module: "ip_set_hash_ip",
+            sign: (matches, "set"), isNeeded: false, without: "packets of who is locked out cost the daemon time"),
+        Feature(
+            title: "BPF", option: "BPF_SYSCALL", module: "", sign: ("/proc/sys/kernel/unprivileged_bpf_disabled", nil),
+            isNeeded: false, without: "there is no kernel filter, and the daemon judges floods itself"),
+        Feature(
+            title: "match bpf", option: "NETFILTER_XT_MATCH_BPF", module: "xt_bpf", sign: (matches, "bpf"),
+            isNeeded: false, without: "there is no kernel filter, and the daemon judges floods itself"),
+    ]
+
+    static func run(_ examination: Examination) -> [Finding] {
+        let host = examination.host
+        let features = forBoth + (examination.subject.role == .server ? forServer : [])
+        let release = (host.read("/proc/sys/kernel/osrelease").text ?? "").filter { !$0.isWhitespace }
+        let configuration = configuration(host, release)
+        let modules = host.read("/lib/modules/\(release)/modules.dep").text ?? ""
+        var findings: [Finding] = []
+        var unknown: [String] = []
+        for feature in features {
+            switch presence(feature, host, configuration, modules) {
+            case true: continue
+            case nil: unknown.append(feature.title)
+            case false:
+                findings.append(
+                    Finding(
+                        name, feature.isNeeded ? .error : .note,
+                        "the kernel has no \(feature.title): \(feature.without)",
+                        cure: "use a kernel that has CONFIG_\(feature.option), such as your distribution's"))
+            }
+        }
+        if !unknown.isEmpty {
+            findings.append(
+                Finding(
+                    name, .note,
+                    "it is not known whether the kernel has: \(unknown.joined(separator: ", "))",
+                    cure: "'\(examination.subject.script("up"))' finds out, and changes nothing if one is missing"))
+        }
+        return Examination.findings(findings, or: name, "Linux \(release) has all that is needed")
+    }
+
+    /// The text of the kernel's configuration; nil if it is kept nowhere.
+    private static func configuration(_ host: Host, _ release: String) -> String? {
+        if let text = host.read("/boot/config-\(release)").text { return text }
+        guard host.read("/proc/config.gz") != .missing else { return nil }
+        return host.run(["gzip", "-dc", "/proc/config.gz"]).output
+    }
+
+    /// Whether a feature is there; nil if that cannot be found out.
+    private static func presence(_ feature: Feature, _ host: Host, _ configuration: String?, _ modules: String) -> Bool?
+    {
+        if !feature.sign.file.isEmpty {
+            let reading = host.read(feature.sign.file)
+            if let line = feature.sign.line {
+                if reading.text?.split(separator: "\n").contains(where: { $0 == line }) == true { return true }
+            } else if reading != .missing {
+                return true
+            }
+        }
+        if !feature.module.isEmpty, modules.contains("/\(feature.module).ko") { return true }
+        guard let configuration else { return nil }
+        // A module that the configuration has, but that is not installed, is not there.
+        let lines = configuration.split(separator: "\n")
+        if lines.contains(where: { $0 == "CONFIG_\(feature.option)=y" }) { return true }
+        return lines.contains { $0 == "CONFIG_\(feature.option)=m" } && modules.isEmpty ? nil : false
+    }
+}

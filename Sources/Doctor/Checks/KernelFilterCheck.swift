@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import SystemPackage
+
+/// Looks whether daemon and rules agree about the program that drops wrong codes in the kernel.
+enum KernelFilterCheck {
+    private static let name = "kernel-filter"
+
+    static func run(_ examination: Examination) -> [Finding] {
+        let subject = examination.subject
+        guard subject.role == .server else { return [] }
+        let path = folder(examination) + "/syn_code"
+        let pinned = examination.host.status(path)
+        let isRunning = !examination.processes.daemons(of: .server).isEmpty
+        let noted = examination.firewall.notes(of: .server)["kernel-filter"]?.first
+        switch pinned {
+        case _ where noted != nil && (isRunning || (try? pinned.get()) == nil):
+            return [ruleFinding(noted ?? "", examination)]
+        case .success where !isRunning:
+            return [
+                Finding(
+                    name, .warning,
+                    "the program at \(path) is left over: tcpknock-server, which gives it keys and time, "
+                        + "does not run", cure: "\(subject.daemonCommand), which takes it over")
+            ]
+        case .success:
+            return [
+                Finding(
+                    name, .note, "tcpknock-server has put a filter into the kernel, but the rules do not use it",
+                    cure: subject.script("up"))
+            ]
+        case .failure(.permissionDenied), .failure(.notPermitted):
+            return [Examination.unseen(name, subject.pinFolder)]
+        case .failure:
+            return [withoutFilter(examination)]
+        }
+    }
+
+    /// Where the daemon pins its program: as `KernelFilter.pinFolder` names it, after `net:[4026531840]`.
+    static func folder(_ examination: Examination) -> String {
+        let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
+        return "\(examination.subject.pinFolder)/\(namespace)-\(examination.subject.queues.lowerBound)"
+    }
+
+    private static func withoutFilter(_ examination: Examination) -> Finding {
+        let folder = examination.subject.pinFolder
+        let points = (examination.host.read("/proc/self/mounts").text ?? "").split(separator: "\n").compactMap { line in
+            let columns = line.split(separator: " ")
+            return columns.count >= 3 && columns[2] == "bpf" ? String(columns[1]) : nil
+        }
+        guard points.contains(where: { folder == $0 || folder.hasPrefix($0 + "/") }) else {
+            return Finding(
+                name, .note, "no BPF file system is mounted above \(folder), so there can be no filter in the kernel",
+                cure:
+                    "mount -t bpf bpf /sys/fs/bpf, then start tcpknock-server again, then \(examination.subject.script("up"))"
+            )
+        }
+        return Finding(name, .ok, "not used; the daemon judges all SYNs")
+    }
+
+    /// The rules hold a program: that of the path, as long as the file there has the same number.
+    private static func ruleFinding(_ noted: String, _ examination: Examination) -> Finding {
+        let subject = examination.subject
+        guard let colon = noted.lastIndex(of: ":") else {
+            return Finding(name, .warning, "the rules name no file of the kernel filter", cure: subject.script("up"))
+        }
+        let path = String(noted[..<colon])
+        switch examination.host.status(path) {
+        case .success(let status) where noted[colon...].dropFirst() == "\(status.inode)":
+            return Finding(name, .ok, "the rules use \(path)")
+        case .success:
+            return Finding(
+                name, .warning, "the rules hold an old program: tcpknock-server has pinned another at \(path)",
+                cure: subject.script("up"))
+        case .failure(.noSuchFileOrDirectory):
+            return Finding(
+                name, .warning,
+                "the rules hold a program that is no longer pinned at \(path), and gets no keys any more",
+                cure: "start tcpknock-server, then \(subject.script("up"))")
+        case .failure:
+            return Examination.unseen(name, path)
+        }
+    }
+}

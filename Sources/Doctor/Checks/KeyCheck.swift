@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Looks whether every key file is a key that nobody else can read or replace, and each another one.
+enum KeyCheck {
+    private static let name = "key"
+
+    static func run(_ examination: Examination) -> [Finding] {
+        var findings: [Finding] = []
+        var seen: [String: DoctorSubject.NamedKey] = [:]
+        for key in examination.subject.keyFiles {
+            let title = key.name.isEmpty ? key.path : "\(key.path) (\(key.name))"
+            switch examination.host.fingerprint(key.path) {
+            case .refused:
+                findings.append(Examination.unseen(name, "\(title): it is not this user's"))
+            case .bad(let found, let cure):
+                findings.append(Finding(name, .error, found, cure: cure))
+            case .good(let fingerprint):
+                if let other = seen[fingerprint] {
+                    findings.append(
+                        Finding(
+                            name, .error,
+                            "\(title) is the same key as \(other.path)\(other.name.isEmpty ? "" : " (\(other.name))")",
+                            cure: "make one of its own, and carry it to its other host: keygen --force \(key.path)"))
+                } else {
+                    findings.append(Finding(name, .ok, "\(title): fingerprint \(fingerprint)"))
+                }
+                seen[fingerprint] = seen[fingerprint] ?? key
+            }
+            findings += ownership(of: key.path, examination.host)
+        }
+        return Examination.findings(findings, or: name, "there are no key files")
+    }
+
+    /// Whoever owns the file, or may change a folder above it, can put another key there.
+    private static func ownership(of path: String, _ host: Host) -> [Finding] {
+        var findings: [Finding] = []
+        let trusted: Set<UInt32> = [0, host.userID]
+        if case .success(let status) = host.status(path), !trusted.contains(status.owner) {
+            findings.append(
+                Finding(
+                    name, .warning, "\(path) belongs to user \(status.owner), who can read and replace it",
+                    cure: "chown root \(path), unless the daemon runs as that user"))
+        }
+        guard let end = path.lastIndex(of: "/") else { return findings }
+        let folder = end == path.startIndex ? "/" : String(path[..<end])
+        return findings + FolderTrust.findings(name, folder, host)
+    }
+}
+
+/// Who may change what is in a folder.
+enum FolderTrust {
+    /// Looks at a folder and at all above it.
+    static func findings(_ check: String, _ folder: String, _ host: Host) -> [Finding] {
+        var path = folder
+        while true {
+            if case .success(let status) = host.status(path) {
+                // In a folder with the sticky bit, others cannot touch what is not theirs.
+                let isSticky = status.permissions & 0o1000 != 0
+                if status.permissions & 0o022 != 0, !isSticky {
+                    let mode = String(status.permissions & 0o7777, radix: 8)
+                    return [
+                        Finding(
+                            check, .error, "others may replace what is in the folder \(path) (mode 0\(mode))",
+                            cure: "chmod go-w \(path)")
+                    ]
+                }
+            }
+            guard path != "/", let end = path.lastIndex(of: "/") else { return [] }
+            path = end == path.startIndex ? "/" : String(path[..<end])
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Looks whether the daemon is bound to its queues, and keeps up.
+enum QueueCheck {
+    private static let name = "queue"
+    private static let table = "/proc/net/netfilter/nfnetlink_queue"
+    /// Nobody waits for long while a daemon is well: verdicts take microseconds.
+    private static let manyWaiting: UInt64 = 256
+
+    static func run(_ examination: Examination) -> [Finding] {
+        switch examination.host.read(table) {
+        case .missing:
+            return [Finding(name, .note, "this kernel has no queues now, so nobody can be bound to one")]
+        case .refused:
+            return [Examination.unseen(name, "who is bound to queue \(examination.subject.queueText)")]
+        case .text(let text, _):
+            let entries = QueueEntry.parse(text)
+            return examination.subject.queues.flatMap { number in
+                findings(number, entries.first { $0.number == number }, examination)
+            }
+        }
+    }
+
+    private static func findings(_ number: UInt16, _ entry: QueueEntry?, _ examination: Examination) -> [Finding] {
+        let subject = examination.subject
+        guard let entry else {
+            return [
+                Finding(
+                    name, .error, "no process listens to queue \(number): \(subject.role.withoutDaemon)",
+                    cure: subject.daemonCommand)
+            ]
+        }
+        var findings = losses(entry, subject)
+        guard let owner = owner(of: entry, examination.host) else {
+            findings.append(
+                examination.host.userID == 0
+                    ? Finding(
+                        name, .note,
+                        "queue \(number) is bound (netlink port \(entry.port)), but by no process that can be seen here"
+                    )
+                    : Examination.unseen(name, "which process is bound to queue \(number)"))
+            return findings
+        }
+        guard owner.name == subject.role.program else {
+            findings.append(
+                Finding(
+                    name, .error,
+                    "queue \(number) is bound by \(owner.name), process \(owner.number), not by \(subject.role.program)",
+                    cure: "end that one (kill \(owner.number)), or give the daemon and the rules another --queue-num"))
+            return findings
+        }
+        return Examination.findings(findings, or: name, "\(number) is bound by \(owner.name), process \(owner.number)")
+    }
+
+    private static func losses(_ entry: QueueEntry, _ subject: DoctorSubject) -> [Finding] {
+        var findings: [Finding] = []
+        if entry.lostInQueue > 0 || entry.lostAtSocket > 0 {
+            findings.append(
+                Finding(
+                    name, .warning,
+                    "queue \(entry.number) has lost packets since it was bound: \(entry.lostInQueue) because too many "
+                        + "waited, \(entry.lostAtSocket) because the daemon's socket was full",
+                    cure: subject.role == .server
+                        ? "several queues, for daemon and rules: --queue-num \(subject.queues.lowerBound):"
+                            + "\(min(Int(subject.queues.lowerBound) + 3, 65535)); and the kernel filter, if there is none"
+                        : "look at what opens so many connections; the client's rules let packets pass when that happens"
+                ))
+        }
+        if entry.waiting > manyWaiting {
+            findings.append(
+                Finding(
+                    name, .warning, "\(entry.waiting) packets wait in queue \(entry.number)",
+                    cure: "look whether the daemon is stopped, or the processor busy: ps -o pid,stat,pcpu,comm -C "
+                        + subject.role.program))
+        }
+        return findings
+    }
+
+    private static func owner(of entry: QueueEntry, _ host: Host) -> (number: Int32, name: String)? {
+        guard let sockets = host.read("/proc/net/netlink").text,
+            let inode = NetlinkOwner.inode(ofPort: entry.port, in: sockets),
+            let number = NetlinkOwner.process(withSocket: inode, guess: entry.port, host)
+        else { return nil }
+        let name = host.read("/proc/\(number)/comm").text?.split(separator: "\n").first.map(String.init)
+        return (number, name ?? "an unknown program")
+    }
+}
+
+/// Looks for rules of somebody else that send packets to the daemon's queues.
+enum ForeignQueueCheck {
+    static func run(_ examination: Examination) -> [Finding] {
+        let queues = examination.subject.queues
+        let name = "foreign-queue"
+        var findings = examination.firewall.foreignRules.compactMap { set, table, rule -> Finding? in
+            guard let itsQueues = rule.queues, itsQueues.overlaps(queues) else { return nil }
+            return Finding(
+                name, .error,
+                "a rule of another program uses the daemon's queue: \(set.program) -t \(table.name): \(rule.text)",
+                cure: set.removal(of: rule, in: table) + "; or give the daemon and its rules another --queue-num")
+        }
+        findings += examination.firewall.native.compactMap { rule in
+            guard let itsQueues = rule.queues, itsQueues.overlaps(queues) else { return nil }
+            return Finding(
+                name, .error, "a rule of another program uses the daemon's queue: \(rule.description)",
+                cure: "\(rule.removal); or give the daemon and its rules another --queue-num")
+        }
+        return examination.findings(
+            aboutRules: findings, or: name, "only its own rules use queue \(examination.subject.queueText)")
+    }
+}

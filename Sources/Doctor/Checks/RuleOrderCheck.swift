@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Looks for rules before ours that decide about the packets that we must see.
+enum RuleOrderCheck {
+    private static let name = "order"
+    /// So many findings say enough.
+    private static let most = 10
+
+    static func run(_ examination: Examination) -> [Finding] {
+        let role = examination.subject.role
+        var findings: [Finding] = []
+        for set in examination.firewall.sets where set.hasRules(of: role) {
+            for hook in OwnHook.all(examination.subject) {
+                guard let table = set.table(hook.table) else { continue }
+                for port in examination.subject.targetPorts {
+                    findings += before(hook, port, table, set, examination)
+                }
+            }
+        }
+        // One rule can stand before several ports' jumps.
+        findings = findings.enumerated().filter { !findings.prefix($0.offset).contains($0.element) }.map(\.element)
+        return examination.findings(
+            aboutRules: Array(findings.prefix(most)), or: name, "no rule before ours decides about the ports")
+    }
+
+    private static func before(
+        _ hook: OwnHook, _ port: UInt16, _ table: RuleTable, _ set: RuleSet, _ examination: Examination
+    ) -> [Finding] {
+        let chain = table.rules(in: hook.chain)
+        guard let ours = hook.rules(in: table, port: port).last, let end = chain.lastIndex(of: ours) else { return [] }
+        let reached = RuleWalk.reach(from: chain[..<end], in: table, isCondition: \.isOnlyForSome) {
+            !$0.isOurs && $0.mayConcern(port: port, hook.direction)
+        }
+        var tops: [Rule] = []
+        return reached.compactMap { decisive in
+            let leaves = decisive.rule.target == "RETURN" && decisive.rule == decisive.top
+            guard decisive.rule.isFinal || leaves, !tops.contains(decisive.top) else { return nil }
+            tops.append(decisive.top)
+            return finding(decisive, hook, table, set, examination.subject)
+        }
+    }
+
+    private static func finding(
+        _ decisive: ReachedRule, _ hook: OwnHook, _ table: RuleTable, _ set: RuleSet, _ subject: DoctorSubject
+    ) -> Finding {
+        let isConditional = decisive.isConditional
+        let isDrop = ["DROP", "REJECT"].contains(decisive.rule.target)
+        let isRaw = hook.table == "raw" && subject.role == .server
+        // Before the raw table's rules there is only what saves time: the daemon decides all the same.
+        let severity: Severity =
+            isDrop ? (isConditional ? .note : .warning) : isRaw ? .note : isConditional ? .warning : .error
+        let what = isDrop ? "drops" : "decides about"
+        return Finding(
+            name, severity,
+            "a rule before ours \(what) packets of the ports: \(set.program) -t \(table.name): \(decisive.rule.text)",
+            cure:
+                "put ours first again: \(subject.script("down")), then \(subject.script("up")); or take the other out: "
+                + set.removal(of: decisive.top, in: table))
+    }
+}
+
+extension Rule {
+    /// Whether its conditions leave out many packets of a port: those of other hosts or interfaces, or above a rate.
+    ///
+    /// A state that connections in progress have is no such condition: the third ACK of a handshake has it.
+    var isOnlyForSome: Bool {
+        if let states = value("--ctstate", "--state"), states.text.contains("ESTABLISHED"), !states.isNegated {
+            return false
+        }
+        return isConditional
+    }
+}
+
+/// Looks whether rules are spread over both kinds of iptables.
+enum BackendCheck {
+    static func run(_ examination: Examination) -> [Finding] {
+        let role = examination.subject.role
+        let name = "backend"
+        let used = Backend.allCases.filter { backend in
+            examination.firewall.sets.contains { $0.backend == backend && $0.hasRules(of: role) }
+        }
+        if used.count > 1 {
+            return [
+                Finding(
+                    name, .error,
+                    "the \(role.rawValue)'s rules are in iptables-nft and in iptables-legacy, so packets are queued twice",
+                    cure: "\(examination.subject.script("down")), then \(examination.subject.script("up"))")
+            ]
+        }
+        var findings: [Finding] = []
+        if !examination.firewall.unread.isEmpty {
+            let isRoot = examination.host.userID == 0
+            findings.append(
+                Finding(
+                    name, .note, "could not look at all rules: \(examination.firewall.unread.joined(separator: "; "))",
+                    cure: isRoot ? "look at them yourself: iptables-nft-save; iptables-legacy-save" : "run this as root"
+                ))
+        }
+        let others = Backend.allCases.filter { backend in
+            !used.contains(backend)
+                && examination.firewall.foreignRules.contains { $0.set.backend == backend }
+        }
+        if let own = used.first, let other = others.first {
+            findings.append(
+                Finding(
+                    name, .note,
+                    "our rules are in iptables-\(own.rawValue), others in iptables-\(other.rawValue): both hold, and "
+                        + "neither program shows the other's",
+                    cure: "look at both when something is odd: iptables-nft-save; iptables-legacy-save"))
+        }
+        return Examination.findings(
+            findings, or: name,
+            used.first.map { "the rules are in iptables-\($0.rawValue) alone" } ?? "there are no rules")
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Looks for a service behind each protected port.
+enum ServiceCheck {
+    private static let name = "service"
+
+    static func run(_ examination: Examination) -> [Finding] {
+        guard examination.subject.role == .server else { return [] }
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map { examination.host.read($0) }
+        guard tables.contains(where: { $0.text != nil }) else {
+            return [Examination.unseen(name, "which ports have a service")]
+        }
+        let sockets = tables.flatMap { ListeningSocket.parse($0.text ?? "") }
+        let findings = examination.subject.targetPorts.compactMap { port in
+            finding(port, sockets.filter { $0.port == port }, forwards: examination.forwards)
+        }
+        let ports = Examination.text(ports: examination.subject.targetPorts)
+        return Examination.findings(findings, or: name, "a service listens on \(ports)")
+    }
+
+    private static func finding(_ port: UInt16, _ sockets: [ListeningSocket], forwards: Bool) -> Finding? {
+        if sockets.isEmpty {
+            return forwards
+                ? Finding(
+                    name, .note,
+                    "nothing on this host listens on port \(port); that is right if it is a gateway to who does")
+                : Finding(
+                    name, .warning, "no service listens on port \(port), and this host forwards nothing",
+                    cure: "start the service, or protect the port that it has: ss -tln shows them")
+        }
+        guard sockets.allSatisfy(\.isLoopback) else { return nil }
+        return Finding(
+            name, .warning,
+            "the service on port \(port) listens on loopback alone, where nobody from outside gets to and no knock is needed",
+            cure: "let it listen on the address that clients use (ListenAddress of sshd_config)")
+    }
+}

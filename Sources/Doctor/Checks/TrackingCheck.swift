@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Looks whether connections to the ports are tracked, and whether there is room to track more.
+enum TrackingCheck {
+    private static let name = "tracking"
+    private static let folder = "/proc/sys/net/netfilter/nf_conntrack_"
+
+    static func run(_ examination: Examination) -> [Finding] {
+        guard examination.subject.role == .server else { return [] }
+        let findings = untracked(examination) + fill(examination.host) + settings(examination.host)
+        return examination.findings(
+            aboutRules: findings, or: name, "connections are tracked, and there is room for more")
+    }
+
+    /// Rules that exclude the ports from connection tracking, without which no verdict can be kept.
+    private static func untracked(_ examination: Examination) -> [Finding] {
+        let subject = examination.subject
+        let both: [Rule.Direction] = [.toPort, .fromPort]
+        let rules = examination.firewall.foreignRules(reachedBy: subject.targetPorts, both) {
+            $0.target == "NOTRACK" || $0.target == "CT" && $0.has("--notrack")
+        }
+        var findings = rules.map { set, table, port, reached in
+            Finding(
+                name, reached.isConditional ? .warning : .error,
+                "port \(port) is excluded from connection tracking, so no connection can be verified: "
+                    + "\(set.program) -t \(table.name): \(reached.rule.text)",
+                cure: set.removal(of: reached.rule, in: table))
+        }
+        findings += examination.firewall.native.compactMap { rule in
+            guard rule.has("notrack"),
+                let port = subject.targetPorts.first(where: { port in both.contains { rule.mayConcern(port: port, $0) }
+                })
+            else { return nil }
+            return Finding(
+                name, .error,
+                "port \(port) is excluded from connection tracking, so no connection can be verified: \(rule.description)",
+                cure: rule.removal)
+        }
+        return findings
+    }
+
+    private static func fill(_ host: Host) -> [Finding] {
+        guard let count = host.read(folder + "count").number, let most = host.read(folder + "max").number, most > 0
+        else { return [Finding(name, .note, "it is not known how full the table of connections is")] }
+        let percent = count >= most ? 100 : Int(Double(count) / Double(most) * 100)
+        guard percent >= 80 else { return [] }
+        let wanted = max(most, 1 << 16).multipliedReportingOverflow(by: 2)
+        return [
+            Finding(
+                name, percent >= 95 ? .error : .warning,
+                "the table of connections is \(percent) % full (\(count) of \(most)): when it is full, new connections "
+                    + "are dropped and old ones forgotten, verified ones too",
+                cure:
+                    "sysctl -w net.netfilter.nf_conntrack_max=\(wanted.overflow ? most : wanted.partialValue), and in "
+                    + "/etc/sysctl.d; look who has so many: conntrack -L")
+        ]
+    }
+
+    private static func settings(_ host: Host) -> [Finding] {
+        var findings: [Finding] = []
+        if host.read(folder + "tcp_loose").number == 0 {
+            findings.append(
+                Finding(
+                    name, .note,
+                    "nf_conntrack_tcp_loose is 0: connections from before the rules that are not tracked yet will not be kept",
+                    cure:
+                        "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1 before 'server.sh up', if such must stay open"
+                ))
+        }
+        if host.read(folder + "acct").number == 0 {
+            findings.append(
+                Finding(
+                    name, .note, "nf_conntrack_acct is 0: the kernel does not count the bytes of connections",
+                    cure: "sysctl -w net.netfilter.nf_conntrack_acct=1, if they are to be in logs and statistics"))
+        }
+        return findings
+    }
+}

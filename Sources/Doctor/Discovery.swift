@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Daemon
+
+/// Finds out what of tcpknock is on a host, for who does not say what is meant to be.
+package struct Discovery {
+    private let firewall: Firewall
+    private let processes: Processes
+
+    /// Takes what was read of a host.
+    package init(_ firewall: Firewall, _ processes: Processes) {
+        self.firewall = firewall
+        self.processes = processes
+    }
+
+    /// The roles whose daemon runs, or that have rules.
+    package var roles: [Role] {
+        Role.allCases.filter { role in
+            !processes.daemons(of: role).isEmpty || firewall.sets.contains { $0.hasRules(of: role) }
+        }
+    }
+
+    /// What a role is meant to be, going by the command line of its daemon and its configuration, else by a
+    /// configuration, else by the rules, else by the defaults.
+    ///
+    /// - Parameters:
+    ///   - role: Server or client.
+    ///   - configuration: A configuration that was named; nil for the usual one if it is there.
+    package func subject(_ role: Role, configuration: String? = nil) -> DoctorSubject {
+        let daemons = processes.daemons(of: role)
+        if daemons.count == 1, let daemon = daemons.first, !daemon.arguments.isEmpty {
+            let named = configuration.map { ["--config", $0] } ?? []
+            return DoctorSubject(
+                role, arguments: daemon.flags + named, origin: "the command line of process \(daemon.number)")
+        }
+        let flags = configuration.map { ["--config", $0] } ?? []
+        let subject = DoctorSubject(role, arguments: flags, origin: "the defaults")
+        return subject.configuration == nil && subject.configurationError == nil ? adjusted(subject) : subject
+    }
+
+    /// Takes from the rules what no configuration says.
+    private func adjusted(_ subject: DoctorSubject) -> DoctorSubject {
+        let notes = firewall.notes(of: subject.role)
+        guard !notes.isEmpty else { return subject }
+        var subject = subject
+        subject.origin = "the rules that are up"
+        let ports = (notes["target-port"] ?? []).compactMap { try? Port.parse($0) }
+        if !ports.isEmpty { subject.targetPorts = ports }
+        if let queues = notes["queue-num"]?.first.flatMap({ try? QueueRange.parse($0) }) { subject.queues = queues }
+        if let mark = notes["mark"]?.first.flatMap({ try? MarkBit.parse($0) }) { subject.mark = mark }
+        subject.answersRefused = notes["on-failure"]?.first == "reset"
+        return subject
+    }
+}

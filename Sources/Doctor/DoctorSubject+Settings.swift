@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import ArgumentParser
+internal import Daemon
+internal import Settings
+internal import SystemPackage
+internal import Wire
+
+extension DoctorSubject {
+    /// What a daemon with this command line and its configuration is meant to be.
+    ///
+    /// - Parameters:
+    ///   - role: Server or client.
+    ///   - arguments: The flags of the daemon, whose paths begin at the root.
+    ///   - origin: Where the command line comes from, for people.
+    init(_ role: Role, arguments: [String], origin: String) {
+        self.init(role)
+        do {
+            switch role {
+            case .server: self.init(try ServerFlags.parse(arguments).effectiveSettings(), origin)
+            case .client: self.init(try ClientFlags.parse(arguments).effectiveSettings(), origin)
+            }
+        } catch let error as FatalError {
+            configurationError = error.description
+            self.origin = origin
+        } catch {
+            configurationError = "the command line of the daemon cannot be read"
+            self.origin = origin
+        }
+    }
+
+    private init(_ effective: EffectiveSettings<ServerSettings>, _ origin: String) {
+        let settings = effective.settings
+        self.init(.server)
+        queues = settings.queues
+        mark = settings.mark
+        pinFolder = settings.pinFolder.string
+        answersRefused = settings.onFailure == .reset
+        let guests = settings.effectiveGuests
+        keyFiles = guests.map { NamedKey(name: guests.count == 1 ? "" : $0.name, path: $0.keyFile.string) }
+        takeCommon(effective, ports: settings.targetPorts, origin)
+    }
+
+    private init(_ effective: EffectiveSettings<ClientSettings>, _ origin: String) {
+        let settings = effective.settings
+        self.init(.client)
+        queues = settings.queue...settings.queue
+        keyFiles = settings.targets.map { NamedKey(name: "\($0.host)", path: $0.keyFile.string) }
+        if let shared = settings.sharedKeyFile { keyFiles.append(NamedKey(path: shared.string)) }
+        let translations = [settings.nat] + settings.targets.compactMap(\.nat)
+        natAddresses = translations.flatMap { translation in
+            if case .addresses(let addresses) = translation { Array(addresses.values) } else { [] as [IPAddress] }
+        }
+        isRoaming = settings.nat == .automatic
+        takeCommon(effective, ports: settings.allPorts, origin)
+    }
+
+    private mutating func takeCommon<Settings: CommonSettings>(
+        _ effective: EffectiveSettings<Settings>, ports: [UInt16], _ origin: String
+    ) {
+        targetPorts = ports
+        usesTime = !effective.settings.noTime
+        controlSocket = effective.settings.controlSocket?.string
+        configuration = effective.file?.string
+        self.origin = effective.file.map { "\(origin) and \($0)" } ?? origin
+    }
+}
+
+extension DaemonProcess {
+    /// The flags of its command line, all paths from the root.
+    var flags: [String] {
+        let paths: Set<String> = ["--config", "--key-file", "--control-socket", "--metrics-file", "--pin-folder"]
+        var flags: [String] = []
+        var rest = arguments.dropFirst()
+        while let word = rest.popFirst() {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard paths.contains(parts[0].replacing("_", with: "-")) else {
+                flags.append(word)
+                continue
+            }
+            flags.append(parts[0])
+            guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else { continue }
+            flags.append(value.isEmpty ? value : path(value))
+        }
+        return flags
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// The two roles that a host can have, both at once too.
+package enum Role: String, CaseIterable, Sendable {
+    /// Protects ports.
+    case server
+    /// Knocks at ports.
+    case client
+
+    /// The name of the daemon's program.
+    package var program: String { "tcpknock-\(rawValue)" }
+    /// What the names of all its chains begin with (`OWN` of the firewall scripts).
+    package var chainPrefix: String { self == .server ? "TCPKNOCK-SRV-" : "TCPKNOCK-CLI-" }
+    /// The queue where none is given.
+    package var defaultQueue: UInt16 { self == .server ? 100 : 200 }
+    /// What is the case while nobody listens to the queue.
+    var withoutDaemon: String {
+        self == .server
+            ? "nobody can open a new connection to the protected ports"
+            : "connections go out without a knock, and protected servers do not answer"
+    }
+}
+
+/// What the installation of one role on this host is meant to be.
+package struct DoctorSubject: Sendable {
+    /// A key file, and whose it is.
+    package struct NamedKey: Sendable {
+        /// The name of the guest or target; empty where there is only one key.
+        package let name: String
+        /// Where the file is.
+        package let path: String
+
+        /// Takes both.
+        package init(name: String = "", path: String) {
+            self.name = name
+            self.path = path
+        }
+    }
+
+    /// Server or client.
+    package let role: Role
+    /// The queues that the daemon listens to.
+    package var queues: ClosedRange<UInt16>
+    /// The ports of the protected services.
+    package var targetPorts: [UInt16] = [22]
+    /// The bit of packet and connection marks that says 'verified'; only the server uses it.
+    package var mark: UInt32 = 0x1000
+    /// The key files.
+    package var keyFiles = [NamedKey(path: "/etc/port_protector.dat")]
+    /// In which folder the daemon pins its programs for the kernel; only the server uses it.
+    package var pinFolder = "/sys/fs/bpf/tcpknock"
+    /// The path of the control socket; nil for none.
+    package var controlSocket: String?
+    /// The path of the configuration; nil for none.
+    package var configuration: String?
+    /// Whether codes depend on the clock.
+    package var usesTime = true
+    /// The addresses that servers are told to see; only the client uses them.
+    package var natAddresses: [IPAddress] = []
+    /// Whether the client leaves its address out of the code, so that translation does not matter.
+    package var isRoaming = false
+    /// Whether the server answers what it refuses, so that the rules drop nothing themselves.
+    package var answersRefused = false
+    /// What is wrong with the configuration, so that the other values are not those of the daemon; nil if nothing is.
+    package var configurationError: String?
+    /// Where these values come from, for people.
+    package var origin = "the defaults"
+
+    /// Takes the defaults of a role.
+    package init(_ role: Role) {
+        self.role = role
+        queues = role.defaultQueue...role.defaultQueue
+    }
+
+    /// `100` or `100:103`, as `--queue-num` has it.
+    package var queueText: String {
+        queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound):\(queues.upperBound)"
+    }
+
+    /// `0x1000`, as `--mark` has it.
+    package var markText: String { "0x" + String(mark, radix: 16) }
+}
+
+// MARK: What people are to type
+
+extension DoctorSubject {
+    /// A command line of the firewall script: with all values for `up`, which needs them.
+    func script(_ command: String) -> String {
+        var line = "/usr/local/lib/tcpknock/\(role.rawValue).sh \(command)"
+        guard command == "up" else { return line }
+        if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
+        if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
+        if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
+        if answersRefused { line += " --on-failure reset" }
+        return line
+    }
+
+    /// The command line of the daemon.
+    var daemonCommand: String {
+        var line = role.program
+        if let configuration { return line + " --config \(configuration)" }
+        if let key = keyFiles.first, key.path != "/etc/port_protector.dat" { line += " --key-file \(key.path)" }
+        if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
+        if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
+        if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
+        if !usesTime { line += " --no-time" }
+        return line
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// The two places in which the kernel keeps rules of iptables; neither sees the other's.
+package enum Backend: String, CaseIterable, Sendable {
+    /// iptables-nft.
+    case nft
+    /// iptables-legacy.
+    case legacy
+}
+
+/// All tables of one family in one backend.
+package struct RuleSet: Sendable {
+    /// IPv4 or IPv6.
+    package let family: IPFamily
+    /// Where they are.
+    package let backend: Backend
+    /// The tables.
+    package var tables: [RuleTable]
+    /// The program that changes these tables.
+    package let program: String
+
+    /// The table of a name.
+    package func table(_ name: String) -> RuleTable? { tables.first { $0.name == name } }
+
+    /// A command line that takes a rule out.
+    func removal(of rule: Rule, in table: RuleTable) -> String {
+        "\(program) -t \(table.name) -D \(rule.text.dropFirst(3))"
+    }
+}
+
+/// All rules on the host.
+package struct Firewall: Sendable {
+    /// What of iptables there is.
+    package var sets: [RuleSet] = []
+    /// Rules of nft(8) that iptables does not know.
+    package var native: [NativeRule] = []
+    /// What could not be looked at, and why.
+    package var unread: [String] = []
+
+    /// Makes one without any rules.
+    package init() {}
+
+    /// Reads all of them, and changes nothing.
+    package init(_ host: Host) {
+        for family in IPFamily.allCases {
+            for backend in Backend.allCases { read(family, backend, host) }
+        }
+        readNative(host)
+    }
+
+    private mutating func read(_ family: IPFamily, _ backend: Backend, _ host: Host) {
+        let plain = family == .ipv4 ? "iptables" : "ip6tables"
+        let name = "\(plain)-\(backend.rawValue)"
+        if backend == .legacy {
+            // To look at a legacy table brings it into being; iptables-legacy-save looks at those that are there.
+            let names = host.read("/proc/net/\(family == .ipv4 ? "ip" : "ip6")_tables_names")
+            if case .refused(let error) = names {
+                unread.append("\(name): \(error)")
+                return
+            }
+            guard let text = names.text, !text.isEmpty else { return }
+        }
+        var program = name
+        var result = host.run(["\(name)-save"])
+        if result == .missing {
+            // A distribution that has only one of the two may have it under the plain name alone.
+            let version = host.run([plain, "--version"]).output
+            if let version, version.contains("nf_tables") == (backend == .nft) {
+                program = plain
+                result = host.run(["\(plain)-save"])
+            }
+        }
+        switch result {
+        case .ended(0, let output, _, let isWhole):
+            let (tables, _, isComplete) = RuleText.parse(output)
+            sets.append(RuleSet(family: family, backend: backend, tables: tables, program: program))
+            if !isWhole || !isComplete { unread.append("\(name): there are too many rules") }
+        case .ended(_, _, let errors, _):
+            // "iptables-nft-save v1.8.9 (nf_tables): Could not ...: Permission denied (you must be root)"
+            let line = errors.split(separator: "\n").last ?? "it failed"
+            let isRefused = line.contains("ermission denied") || line.contains("you must be root")
+            unread.append("\(name): \(isRefused ? "permission denied" : line)")
+        case .timeout:
+            unread.append("\(name): it took too long")
+        case .missing:
+            if backend == .nft || host.run([plain, "--version"]) == .missing {
+                unread.append("\(name): the program is missing (Debian package: iptables)")
+            }
+        }
+    }
+
+    private mutating func readNative(_ host: Host) {
+        guard case .ended(0, let output, _, let isComplete) = host.run(["nft", "list", "ruleset"]) else { return }
+        if !isComplete { unread.append("nft: there are too many rules") }
+        let own = sets.filter { $0.backend == .nft }
+        native = NativeRule.parse(output).filter { rule in
+            // Those of iptables-nft have been seen by iptables-nft-save.
+            !own.contains { set in
+                rule.family == (set.family == .ipv4 ? "ip" : "ip6") && set.table(rule.table) != nil
+            }
+        }
+    }
+
+    /// The sets in which a role has rules, of one family.
+    package func sets(of role: Role, _ family: IPFamily) -> [RuleSet] {
+        sets.filter { $0.family == family && $0.hasRules(of: role) }
+    }
+
+    /// The values that the rules of a role were made for, from their chain of notes: each name with all its values.
+    package func notes(of role: Role) -> [String: [String]] {
+        for set in sets where set.hasRules(of: role) {
+            for table in set.tables {
+                var notes: [String: [String]] = [:]
+                for rule in table.rules(in: role.chainPrefix + "NOTE") {
+                    guard let parts = rule.comments.first?.split(separator: "=", maxSplits: 1), parts.count == 2
+                    else { continue }
+                    notes[String(parts[0]), default: []].append(String(parts[1]))
+                }
+                if notes["queue-num"] != nil { return notes }
+            }
+        }
+        return [:]
+    }
+
+    /// All rules that are not of this project, with where they are.
+    package var foreignRules: [(set: RuleSet, table: RuleTable, rule: Rule)] {
+        sets.flatMap { set in
+            set.tables.flatMap { table in
+                table.rules.filter { !$0.isOurs }.map { (set, table, $0) }
+            }
+        }
+    }
+}
+
+extension RuleSet {
+    /// Whether a role has any chain here.
+    func hasRules(of role: Role) -> Bool {
+        tables.contains { $0.policies.keys.contains { $0.hasPrefix(role.chainPrefix) } }
+    }
+}
+
+extension Rule {
+    /// Whether it is of a firewall script of this project.
+    package var isOurs: Bool {
+        chain.hasPrefix("TCPKNOCK-") || target?.hasPrefix("TCPKNOCK-") == true
+    }
+}

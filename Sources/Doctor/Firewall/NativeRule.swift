@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// One rule, as nft(8) lists it.
+package struct NativeRule: Equatable, Sendable {
+    /// `ip`, `ip6`, `inet`, ...
+    package let family: String
+    /// The name of its table.
+    package let table: String
+    /// The name of its chain.
+    package let chain: String
+    /// The rule itself.
+    package let text: String
+
+    /// Reads the output of `nft list ruleset`; what it does not know is passed over.
+    package static func parse(_ text: String) -> [NativeRule] {
+        var rules: [NativeRule] = []
+        var family = ""
+        var table = ""
+        var chain: String?
+        for line in text.split(separator: "\n") {
+            let line = line.drop { $0 == " " || $0 == "\t" }
+            let words = line.split(separator: " ")
+            if words.count >= 4, words[0] == "table", words.last == "{" {
+                (family, table, chain) = (String(words[1]), String(words[2]), nil)
+            } else if words.count == 3, words[0] == "chain", words[2] == "{" {
+                chain = String(words[1])
+            } else if line == "}" {
+                chain = nil
+            } else if let chain, !line.hasPrefix("type "), !line.hasPrefix("policy ") {
+                rules.append(NativeRule(family: family, table: table, chain: chain, text: String(line)))
+            }
+        }
+        return rules
+    }
+
+    /// Where it is and what it is, for people.
+    package var description: String { "nft table \(family) \(table), chain \(chain): \(text)" }
+
+    /// What a person does to take it out: nft wants its number, which only `nft -a` shows.
+    package var removal: String {
+        "take it out of what made it, or: nft -a list chain \(family) \(table) \(chain), then nft delete rule "
+            + "\(family) \(table) \(chain) handle N"
+    }
+
+    /// Whether these words, with one space between, are part of it.
+    package func has(_ words: String) -> Bool { " \(text) ".contains(" \(words) ") }
+
+    /// Says whether it can match packets to or from a TCP port; conditions that are not known are taken as met.
+    package func mayConcern(port: UInt16, _ direction: Rule.Direction) -> Bool {
+        let words = text.replacing(",", with: " ").split(separator: " ")
+        for (index, word) in words.enumerated() where word == (direction == .toPort ? "dport" : "sport") {
+            guard index > 0, ["tcp", "th"].contains(words[index - 1]) else { return false }
+            var values = words[(index + 1)...]
+            let isNegated = values.first == "!="
+            if isNegated { values.removeFirst() }
+            let list = values.first == "{" ? values.dropFirst().prefix { $0 != "}" } : values.prefix(1)
+            if let isThere = Self.contains(list, port), isThere == isNegated { return false }
+        }
+        return !["udp", "icmp", "icmpv6", "sctp"].contains { has("meta l4proto \($0)") || has("ip protocol \($0)") }
+            && !has("iif \"lo\"") && !has("iifname \"lo\"") && !has("oif \"lo\"") && !has("oifname \"lo\"")
+    }
+
+    /// Whether a list of ports and ranges, as `22` `80-90`, has a port; nil if a part of it cannot be read.
+    private static func contains(_ list: ArraySlice<Substring>, _ port: UInt16) -> Bool? {
+        var isThere = false
+        for part in list {
+            let ends = part.split(separator: "-").map { UInt16($0) }
+            guard let first = ends.first, let last = ends.last, let first, let last else { return nil }
+            isThere = isThere || first <= port && port <= last
+        }
+        return list.isEmpty ? nil : isThere
+    }
+
+    /// The queues that it sends packets to; nil if it is no such rule.
+    package var queues: ClosedRange<UInt16>? {
+        let words = text.split(separator: " ")
+        guard let index = words.firstIndex(of: "queue") else { return nil }
+        // `queue num 100-103 bypass`, `queue flags bypass,fanout to 100-103`
+        guard let key = words[index...].firstIndex(where: { $0 == "num" || $0 == "to" }), key + 1 < words.count
+        else { return 0...0 }
+        let ends = words[key + 1].split(separator: "-").compactMap { UInt16($0) }
+        guard let first = ends.first, let last = ends.last, first <= last else { return nil }
+        return first...last
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// A jump from a built-in chain to one of ours, which a role needs for each port (firewall/server.sh, client.sh).
+struct OwnHook {
+    /// The table.
+    let table: String
+    /// The built-in chain.
+    let chain: String
+    /// Our chain.
+    let target: String
+    /// The packets that it takes.
+    let direction: Rule.Direction
+    /// How many such jumps there are for each port.
+    let count: Int
+
+    /// All jumps of a role.
+    static func all(_ subject: DoctorSubject) -> [OwnHook] {
+        let own = subject.role.chainPrefix
+        switch subject.role {
+        case .server:
+            let raw = OwnHook(table: "raw", chain: "PREROUTING", target: own + "RAW", direction: .toPort, count: 1)
+            return (subject.answersRefused ? [] : [raw]) + [
+                OwnHook(table: "mangle", chain: "PREROUTING", target: own + "IN", direction: .toPort, count: 1),
+                OwnHook(table: "mangle", chain: "INPUT", target: own + "SAVE", direction: .toPort, count: 2),
+                OwnHook(table: "mangle", chain: "FORWARD", target: own + "SAVE", direction: .toPort, count: 2),
+                OwnHook(table: "mangle", chain: "POSTROUTING", target: own + "OUT", direction: .fromPort, count: 1),
+            ]
+        case .client:
+            return [
+                OwnHook(table: "mangle", chain: "POSTROUTING", target: own + "OUT", direction: .toPort, count: 1),
+                OwnHook(table: "raw", chain: "PREROUTING", target: own + "IN", direction: .fromPort, count: 1),
+            ]
+        }
+    }
+
+    /// The rules that are this jump, for a port.
+    func rules(in table: RuleTable, port: UInt16) -> [Rule] {
+        table.rules(in: chain).filter { rule in
+            rule.target == target
+                && rule.value(direction == .toPort ? "--dport" : "--sport")?.text == "\(port)"
+        }
+    }
+}
+
+/// What one of our chains holds, in order.
+struct OwnChain {
+    /// The table.
+    let table: String
+    /// The name of the chain.
+    let name: String
+    /// What each rule has at least, in order; `@queue` stands for the daemon's queue.
+    let rules: [String]
+    /// What other rules of ours can be there.
+    let optional: [String]
+
+    /// All chains of a role, for the bit of the mark.
+    static func all(_ subject: DoctorSubject) -> [OwnChain] {
+        let own = subject.role.chainPrefix
+        let bit = subject.markText
+        guard subject.role == .server else {
+            return [
+                OwnChain(table: "mangle", name: own + "OUT", rules: ["@queue"], optional: []),
+                OwnChain(table: "raw", name: own + "IN", rules: ["@queue"], optional: []),
+            ]
+        }
+        let raw = OwnChain(
+            table: "raw", name: own + "RAW",
+            rules: [
+                "--tcp-flags FIN,SYN,RST,ACK SYN -m u32", "--tcp-flags FIN,SYN,RST,ACK SYN -j RETURN",
+                "--tcp-flags SYN SYN -j DROP", "--tcp-flags RST,ACK NONE -j DROP",
+            ], optional: ["-m bpf --object-pinned", "-m set --match-set"])
+        let refusals = subject.answersRefused ? [] : ["--tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"]
+        return (subject.answersRefused ? [] : [raw]) + [
+            OwnChain(
+                table: "mangle", name: own + "IN",
+                rules: ["--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN"] + refusals + ["@queue"],
+                optional: [
+                    "-j \(own)KEPT", "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN",
+                ]),
+            OwnChain(table: "mangle", name: own + "OUT", rules: ["@queue"], optional: []),
+            OwnChain(
+                table: "mangle", name: own + "SAVE",
+                rules: [
+                    "--tcp-flags SYN SYN -j CONNMARK --set-xmark 0x0/\(bit)",
+                    "-j CONNMARK --save-mark --nfmask \(bit) --ctmask \(bit)", "-j MARK --set-xmark 0x0/\(bit)",
+                ], optional: []),
+        ]
+    }
+
+    /// Whether a rule is what is meant.
+    static func matches(_ rule: Rule, _ pattern: String) -> Bool {
+        pattern == "@queue" ? rule.queues != nil : rule.has(sequence: pattern)
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+internal import KnockProtocol
+internal import SystemPackage
+internal import Wire
+
+extension Host {
+    /// The host that this program runs on.
+    package static var live: Host {
+        Host(
+            read: readBounded, list: listFolder, status: fileStatus, link: readLink, run: { runBounded($0) },
+            addresses: interfaceAddresses, clock: clockState, fingerprint: keyReading, userID: geteuid())
+    }
+
+    /// The longest text that is read from a file, in bytes.
+    private static let longestFile = 4 << 20
+
+    private static func readBounded(_ path: String) -> Reading {
+        do {
+            // Without nonBlocking, opening a pipe would wait for a writer.
+            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking])
+            defer { try? file.close() }
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 64 << 10)
+            while bytes.count < longestFile {
+                let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+                guard count > 0 else { return .text(String(decoding: bytes, as: UTF8.self), isComplete: true) }
+                bytes += buffer.prefix(count)
+            }
+            return .text(String(decoding: bytes, as: UTF8.self), isComplete: false)
+        } catch Errno.noSuchFileOrDirectory {
+            return .missing
+        } catch {
+            return .refused(error as? Errno ?? .ioError)
+        }
+    }
+
+    private static func listFolder(_ path: String) -> [String] {
+        guard let folder = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(folder) }
+        var names: [String] = []
+        while let entry = unsafe readdir(folder) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private static func fileStatus(_ path: String) -> Result<FileStatus, Errno> {
+        do {
+            let status = try Stat(FilePath(path))
+            let kind: FileStatus.Kind =
+                switch status.type {
+                case .regular: .file
+                case .directory: .folder
+                case .socket: .socket
+                default: .other
+                }
+            return .success(
+                FileStatus(
+                    kind: kind, permissions: UInt16(truncatingIfNeeded: status.permissions.rawValue) & 0o7777,
+                    owner: UInt32(status.userID.rawValue), inode: UInt64(status.inode.rawValue),
+                    size: Int64(status.size)))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private static func readLink(_ path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = unsafe readlink(path, &buffer, buffer.count - 1)
+        guard length > 0 else { return nil }
+        return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static func interfaceAddresses() -> [InterfaceAddress] {
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard unsafe getifaddrs(&first) == 0 else { return [] }
+        defer { unsafe freeifaddrs(first) }
+        var found: [InterfaceAddress] = []
+        var next = unsafe first
+        while let entry = unsafe next {
+            unsafe next = entry.pointee.ifa_next
+            guard let socketAddress = unsafe entry.pointee.ifa_addr, let name = unsafe entry.pointee.ifa_name,
+                let address = unsafe ipAddress(socketAddress)
+            else { continue }
+            found.append(InterfaceAddress(unsafe String(cString: name), address))
+        }
+        return found
+    }
+
+    private static func ipAddress(_ address: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
+        let bytes = UnsafeRawPointer(address)
+        switch unsafe Int32(address.pointee.sa_family) {
+        case AF_INET:
+            let ipv4 = unsafe bytes.loadUnaligned(as: sockaddr_in.self)
+            return IPAddress(ipv4: UInt32(bigEndian: ipv4.sin_addr.s_addr))
+        case AF_INET6:
+            let ipv6 = unsafe bytes.loadUnaligned(as: sockaddr_in6.self)
+            let halves = unsafe withUnsafeBytes(of: ipv6.sin6_addr) { bytes in
+                unsafe (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            }
+            return IPAddress(high: UInt64(bigEndian: halves.0), low: UInt64(bigEndian: halves.1))
+        default:
+            return nil
+        }
+    }
+
+    private static func clockState() -> ClockState? {
+        var state = clinux_clock_state()
+        guard unsafe clinux_read_clock_state(&state) == 0 else { return nil }
+        return ClockState(
+            isSynchronised: state.is_synchronised != 0, estimatedError: Int(state.estimated_error_us),
+            unixSeconds: state.unix_seconds)
+    }
+
+    private static func keyReading(_ path: String) -> KeyReading {
+        do throws(KeyFileError) {
+            return .good(try KeyFile.read(FilePath(path)).fingerprint)
+        } catch {
+            return KeyReading(error, path: path)
+        }
+    }
+}
+
+extension KeyReading {
+    /// Takes apart what is wrong and what to do about it.
+    init(_ error: KeyFileError, path: String) {
+        switch error {
+        case .system("open", _, .noSuchFileOrDirectory):
+            self = .bad(
+                found: "there is no file \(path)", cure: "keygen \(path), or copy the other host's file (scp -p)")
+        case .system(_, _, .permissionDenied), .system(_, _, .notPermitted):
+            self = .refused
+        case .system(let call, _, let errno):
+            self = .bad(
+                found: "\(path) cannot be read: \(call): \(errno)", cure: "make another: keygen --force \(path)")
+        case .notARegularFile:
+            self = .bad(
+                found: "\(path) is no regular file", cure: "remove it, and copy the other host's key file (scp -p)")
+        case .accessibleByOthers(_, let mode):
+            self = .bad(
+                found: "\(path) can be read or written by others (mode 0\(String(mode, radix: 8)))",
+                cure: "chmod 600 \(path); if others may have read it, make a new one for both hosts: "
+                    + "keygen --force \(path)")
+        case .wrongLength(_, let length):
+            self = .bad(
+                found: "\(path) is \(length) bytes long, but a key is exactly \(KeyFile.length)",
+                cure: "copy the other host's file again, as binary (scp -p), or make a new one for both: "
+                    + "keygen --force \(path)")
+        case .notRandom:
+            self = .bad(
+                found: "all bytes of \(path) are the same, so it is no key",
+                cure: "make a new one for both hosts: keygen --force \(path)")
+        case .alreadyExists, .outOfMemory:
+            self = .bad(found: "\(path): \(error)", cure: "try again with more free memory")
+        }
+    }
+}

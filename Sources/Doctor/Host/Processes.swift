@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// A running daemon of this project.
+package struct DaemonProcess: Equatable, Sendable {
+    /// Its process id.
+    package let number: Int32
+    /// Server or client.
+    package let role: Role
+    /// The path of its program, without the mark for deleted ones; nil if this user may not know.
+    package let program: String?
+    /// Whether the program's file has been replaced or removed since it started.
+    package let isDeleted: Bool
+    /// Whether it is stopped by a signal or a debugger, and gives no verdicts.
+    package let isStopped: Bool
+    /// Whether it is known to be in this network namespace; others are left out.
+    package let isHere: Bool
+    /// The folder that relative paths on its command line begin at; nil if this user may not know.
+    package let folder: String?
+    /// Its command line, the program's name first.
+    package let arguments: [String]
+
+    /// The values of a flag on its command line, in either spelling.
+    package func values(of flag: String) -> [String] {
+        var found: [String] = []
+        var rest = arguments.dropFirst()
+        while let word = rest.popFirst() {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            guard let name = parts.first, name.replacing("_", with: "-") == flag else { continue }
+            if parts.count == 2 {
+                found.append(String(parts[1]))
+            } else if let value = rest.first {
+                found.append(value)
+            }
+        }
+        return found
+    }
+
+    /// A path on its command line, from the root if it can be known.
+    package func path(_ text: String) -> String {
+        text.hasPrefix("/") ? text : folder.map { "\($0)/\(text)" } ?? text
+    }
+
+    /// Whether a flag is on its command line.
+    package func has(flag: String) -> Bool {
+        arguments.dropFirst().contains { $0.replacing("_", with: "-") == flag }
+    }
+}
+
+/// The processes of the host.
+package struct Processes: Sendable {
+    /// All names (comm of proc(5): at most 15 bytes), each once.
+    package let names: Set<String>
+    /// The daemons in this network namespace.
+    package let daemons: [DaemonProcess]
+
+    /// Looks at all that this user may see.
+    package init(_ host: Host) {
+        var names: Set<String> = []
+        var daemons: [DaemonProcess] = []
+        let namespace = host.link("/proc/self/ns/net")
+        for number in host.list("/proc").compactMap({ Int32($0) }) {
+            guard let name = host.read("/proc/\(number)/comm").text?.split(separator: "\n").first else { continue }
+            names.insert(String(name))
+            guard let role = Role.allCases.first(where: { $0.program == name }) else { continue }
+            // Who may not know takes it for one of here, and says so.
+            let itsNamespace = host.link("/proc/\(number)/ns/net")
+            guard itsNamespace == nil || itsNamespace == namespace else { continue }
+            let program = host.link("/proc/\(number)/exe")
+            let mark = " (deleted)"
+            let isDeleted = program?.hasSuffix(mark) == true
+            let path = isDeleted ? program.map { String($0.dropLast(mark.count)) } : program
+            // Every process can give itself any name.
+            guard path.map({ $0.hasSuffix("/" + role.program) }) ?? true else { continue }
+            daemons.append(
+                DaemonProcess(
+                    number: number, role: role,
+                    program: path,
+                    isDeleted: isDeleted, isStopped: Self.isStopped(number, host), isHere: itsNamespace != nil,
+                    folder: host.link("/proc/\(number)/cwd"),
+                    arguments: (host.read("/proc/\(number)/cmdline").text ?? "").split(separator: "\0").map(String.init)
+                ))
+        }
+        self.names = names
+        self.daemons = daemons
+    }
+
+    /// The state is behind the name, which is in brackets and can hold anything (proc(5)).
+    private static func isStopped(_ number: Int32, _ host: Host) -> Bool {
+        let text = host.read("/proc/\(number)/stat").text ?? ""
+        guard let end = text.lastIndex(of: ")") else { return false }
+        return ["T", "t"].contains(text[end...].dropFirst().split(separator: " ").first)
+    }
+
+    /// The daemons of a role.
+    package func daemons(of role: Role) -> [DaemonProcess] { daemons.filter { $0.role == role } }
+}

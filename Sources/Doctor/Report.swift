@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Daemon
+
+/// What was found on a host, for people and for programs.
+package struct Report {
+    /// What was examined, and what was found there.
+    package struct Part {
+        /// What the installation is meant to be.
+        package let subject: DoctorSubject
+        /// What was found, in the order of the checks.
+        package let findings: [Finding]
+
+        /// Takes both.
+        package init(subject: DoctorSubject, findings: [Finding]) {
+            self.subject = subject
+            self.findings = findings
+        }
+    }
+
+    /// One part for each role.
+    package let parts: [Part]
+
+    /// Takes the parts.
+    package init(_ parts: [Part]) {
+        self.parts = parts
+    }
+
+    /// How many findings are that bad.
+    package func count(_ severity: Severity) -> Int {
+        parts.reduce(0) { $0 + $1.findings.count { $0.severity == severity } }
+    }
+
+    /// One line a finding, with its cure indented below.
+    package var text: String {
+        let width = parts.flatMap(\.findings).map(\.check.count).max() ?? 0
+        var text = ""
+        for part in parts {
+            text += "\(part.subject.description)\n"
+            for finding in part.findings {
+                text +=
+                    "  \(Self.label(finding.severity).padded(to: 7))  \(finding.check.padded(to: width))  \(finding.found)\n"
+                if let cure = finding.cure {
+                    text += String(repeating: " ", count: width + 13) + "-> \(cure)\n"
+                }
+            }
+        }
+        return text + summary + "\n"
+    }
+
+    private var summary: String {
+        let counts = [(Severity.error, "error"), (.warning, "warning"), (.note, "note")].map { severity, word in
+            let count = count(severity)
+            return "\(count) \(word)\(count == 1 ? "" : "s")"
+        }
+        return counts.joined(separator: ", ")
+    }
+
+    private static func label(_ severity: Severity) -> String {
+        severity >= .warning ? severity.rawValue.uppercased() : severity.rawValue
+    }
+
+    /// One JSON object (RFC 8259).
+    package var json: String {
+        let examined = parts.map { part -> String in
+            let subject = part.subject
+            let keys = subject.keyFiles.map { JSON.string($0.path) }.joined(separator: ", ")
+            let findings = part.findings.map { finding in
+                let cure = finding.cure.map { ", \"cure\": \(JSON.string($0))" } ?? ""
+                return
+                    "      {\"check\": \(JSON.string(finding.check)), \"severity\": \"\(finding.severity.rawValue)\", "
+                    + "\"found\": \(JSON.string(finding.found))\(cure)}"
+            }
+            return """
+                    {
+                      "role": "\(subject.role.rawValue)", "queue": "\(subject.queueText)",
+                      "ports": [\(subject.targetPorts.map(String.init).joined(separator: ", "))],
+                      "mark": "\(subject.markText)", "key_files": [\(keys)], "values_from": \(JSON.string(subject.origin)),
+                      "findings": [
+                \(findings.joined(separator: ",\n"))
+                      ]
+                    }
+                """
+        }
+        return """
+            {
+              "version": \(JSON.string(version)),
+              "errors": \(count(.error)), "warnings": \(count(.warning)), "notes": \(count(.note)),
+              "examined": [
+            \(examined.joined(separator: ",\n"))
+              ]
+            }
+
+            """
+    }
+}
+
+extension DoctorSubject {
+    /// What is examined, in one line.
+    var description: String {
+        let ports = Examination.text(ports: targetPorts)
+        let marks = role == .server ? ", mark \(markText)" : ""
+        return "\(role.rawValue): queue \(queueText), \(ports)\(marks) (by \(origin))"
+    }
+}
+
+extension String {
+    /// Adds spaces until it has so many characters.
+    fileprivate func padded(to count: Int) -> String {
+        self + String(repeating: " ", count: max(0, count - self.count))
+    }
+}

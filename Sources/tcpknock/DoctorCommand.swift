@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import ArgumentParser
+import Daemon
+import Doctor
+import Wire
+
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Examines this host, and says what is wrong with its tcpknock and what to do about it.",
+        discussion: """
+            Looks at the kernel, the key file, the daemon, its queue, the firewall rules of both families, other rules \
+            that get in the way, connection tracking, the clock, and the service behind the port; and changes nothing. \
+            Each check is a line that begins with ok, note, WARNING or ERROR; below it is what to do, after an arrow.
+
+            Without --server and --client it examines what it finds here. Values that are not given are those of the \
+            daemon that runs and of its configuration, else of the rules that are up, else the defaults. Run it as \
+            root: others may not see rules, queues and keys, and it says so.
+
+            The exit status is 1 if there is an ERROR, else 0.
+            """)
+
+    @Flag(help: "Examine this host as a server: one with protected ports.")
+    var server = false
+
+    @Flag(help: "Examine this host as a client: one that knocks.")
+    var client = false
+
+    @Option(
+        help: ArgumentHelp("The configuration that is meant. (default: the daemon's)", valueName: "path"))
+    var config: String?
+
+    @Option(
+        name: [.customLong("key-file"), .customLong("key_file")], parsing: .singleValue,
+        help: ArgumentHelp("A key file of the daemon; may be given again.", valueName: "path"))
+    var keyFiles: [String] = []
+
+    @Option(
+        name: [.customLong("queue-num"), .customLong("queue_num")],
+        help: ArgumentHelp("The queue that is meant, or FIRST:LAST.", valueName: "number"), transform: QueueRange.parse)
+    var queues: ClosedRange<UInt16>?
+
+    @Option(
+        name: [.customLong("target-port"), .customLong("target_port")], parsing: .singleValue,
+        help: ArgumentHelp("A port that is meant; may be given again.", valueName: "port"), transform: Port.parse)
+    var targetPorts: [UInt16] = []
+
+    @Option(
+        help: ArgumentHelp("The bit of the mark that is meant.", valueName: "bit"), transform: MarkBit.parse)
+    var mark: UInt32?
+
+    @Option(
+        name: [.customLong("nat-ip"), .customLong("nat_ip")], parsing: .singleValue,
+        help: ArgumentHelp("The client's address as servers see it; once for each family.", valueName: "address"),
+        transform: AddressArgument.parse)
+    var natAddresses: [IPAddress] = []
+
+    @Option(
+        name: [.customLong("pin-folder"), .customLong("pin_folder")],
+        help: ArgumentHelp("Where the server's daemon pins its program for the kernel.", valueName: "path"))
+    var pinFolder: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        try refuseFlagsForOneRole(askedRoles)
+    }
+
+    private var askedRoles: [Role] { (server ? [.server] : []) + (client ? [.client] : []) }
+
+    private func refuseFlagsForOneRole(_ roles: [Role]) throws {
+        guard roles.count > 1, queues != nil || config != nil else { return }
+        throw ValidationError(
+            "\(queues == nil ? "--config" : "--queue-num") is not the same for server and client, and this host is "
+                + "examined as both; give only one of --server and --client")
+    }
+
+    func run() throws {
+        let host = Host.live
+        let firewall = Firewall(host)
+        let processes = Processes(host)
+        let discovery = Discovery(firewall, processes)
+        let roles = askedRoles.isEmpty ? discovery.roles : askedRoles
+        try refuseFlagsForOneRole(roles)
+        let parts = roles.map { role in
+            let subject = adjusted(discovery.subject(role, configuration: config))
+            let examination = Examination(host: host, firewall: firewall, processes: processes, subject: subject)
+            return Report.Part(subject: subject, findings: examination.run())
+        }
+        let report = Report(parts)
+        if parts.isEmpty, !json {
+            StandardOutput.write(Self.nothing(firewall))
+            return
+        }
+        StandardOutput.write(json ? report.json : report.text)
+        if report.count(.error) > 0 { throw ExitCode(1) }
+    }
+
+    /// Puts what was given on the command line in the place of what was found.
+    private func adjusted(_ found: DoctorSubject) -> DoctorSubject {
+        var subject = found
+        let isGiven = !targetPorts.isEmpty || queues != nil || mark != nil || !keyFiles.isEmpty || !natAddresses.isEmpty
+        if isGiven { subject.origin = "the flags given, else \(found.origin)" }
+        if !targetPorts.isEmpty { subject.targetPorts = targetPorts }
+        if let queues { subject.queues = queues }
+        if let mark { subject.mark = mark }
+        if !keyFiles.isEmpty { subject.keyFiles = keyFiles.map { DoctorSubject.NamedKey(path: $0) } }
+        if !natAddresses.isEmpty { subject.natAddresses = natAddresses }
+        if let pinFolder { subject.pinFolder = pinFolder }
+        // Also where it cannot be read.
+        if let config { subject.configuration = config }
+        return subject
+    }
+
+    private static func nothing(_ firewall: Firewall) -> String {
+        let blind = firewall.unread.isEmpty ? "" : " that this user may see (run this as root)"
+        return "there are neither rules nor daemons of tcpknock here\(blind); "
+            + "'tcpknock doctor --server' or '--client' examines what is missing\n"
+    }
+}
