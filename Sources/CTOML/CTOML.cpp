@@ -4,8 +4,25 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
+#include <stdexcept>
 #include <string_view>
 
+namespace {
+
+// toml++ 3.3 asserts that the name in a header begins as a key does, and has the error message for it right behind.
+constexpr bool is_told_later(std::string_view condition) {
+    return condition == "is_bare_key_character(*cp) || is_string_delimiter(*cp)";
+}
+
+void check(bool holds, const char *condition) {
+    if (!holds && !is_told_later(condition)) throw std::logic_error("the parser has given up");
+}
+
+} // namespace
+
+// What toml++ takes for granted is checked in optimised builds too, and is no reason to end.
+#undef NDEBUG
+#define TOML_ASSERT(condition) check(static_cast<bool>(condition), #condition)
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0

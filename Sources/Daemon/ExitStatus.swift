@@ -25,7 +25,7 @@ package struct FatalError: Error, CustomStringConvertible {
             case .system(_, _, .permissionDenied), .system(_, _, .notPermitted), .accessibleByOthers: EX_NOPERM
             case .system("open", _, .noSuchFileOrDirectory): EX_NOINPUT
             case .system("create", _, _): EX_CANTCREAT
-            case .system: EX_IOERR
+            case .system, .notSynchronised: EX_IOERR
             case .notARegularFile, .wrongLength, .notRandom: EX_DATAERR
             case .alreadyExists: EX_CANTCREAT
             case .outOfMemory: EX_OSERR

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
 internal import Glibc
 
 /// Tells the service manager how the daemon is doing (sd_notify(3)): one datagram to the socket it named.

@@ -11,10 +11,29 @@ package enum KeyFile {
     /// - Throws: `KeyFileError` if it is missing, not a regular file, accessible by others, of another length, or
     ///   obviously not random.
     package static func read(_ path: FilePath) throws(KeyFileError) -> KeySchedule {
+        let content = try readSecret(path, lengths: length...length, following: true)
+        return try content.withBytes { bytes throws(KeyFileError) in
+            guard !isConstant(bytes) else { throw .notRandom(path) }
+            return try KeySchedule(material: bytes)
+        }
+    }
+
+    /// Reads a whole file into locked memory, if nobody else may read or write it.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - lengths: How long it may be, in bytes; at least 1.
+    ///   - following: Whether it may be a symbolic link.
+    /// - Returns: The bytes.
+    /// - Throws: `KeyFileError`, not `notRandom`.
+    static func readSecret(
+        _ path: FilePath, lengths: ClosedRange<Int>, following: Bool
+    ) throws(KeyFileError) -> Secret {
         let file: FileDescriptor
         do {
             // Without nonBlocking, opening a pipe would wait for a writer before it can be refused.
-            file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+            let options: FileDescriptor.OpenOptions = [.closeOnExec, .nonBlocking]
+            file = try FileDescriptor.open(path, .readOnly, options: following ? options : options.union(.noFollow))
         } catch {
             throw .system(call: "open", path: path, errno(of: error))
         }
@@ -29,14 +48,11 @@ package enum KeyFile {
         guard status.type == .regular else { throw .notARegularFile(path) }
         let permissions = UInt16(truncatingIfNeeded: status.permissions.rawValue) & 0o7777
         guard permissions & 0o066 == 0 else { throw .accessibleByOthers(path, mode: permissions) }
-        guard status.size == length else { throw .wrongLength(path, Int64(status.size)) }
-
-        let content = try Secret(count: length) { content throws(KeyFileError) in
-            try fill(&content, from: file, path)
+        guard let size = Int(exactly: status.size), lengths.contains(size) else {
+            throw .wrongLength(path, Int64(status.size))
         }
-        return try content.withBytes { bytes throws(KeyFileError) in
-            guard !isConstant(bytes) else { throw .notRandom(path) }
-            return try KeySchedule(material: bytes)
+        return try Secret(count: size) { content throws(KeyFileError) in
+            try fill(&content, from: file, path)
         }
     }
 

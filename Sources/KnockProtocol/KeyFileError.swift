@@ -15,6 +15,8 @@ package enum KeyFileError: Error, Equatable, CustomStringConvertible {
     case notRandom(FilePath)
     /// A file is there already, and it was not asked for to replace it.
     case alreadyExists(FilePath)
+    /// The key is in place, but its name in the folder may not survive a power failure.
+    case notSynchronised(FilePath, Errno)
     /// There is no locked memory for the key.
     case outOfMemory
 
@@ -25,6 +27,8 @@ package enum KeyFileError: Error, Equatable, CustomStringConvertible {
             "key file \(path): there is no such file; make one with 'keygen \(path)', or copy the other host's"
         case .system("create", let path, .noSuchFileOrDirectory):
             "key file \(path): the folder that it is to be in does not exist"
+        case .system("getrandom", _, let errno):
+            "there is no randomness for a key: \(errno)"
         case .system(let call, let path, let errno):
             "key file \(path): \(call): \(errno)"
         case .notARegularFile(let path):
@@ -39,6 +43,9 @@ package enum KeyFileError: Error, Equatable, CustomStringConvertible {
             "key file \(path): all its bytes are the same, so it is no key; make one with 'keygen'"
         case .alreadyExists(let path):
             "\(path) exists already and was left as it is; --force replaces it (no host with the old key gets in then)"
+        case .notSynchronised(let path, let errno):
+            "key file \(path): the key is in place, but may not survive a power failure: its folder could not be "
+                + "synchronised to the disk: \(errno)"
         case .outOfMemory:
             "no memory for the key"
         }

@@ -22,6 +22,9 @@ final class Secret: @unchecked Sendable {
         unsafe sodium_mprotect_readonly(start)
     }
 
+    /// How many bytes there are.
+    var count: Int { unsafe memory.count }
+
     deinit {
         unsafe sodium_free(memory.baseAddress)
     }

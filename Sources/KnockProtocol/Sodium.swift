@@ -34,4 +34,36 @@ enum Sodium {
             }
         }
     }
+
+    /// The length of so many bytes in base64, with the zero that ends the text.
+    static func base64Length(of count: Int) -> Int { sodium_base64_encoded_len(count, base64) }
+
+    /// Writes bytes in base64 (RFC 4648 §4), and a zero behind; `text` has the length that `base64Length` says.
+    static func encodeBase64(_ bytes: Span<UInt8>, into text: inout MutableSpan<UInt8>) {
+        precondition(text.count == base64Length(of: bytes.count))
+        unsafe text.withUnsafeMutableBytes { text in
+            unsafe bytes.withUnsafeBufferPointer { bytes in
+                guard let to = unsafe text.baseAddress?.assumingMemoryBound(to: CChar.self) else { return }
+                _ = unsafe sodium_bin2base64(to, text.count, bytes.baseAddress, bytes.count, base64)
+            }
+        }
+    }
+
+    /// Reads base64, with line ends in it, that fills `bytes` exactly; false if it is anything else.
+    static func decodeBase64(_ text: Span<UInt8>, into bytes: inout MutableSpan<UInt8>) -> Bool {
+        // libsodium takes some bytes beyond ASCII for digits.
+        guard text.indices.allSatisfy({ text[$0] < 0x80 }) else { return false }
+        var length = 0
+        let result = unsafe bytes.withUnsafeMutableBufferPointer { bytes in
+            unsafe text.withUnsafeBytes { text -> Int32 in
+                guard let from = unsafe text.baseAddress?.assumingMemoryBound(to: CChar.self),
+                    let to = bytes.baseAddress
+                else { return -1 }
+                return unsafe sodium_base642bin(to, bytes.count, from, text.count, "\n", &length, nil, base64)
+            }
+        }
+        return result == 0 && length == bytes.count
+    }
+
+    private static let base64 = sodium_base64_VARIANT_ORIGINAL
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
+internal import CNetfilter
 internal import Glibc
 
 /// Sends whole IP packets of this process' own making (raw(7)), many with one call.

@@ -73,15 +73,11 @@ extension TargetSettings {
             guard !ports.isEmpty else { throw Refusal("there is no port in it; the default is [22]") }
             return ports
         }
-        let port = table.value("port") { value throws(Refusal) in try value.port() }
-        if let port {
-            if ports != nil {
-                table.problems.add("port: cannot go together with 'ports'", key: "target.port", at: table.position)
-            }
-            self.ports = [port]
-        } else if let ports {
-            self.ports = ports
+        let port = table.value("port") { value throws(Refusal) in
+            guard ports == nil else { throw Refusal("cannot go together with 'ports'") }
+            return try value.port()
         }
+        self.ports = ports ?? port.map { [$0] } ?? self.ports
         table.read("nat_ip", into: &nat) { value throws(Refusal) in try value.nat() }
         table.read("isn_mask", into: &mask) { value throws(Refusal) in try value.choice() }
         table.read("require_proof", into: &requireProof) { value throws(Refusal) in try value.boolean() }

@@ -34,13 +34,7 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
         _ text: [UInt8], _ path: FilePath, now: Int64? = nil
     ) throws(SettingsError) -> SettingsFile {
         let problems = ProblemList()
-        let entries: [TOMLEntry]
-        do throws(TOMLSyntaxError) {
-            entries = try parseTOML(text)
-        } catch {
-            throw .problems(path, [error.problem], count: 1)
-        }
-        let table = TableReader(entries, folder: path.removingLastComponent(), problems)
+        let table = TableReader(try parseEntries(text, path), folder: SettingsText.folder(of: path), problems)
         var settings = Settings()
         settings.take(table, now: now ?? Int64(time(nil)))
         table.refuseUnknownKeys()
@@ -50,6 +44,15 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
             throw .problems(path, Array(sorted.prefix(ProblemList.limit)), count: sorted.count)
         }
         return SettingsFile(settings: settings, given: table.given, warnings: problems.warnings)
+    }
+}
+
+/// Parses a document, and tells an error as that of a file.
+func parseEntries(_ text: [UInt8], _ path: FilePath) throws(SettingsError) -> [TOMLEntry] {
+    do throws(TOMLSyntaxError) {
+        return try parseTOML(text)
+    } catch {
+        throw .problems(path, [error.problem], count: 1)
     }
 }
 

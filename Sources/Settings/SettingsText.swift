@@ -35,6 +35,16 @@ package enum SettingsText {
         throw .tooLong(path)
     }
 
+    /// The folder of a file, as an absolute path.
+    static func folder(of path: FilePath) -> FilePath {
+        let folder = path.removingLastComponent()
+        guard folder.isRelative else { return folder }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard unsafe getcwd(&buffer, buffer.count) != nil else { return folder }
+        let current = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return FilePath(current).pushing(folder)
+    }
+
     private static func check(_ file: FileDescriptor, _ path: FilePath) throws(SettingsError) {
         let status: Stat
         do {

@@ -50,8 +50,11 @@ struct TOMLSyntaxError: Error {
 ///
 /// - Parameter text: The document, UTF-8; other bytes are a syntax error.
 /// - Returns: The entries of the topmost table in the order in which they are written.
-/// - Throws: `TOMLSyntaxError` at the first thing that is not TOML.
+/// - Throws: `TOMLSyntaxError` at the first thing that is not TOML, or if tables are nested too deeply.
 func parseTOML(_ text: [UInt8]) throws(TOMLSyntaxError) -> [TOMLEntry] {
+    guard NestingLimit.holds(for: text) else {
+        throw TOMLSyntaxError(text: "more than \(NestingLimit.dots) dots between keys", position: nil)
+    }
     let tree = TreeBuilder()
     var error = ctoml_error()
     let result = unsafe text.withUnsafeBytes { text in

@@ -10,6 +10,6 @@ struct ToolCommand: ParsableCommand {
         version: version,
         subcommands: [
             StatusCommand.self, WatchCommand.self, LocksCommand.self, UnlockCommand.self, ReloadCommand.self,
-            DoctorCommand.self, ReasonsCommand.self,
+            AddServerCommand.self, DoctorCommand.self, ReasonsCommand.self,
         ])
 }

@@ -25,6 +25,7 @@ import Testing
             (.system(call: "create", path: "/k", .notDirectory), EX_CANTCREAT),
             (.system(call: "create", path: "/k", .permissionDenied), EX_NOPERM),
             (.alreadyExists("/k"), EX_CANTCREAT),
+            (.notSynchronised("/k", .ioError), EX_IOERR),
             (.outOfMemory, EX_OSERR),
         ] as [(KeyFileError, Int32)])
     func keyFile(_ error: KeyFileError, _ status: Int32) {

@@ -98,13 +98,14 @@ def test_each_field_of_the_handshake(
     a = proto.address_bytes(direct.client.address(family))
     checksum = tcp_bytes(family, 16, 17)
 
-    # The SYN: the code in the acknowledgment field, the ACK flag off, and nothing else.
+    # The SYN: the code in the acknowledgment field, the ACK flag off, the hint, and nothing else.
     syn = seen.syn["TCP"]
     assert seen.syn_made["TCP"].ack == 0 != syn.ack
     slot = proto.time_slot(float(seen.syn.time))
     assert syn.ack in [proto.syn_code(keys.k1, a, syn.seq, near, mode) for near in (slot - 1, slot, slot + 1)]
     assert "A" not in syn.flags
-    assert differing(seen.syn_made, seen.syn) <= tcp_bytes(family, 8, 11) | checksum
+    assert nonce(seen.syn) in [proto.hint_field(keys.k5, near, family) for near in (slot - 1, slot, slot + 1)]
+    assert differing(seen.syn_made, seen.syn) <= tcp_bytes(family, 8, 11) | checksum | NONCE_BYTES[family]
     assert bytes(ip(seen.syn_taken)) == bytes(ip(seen.syn))
     assert_checksums(seen.syn)
 

@@ -16,6 +16,8 @@ import Testing
             (.notRandom("/k"), ["/k", "the same", "keygen"]),
             (.system(call: "create", path: "/k", .noSuchFileOrDirectory), ["/k", "folder", "does not exist"]),
             (.alreadyExists("/k"), ["/k", "exists already", "--force"]),
+            (.notSynchronised("/k", .ioError), ["/k", "in place", "power failure", "Input/output error"]),
+            (.system(call: "getrandom", path: "", .noMemory), ["no randomness"]),
             (.outOfMemory, ["no memory"]),
         ] as [(KeyFileError, [String])])
     func descriptions(_ error: KeyFileError, _ parts: [String]) {

@@ -10,7 +10,8 @@ import Wire
 
     @Test func fileIsComplete() throws {
         let vectors = try PublishedVectors.read()
-        #expect(vectors.cases.count >= 26)
+        #expect(vectors.cases.count >= 30)
+        #expect(PublishedVectors.allHints.count == 12)
         #expect(PublishedVectors.allCases.count == vectors.cases.count)
         #expect(Set(vectors.cases.map(\.family)) == [4, 6])
         #expect(Set(vectors.cases.map(\.mode)) == ["full", "windowed"])
@@ -36,8 +37,8 @@ import Wire
         var span = master.mutableSpan
         Sodium.genericHash(of: content.span, into: &span)
         #expect(master.hex == vectors.master)
-        for (id, expected) in [(1, vectors.k1), (2, vectors.k2), (3, vectors.k3), (4, vectors.k4)] as [(UInt64, String)]
-        {
+        let subkeys = [vectors.k1, vectors.k2, vectors.k3, vectors.k4, vectors.k5]
+        for (id, expected) in zip((1 as UInt64)..., subkeys) {
             var subkey = [UInt8](repeating: 0, count: 16)
             var span = subkey.mutableSpan
             Sodium.deriveKey(id: id, context: "tcpknock", master: master.span, into: &span)
@@ -55,6 +56,15 @@ import Wire
     @Test func fingerprint() throws {
         #expect(Self.keys.fingerprint == (try PublishedVectors.read().fingerprint))
         #expect(TestKeys.other.fingerprint != Self.keys.fingerprint)
+    }
+
+    @Test("The hint", arguments: PublishedVectors.allHints)
+    func hint(_ vector: PublishedVectors.Hint) throws {
+        let slot = TimeSlot(number: try #require(UInt64(vector.T, radix: 16)))
+        let hint = KeyHint(keys: Self.keys, slot: slot)
+        #expect(hint.number == UInt16(vector.hint, radix: 16))
+        #expect(hint.nonceField(.ipv4) == UInt32(vector.identification, radix: 16))
+        #expect(hint.nonceField(.ipv6) == UInt32(vector.flowLabel, radix: 16))
     }
 
     @Test("The SYN codes", arguments: PublishedVectors.allCases)

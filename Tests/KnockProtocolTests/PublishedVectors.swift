@@ -12,8 +12,20 @@ struct PublishedVectors: Decodable, Sendable {
     let k2: String
     let k3: String
     let k4: String
+    let k5: String
     let fingerprint: String
+    let hints: [Hint]
     let cases: [Case]
+
+    /// The hint of a slot; numbers are hexadecimal.
+    struct Hint: Decodable, Sendable, CustomTestStringConvertible {
+        let T: String
+        let hint: String
+        let identification: String
+        let flowLabel: String
+
+        var testDescription: String { "slot \(T)" }
+    }
 
     /// One handshake; numbers are hexadecimal.
     struct Case: Decodable, Sendable, CustomTestStringConvertible {
@@ -63,4 +75,7 @@ struct PublishedVectors: Decodable, Sendable {
     /// The cases, as arguments of tests; none if the file cannot be read, which `PublishedVectorTests.fileIsComplete`
     /// says.
     static let allCases = (try? read().cases) ?? []
+
+    /// The hints, as arguments of tests.
+    static let allHints = (try? read().hints) ?? []
 }

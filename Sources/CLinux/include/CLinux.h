@@ -40,10 +40,12 @@ void clinux_eventfd_signal(int descriptor);
 /** Sets an eventfd back to 0. */
 void clinux_eventfd_clear(int descriptor);
 
-/** pidfd_open(2), close-on-exec, readable once the process has ended: not in older glibc. Returns -1 and errno if not. */
+/** pidfd_open(2), close-on-exec, readable once the process has ended: missing in older glibc. Returns a descriptor, or -1
+    and errno. */
 int clinux_pidfd_open(pid_t process);
 
-/** pipe2(2) with O_CLOEXEC: hidden behind _GNU_SOURCE. Fills in the reading and the writing end; -1 and errno if not. */
+/** pipe2(2) with O_CLOEXEC: hidden behind _GNU_SOURCE. Fills in the reading and the writing end; returns 0, or -1 and
+    errno. */
 int clinux_pipe(int ends[2]);
 
 /** posix_spawn_file_actions_addchdir_np(3): hidden. The child begins in a folder. Returns 0, or an error number. */

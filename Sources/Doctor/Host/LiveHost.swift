@@ -155,7 +155,7 @@ extension KeyReading {
             self = .bad(
                 found: "all bytes of \(path) are the same, so it is no key",
                 cure: "make a new one for both hosts: keygen --force \(path)")
-        case .alreadyExists, .outOfMemory:
+        case .alreadyExists, .notSynchronised, .outOfMemory:
             self = .bad(found: "\(path): \(error)", cure: "try again with more free memory")
         }
     }

@@ -49,7 +49,7 @@ def start_server(
     more: Iterable[str] = (),
 ) -> Program:
     """tcpknock-server, bound to its queue when this returns; without a key file the configuration names the keys."""
-    command = [program("tcpknock-server"), "--control-socket", control_socket(host, "server")]
+    command = [program("tcpknock-server"), "--config", "", "--control-socket", control_socket(host, "server")]
     command += _flag("--key-file", key_file)
     command += _flag("--queue-num", queue_num)
     for port in target_ports:
@@ -76,7 +76,7 @@ def start_client(
     more: Iterable[str] = (),
 ) -> Program:
     """tcpknock-client, bound to its queue when this returns; without a key file the configuration names the keys."""
-    command = [program("tcpknock-client"), "--control-socket", control_socket(host, "client")]
+    command = [program("tcpknock-client"), "--config", "", "--control-socket", control_socket(host, "client")]
     command += _flag("--key-file", key_file)
     command += _flag("--queue-num", queue_num)
     for port in target_ports:

@@ -425,7 +425,7 @@ class KnockClient:
 
     `key_bytes` is the content of a key file (None only with `expect_plain`, for a server without tcpknock: code 0
     and no proof). `claimed_address` is A if the server sees another address than `source` (NAT). `clock` gives
-    seconds since 1970. `interface`, `next_hop` and `raw` are for `Link`.
+    seconds since 1970. `roaming` binds the code to no address (§4.2), `send_hint` puts the hint into SYNs (§4.1). `interface`, `next_hop` and `raw` are for `Link`.
 
     State that tests may read or change between steps: `c` (ISN), `synack`, `snd_nxt`, `rcv_nxt`, `established`,
     `reset` (the server sent a RST), `peer_closed` (its FIN was taken), `synacks` (SYN/ACKs seen), `link`.
@@ -442,6 +442,8 @@ class KnockClient:
         time_enabled: bool = True,
         clock: Callable[[], float] = time.time,
         claimed_address: "str | None" = None,
+        roaming: bool = False,
+        send_hint: bool = True,
         expect_plain: bool = False,
         interface: "str | None" = None,
         next_hop: "str | None" = None,
@@ -460,7 +462,8 @@ class KnockClient:
         self.server = self.link.destination
         self.source = self.link.source
         self.family = self.link.family
-        self.a = proto.address_bytes(claimed_address or self.source)
+        self.a = proto.ROAMING if roaming else proto.address_bytes(claimed_address or self.source)
+        self.send_hint = send_hint
         self._receiver = self.link.open_receiver()
         self._packed = (ipaddress.ip_address(self.source).packed, ipaddress.ip_address(self.server).packed)
         self.own_mss = self.link.mtu - (40 if self.family == 4 else 60)
@@ -491,8 +494,9 @@ class KnockClient:
         options: bytes = b"",
         bad_checksum: bool = False,
         source_port: "int | None" = None,
+        field: int = 0,
     ) -> None:
-        """Send any segment whatever; the client's state does not change."""
+        """Send any segment whatever; the client's state does not change. `field` is the IP ID or flow label."""
         segment = build_tcp(
             *self._packed,
             self.source_port if source_port is None else source_port,
@@ -504,7 +508,13 @@ class KnockClient:
             options=options,
             bad_checksum=bad_checksum,
         )
-        self.link.send(build_ip(*self._packed, segment))
+        self.link.send(build_ip(*self._packed, segment, ident=field, flow_label=field))
+
+    def hint_field(self) -> int:
+        """What the IP ID or flow label of a SYN is to say of the key (§4.1) at this moment; 0 for nothing."""
+        if self.keys is None or not self.send_hint:
+            return 0
+        return proto.hint_field(self.keys.k5, proto.time_slot(self.clock(), self.time_enabled), self.family)
 
     def code(self, isn: "int | None" = None) -> int:
         """The SYN code (§4) of this moment for the ISN (default: the one in use); 0 without a key."""
@@ -530,7 +540,8 @@ class KnockClient:
         if code is None:
             code = self.code()
         self.snd_una, self.snd_nxt = isn, (isn + 1) & _MASK32
-        self.send_segment(flags, isn, code, payload, options=struct.pack("!BBH", 2, 4, self.own_mss))
+        options = struct.pack("!BBH", 2, 4, self.own_mss)
+        self.send_segment(flags, isn, code, payload, options=options, field=self.hint_field())
         return code
 
     def send_ack(

@@ -156,6 +156,10 @@ def time_slot(seconds: float, time_enabled: bool = True) -> int:
     return int(seconds // SLOT_SECONDS) if time_enabled else 0
 
 
+ROAMING = bytes(16)
+"""§4.2: `A` of a client that is bound to no address."""
+
+
 # --- §4 phase 1 -------------------------------------------------------------------------------------------
 
 
@@ -184,6 +188,18 @@ def judge_code(k1: bytes, a: bytes, c: int, now: "int | None", code: int) -> "tu
             if t >= 0 and syn_code(k1, a, c, t, mode) == code:
                 return mode, t
     return None
+
+
+def hint(k5: bytes, t: int) -> int:
+    """§4.1: the hint of a key for a time slot, 16 bits, never 0."""
+    return int.from_bytes(siphash24(k5, t.to_bytes(8, "big"))[:2], "big") or 1
+
+
+def hint_field(k5: bytes, t: int, family: int) -> int:
+    """§4.1: what the identification field (family 4) or the flow label (family 6) of a SYN becomes."""
+    if family == 4:
+        return hint(k5, t)
+    return (siphash24(k5, t.to_bytes(8, "big"))[2] & 0x0F) << 16 | hint(k5, t)
 
 
 # --- §5 phase 2 -------------------------------------------------------------------------------------------

@@ -63,19 +63,28 @@ def find_offset(keys: proto.Keys, address: str, s: int, wanted: int) -> int:
 
 
 def make_case(
-    keys: proto.Keys, name: str, address: str, mode: Mode, c: int, s: int, seconds: "int | None" = SECONDS, note: str = ""
+    keys: proto.Keys,
+    name: str,
+    address: str,
+    mode: Mode,
+    c: int,
+    s: int,
+    seconds: "int | None" = SECONDS,
+    note: str = "",
+    roaming: bool = False,
 ) -> dict:
     """One case; `seconds` None is time switched off."""
-    a = proto.address_bytes(address)
+    family = ipaddress.ip_address(address).version
+    a = proto.ROAMING if roaming else proto.address_bytes(address)
     t = proto.time_slot(seconds or 0, seconds is not None)
     full, windowed = proto.syn_codes(keys.k1, a, c, t)
-    n, e = proto.seal(keys, a, c, s, mode)
+    n, e = proto.seal(keys, a, c, s, mode, family)
     p = proto.mask_value(keys.k2, a, c, n, mode)
     case = {"name": name}
     if note:
         case["note"] = note
     case |= {
-        "family": proto.family_of(a),
+        "family": family,
         "address": str(ipaddress.ip_address(address)),
         "mode": mode.name.lower(),
         "seconds": seconds,
@@ -134,7 +143,34 @@ def make_cases(keys: proto.Keys) -> "list[dict]":
     note = "the code came out as 0 and is replaced by 1"
     add("IPv4, full, code 0 replaced", V4, full, ZERO_CODE_FULL, 0x5EED5EED, note=note)
     add("IPv4, windowed, code 0 replaced", V4, windowed, ZERO_CODE_WINDOWED, 0x5EED5EED, note=note)
+    for address, label in ((V4, "IPv4"), (V6, "IPv6")):
+        for mode in Mode:
+            what = f"{label}, {mode.name.lower()}, roaming"
+            add(what, address, mode, 0x12345678, 0x9ABCDEF0, note="A is all zero, whatever the address", roaming=True)
     return cases
+
+
+def find_zero_hint(keys: proto.Keys) -> int:
+    """The first slot whose hint comes out as 0 and is replaced by 1."""
+    t = 0
+    while proto.siphash24(keys.k5, t.to_bytes(8, "big"))[:2] != bytes(2):
+        t += 1
+    return t
+
+
+def make_hints(keys: proto.Keys) -> "list[dict]":
+    """Hints of slots: around that of SECONDS, at the ends, and one that came out as 0."""
+    now = SECONDS // 60
+    slots = [0, 1, now - 1, now, now + 1, now + 2, now + 3, 2**32 - 1, 2**32, 2**32 + 1, 2**63, find_zero_hint(keys)]
+    return [
+        {
+            "T": f"{t:016x}",
+            "hint": f"{proto.hint(keys.k5, t):04x}",
+            "identification": f"{proto.hint_field(keys.k5, t, 4):04x}",
+            "flowLabel": f"{proto.hint_field(keys.k5, t, 6):05x}",
+        }
+        for t in slots
+    ]
 
 
 # Found by searching all C from 0 on. The nonces: 1 in 2^16 or 2^20, find_zero_nonce does it again from start 0.
@@ -162,6 +198,7 @@ def make_document() -> dict:
         "master": keys.master.hex(),
         **{f"k{number}": keys[number].hex() for number in range(1, 6)},
         "fingerprint": keys.fingerprint,
+        "hints": make_hints(keys),
         "cases": make_cases(keys),
     }
 

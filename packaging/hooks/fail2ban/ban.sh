@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A hook of tcpknock-server that has fail2ban ban the address that was locked out.
 #
-# Install filter.d/tcpknock.conf and jail.d/tcpknock.conf of this folder below /etc/fail2ban, copy this file to where
-# root alone can write, say to /usr/local/lib/tcpknock/hooks/, and name it in /etc/tcpknock/server.toml, with the jail:
+# Copy the folders action.d, filter.d and jail.d of this folder into /etc/fail2ban, copy this file to where root alone
+# can write, say to /usr/local/lib/tcpknock/hooks/, and name it in /etc/tcpknock/server.toml, with the jail:
 #
 #   on_lockout = ["/usr/local/lib/tcpknock/hooks/ban.sh", "tcpknock"]
 #

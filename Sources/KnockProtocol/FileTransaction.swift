@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// Why files could not be put in place.
+package enum FileError: Error, Equatable, CustomStringConvertible {
+    /// A system call on the path failed.
+    case system(call: String, FilePath, Errno)
+    /// The path is taken, and it was not asked for to replace what is there.
+    case alreadyExists(FilePath)
+    /// What is to be replaced is a folder, link, device, pipe or socket.
+    case notARegularFile(FilePath)
+    /// All files are in place, but the names in a folder may not survive a power failure.
+    case notSynchronised(folder: FilePath, Errno)
+
+    /// What is wrong and where.
+    package var description: String {
+        switch self {
+        case .system(let call, let path, let errno): "\(path): \(call): \(errno)"
+        case .alreadyExists(let path): "\(path) exists already, and was left as it is"
+        case .notARegularFile(let path): "\(path) is not a regular file, and was left as it is"
+        case .notSynchronised(let folder, let errno):
+            "\(folder): fsync: \(errno); all files are in place, but may not survive a power failure"
+        }
+    }
+}
+
+/// Puts several new files in place, or none.
+///
+/// The bytes go to temporary files beside them, are synchronised to the disk, and get their names only then: at no time
+/// is there a half-written file. What is not committed is gone with this object.
+package final class FileTransaction {
+    private struct File {
+        let path: FilePath
+        let temporary: FilePath
+        let replacing: Bool
+        /// A second name of the file that was replaced.
+        var backup: FilePath?
+    }
+
+    private var files: [File] = []
+    private var madeFolders: [FilePath] = []
+    private var locks: [FileDescriptor] = []
+    private var isCommitted = false
+
+    /// Begins with nothing to do.
+    package init() {}
+
+    deinit {
+        if !isCommitted {
+            for file in files { remove(file.temporary) }
+            for folder in madeFolders.reversed() { _ = unsafe folder.withPlatformString { unsafe rmdir($0) } }
+        }
+        for lock in locks { try? lock.close() }
+    }
+
+    /// Makes a folder with mode 0700, and those above it that are missing; it stays only if all is committed.
+    package func makeFolder(_ path: FilePath) throws(FileError) {
+        guard !path.isEmpty, !exists(path) else { return }
+        try makeFolder(path.removingLastComponent())
+        guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
+            let reason = lastErrno()
+            // Somebody else was quicker.
+            if reason == .fileExists { return }
+            throw .system(call: "mkdir", path, reason)
+        }
+        madeFolders.append(path)
+    }
+
+    /// Waits until nobody else has locked the folder, and keeps others out while this object lives (flock(2)).
+    package func lock(_ folder: FilePath) throws(FileError) {
+        do {
+            let descriptor = try FileDescriptor.open(
+                folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec])
+            locks.append(descriptor)
+            guard flock(descriptor.rawValue, LOCK_EX) == 0 else { throw lastErrno() }
+        } catch {
+            throw .system(call: "lock", folder, errno(of: error))
+        }
+    }
+
+    /// Writes a file under a temporary name.
+    ///
+    /// - Parameters:
+    ///   - path: Where it is to be.
+    ///   - content: Its bytes.
+    ///   - mode: Its permission bits, whatever the umask.
+    ///   - owner: Its user and group; nil for those of this process.
+    ///   - replacing: Whether a file that is already there is replaced.
+    /// - Throws: `FileError`.
+    package func add(
+        _ path: FilePath, _ content: Span<UInt8>, mode: UInt16 = 0o600, owner: (user: UInt32, group: UInt32)? = nil,
+        replacing: Bool
+    ) throws(FileError) {
+        if let status = try? Stat(path, followTargetSymlink: false) {
+            guard replacing else { throw .alreadyExists(path) }
+            guard status.type == .regular else { throw .notARegularFile(path) }
+        }
+        let temporary = randomName(beside: path)
+        let file: FileDescriptor
+        do {
+            file = try FileDescriptor.open(
+                temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
+                permissions: .ownerReadWrite)
+        } catch {
+            throw .system(call: "create", path, errno(of: error))
+        }
+        files.append(File(path: path, temporary: temporary, replacing: replacing))
+        do {
+            defer { try? file.close() }
+            if let owner {
+                guard fchown(file.rawValue, owner.user, owner.group) == 0 else { throw lastErrno() }
+            }
+            // The mode given to open is subject to the umask.
+            guard fchmod(file.rawValue, mode_t(mode)) == 0 else { throw lastErrno() }
+            _ = unsafe try content.withUnsafeBufferPointer { unsafe try file.writeAll(UnsafeRawBufferPointer($0)) }
+            guard fsync(file.rawValue) == 0 else { throw lastErrno() }
+        } catch {
+            throw .system(call: "write", path, errno(of: error))
+        }
+    }
+
+    /// Gives all files their names, in the order in which they were added.
+    ///
+    /// - Throws: `FileError`; then all is as it was before, but for `notSynchronised`.
+    package func commit() throws(FileError) {
+        for index in files.indices {
+            do throws(FileError) {
+                // What comes last need not be taken back.
+                try put(index, keepingBackup: index < files.count - 1)
+            } catch {
+                takeBack(files.prefix(index))
+                throw error
+            }
+        }
+        isCommitted = true
+        for file in files { if let backup = file.backup { remove(backup) } }
+        for folder in Set(files.map { $0.path.removingLastComponent() }) { try synchronise(folder) }
+    }
+
+    private func put(_ index: Int, keepingBackup: Bool) throws(FileError) {
+        let file = files[index]
+        if file.replacing, keepingBackup, exists(file.path) {
+            let backup = randomName(beside: file.path)
+            let result = unsafe file.path.withPlatformString { from in
+                unsafe backup.withPlatformString { to in unsafe link(from, to) }
+            }
+            guard result == 0 else { throw .system(call: "link", file.path, lastErrno()) }
+            files[index].backup = backup
+        }
+        let result = unsafe file.temporary.withPlatformString { from in
+            unsafe file.path.withPlatformString { to in
+                unsafe file.replacing ? Glibc.rename(from, to) : clinux_rename_noreplace(from, to)
+            }
+        }
+        let reason = lastErrno()
+        guard result != 0 else { return }
+        if let backup = files[index].backup { remove(backup) }
+        throw reason == .fileExists ? .alreadyExists(file.path) : .system(call: "rename", file.path, reason)
+    }
+
+    private func takeBack(_ files: ArraySlice<File>) {
+        for file in files.reversed() {
+            guard let backup = file.backup else {
+                remove(file.path)
+                continue
+            }
+            _ = unsafe backup.withPlatformString { from in
+                unsafe file.path.withPlatformString { to in unsafe Glibc.rename(from, to) }
+            }
+        }
+    }
+
+    /// Makes the new names themselves survive a power failure.
+    private func synchronise(_ folder: FilePath) throws(FileError) {
+        do {
+            let descriptor = try FileDescriptor.open(
+                folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec])
+            defer { try? descriptor.close() }
+            guard fsync(descriptor.rawValue) == 0 else { throw lastErrno() }
+        } catch Errno.permissionDenied {
+            // A folder that may be written but not read: the files are in place all the same.
+        } catch {
+            throw .notSynchronised(folder: folder, errno(of: error))
+        }
+    }
+}
+
+/// A name that no file has: what an earlier process of the same id has left behind must not be in the way.
+private func randomName(beside path: FilePath) -> FilePath {
+    FilePath("\(path).\(String(UInt64.random(in: 0...UInt64.max), radix: 16)).tmp")
+}
+
+private func exists(_ path: FilePath) -> Bool {
+    (try? Stat(path, followTargetSymlink: false)) != nil
+}
+
+private func remove(_ path: FilePath) {
+    unsafe path.withPlatformString { name in _ = unsafe unlink(name) }
+}
+
+private func lastErrno() -> Errno { Errno(rawValue: Glibc.errno) }

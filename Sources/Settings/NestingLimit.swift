@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// Bounds how deep a document can be: toml++ limits values within values, but not `a.a.a.a = 1`, and frees what it has
+/// parsed by recursion.
+enum NestingLimit {
+    /// More dots between keys than any of our files has.
+    static let dots = 1000
+
+    /// Says whether there are at most `dots` dots outside strings and comments.
+    static func holds(for text: [UInt8]) -> Bool {
+        var scanner = TOMLScanner(text)
+        return scanner.countDots(limit: dots) <= dots
+    }
+}
+
+/// Tells strings and comments from the rest (https://toml.io/en/v1.0.0#string); what is no TOML may be told wrongly from
+/// there on, but the parser goes no further either.
+struct TOMLScanner {
+    private let text: [UInt8]
+    private var position = 0
+
+    init(_ text: [UInt8]) { self.text = text }
+
+    mutating func countDots(limit: Int) -> Int {
+        var count = 0
+        while position < text.count, count <= limit {
+            switch text[position] {
+            case UInt8(ascii: "."): count += 1
+            case UInt8(ascii: "#"): skipLine()
+            case UInt8(ascii: "\""): skipString(UInt8(ascii: "\""), hasEscapes: true)
+            case UInt8(ascii: "'"): skipString(UInt8(ascii: "'"), hasEscapes: false)
+            default: break
+            }
+            position += 1
+        }
+        return count
+    }
+
+    /// Goes to the end of the line.
+    private mutating func skipLine() {
+        while position < text.count, text[position] != UInt8(ascii: "\n") { position += 1 }
+    }
+
+    /// Goes to the last quote of the string that begins here.
+    private mutating func skipString(_ quote: UInt8, hasEscapes: Bool) {
+        let isMultiline = quotes(quote) >= 3
+        position += isMultiline ? 3 : 1
+        while position < text.count {
+            if hasEscapes, text[position] == UInt8(ascii: "\\") {
+                position += 1
+            } else if !isMultiline, text[position] == quote || text[position] == UInt8(ascii: "\n") {
+                return
+            } else if isMultiline, quotes(quote) >= 3 {
+                // Two quotes can stand before the three that end it.
+                position += min(quotes(quote), 5) - 1
+                return
+            }
+            position += 1
+        }
+    }
+
+    /// How many quotes there are in a row from here.
+    private func quotes(_ quote: UInt8) -> Int {
+        text[position...].prefix(5).prefix { $0 == quote }.count
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import Daemon
+import Glibc
+import KnockProtocol
+import Settings
+import SystemPackage
+
+/// A server that this host is to knock at from now on, as a bundle has it.
+struct NewServer {
+    /// Where it is, and how to knock.
+    let head: BundleHead
+    private let key: KeyMaterial
+
+    /// Reads a bundle, which anybody may have written.
+    init(_ path: FilePath) throws(FatalError) {
+        let bundle = try fatally { () throws(KeyBundleError) in try KeyBundle.read(path) }
+        do throws(SettingsError) {
+            head = try BundleHead(bundle.head, path)
+        } catch {
+            throw FatalError(error.description, status: EX_DATAERR)
+        }
+        guard head.fingerprint == bundle.key.keys.fingerprint else {
+            throw FatalError(
+                "bundle \(path): the fingerprint in it is not that of its key; was it changed on the way? Make a new one",
+                status: EX_DATAERR)
+        }
+        key = bundle.key
+    }
+
+    /// Puts the key in place and adds the server to the configuration; if anything fails, nothing has changed.
+    ///
+    /// - Parameters:
+    ///   - config: The configuration file, which is made if it is missing.
+    ///   - replacing: Whether another key for the server may be replaced.
+    /// - Returns: Where the key is, and whether it is for a target that was there already and has stayed as it is.
+    /// - Throws: What is wrong with the configuration, or keeps files from being written.
+    func add(
+        to config: FilePath, replacing: Bool
+    ) throws(FatalError) -> (keyFile: FilePath, isOldTarget: Bool) {
+        let transaction = FileTransaction()
+        try fatally { () throws(FileError) in
+            try transaction.makeFolder(config.removingLastComponent())
+            try transaction.lock(config.removingLastComponent())
+        }
+        var edit = try fatally { () throws(SettingsError) in
+            try SettingsEdit<ClientSettings>(
+                config, beginning: "The configuration of tcpknock-client; with --check it prints all that can be set.")
+        }
+        let existing = try target(in: edit)
+        // A host is an address or a name of letters, digits, dots and dashes: neither can lead out of the folder.
+        let keyFile =
+            existing?.keyFile
+            ?? edit.path.removingLastComponent().appending("keys").appending("\(head.host).dat")
+        let isNew = try checkKey(keyFile, replacing: replacing)
+        if existing == nil {
+            keepSharedKey(&edit)
+            edit.append(stanza)
+            _ = try fatally { () throws(SettingsError) in try edit.check() }
+        }
+        try fatally { () throws(FileError) in
+            if isNew {
+                try transaction.makeFolder(keyFile.removingLastComponent())
+                try key.withBytes { bytes throws(FileError) in
+                    try transaction.add(keyFile, bytes, replacing: replacing)
+                }
+            }
+            if existing == nil { try transaction.add(edit) }
+            try transaction.commit()
+        }
+        return (keyFile, existing != nil)
+    }
+
+    /// The target that has all ports of the server already.
+    private func target(in edit: SettingsEdit<ClientSettings>) throws(FatalError) -> TargetSettings? {
+        let sameHost = edit.settings.targets.filter { $0.host == head.host }
+        if let target = sameHost.first(where: { Set($0.ports).isSuperset(of: head.ports) }) { return target }
+        for target in sameHost {
+            let shared = target.ports.filter(head.ports.contains)
+            guard shared.isEmpty else {
+                throw FatalError(
+                    "\(edit.path): there is a [[target]] for \(head.host) with port \(shared[0]), but without others of "
+                        + "the bundle; change its ports to \(head.ports), and run this again; nothing was changed",
+                    status: EX_CANTCREAT)
+            }
+        }
+        return nil
+    }
+
+    /// Looks at the key that is there.
+    ///
+    /// - Returns: Whether the one of the bundle has to be written.
+    private func checkKey(_ path: FilePath, replacing: Bool) throws(FatalError) -> Bool {
+        guard (try? Stat(path, followTargetSymlink: false)) != nil else { return true }
+        if let present = try? KeyFile.read(path), present.fingerprint == head.fingerprint { return false }
+        guard replacing else {
+            throw FatalError(
+                "\(path): there is another key for \(head.host) already; nothing was changed. --force replaces it",
+                status: EX_CANTCREAT)
+        }
+        return true
+    }
+
+    /// The first target takes the place of the default key for all destinations, which is to be as before.
+    private func keepSharedKey(_ edit: inout SettingsEdit<ClientSettings>) {
+        guard edit.settings.targets.isEmpty, edit.settings.keyFile == nil, (try? Stat(defaultKeyFile)) != nil
+        else { return }
+        edit.prepend(
+            "# For destinations that no [[target]] names.\nkey_file = \(TOMLText.string(defaultKeyFile.string))\n\n")
+    }
+
+    private var stanza: String {
+        """
+        [[target]]
+        host = \(TOMLText.string(head.host.description))
+        ports = [\(head.ports.map(String.init).joined(separator: ", "))]
+        key_file = \(TOMLText.string("keys/\(head.host).dat"))
+
+        """ + (head.roaming ? "nat_ip = \"auto\"\n" : "")
+    }
+}
