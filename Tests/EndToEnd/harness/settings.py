@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import struct
 import time
 from datetime import datetime
 from pathlib import Path
@@ -105,6 +106,8 @@ class Configured:
     def connect(self, timeout: float = 10.0) -> socket.socket:
         """A connection to the control socket."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(timeout)
+        # Waits where there is a line, which connect(2) does not with a timeout of Python's.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(timeout), 0))
         connection.connect(self.socket_path)
+        connection.settimeout(timeout)
         return connection
