@@ -55,6 +55,7 @@ package struct TargetRoster: Sendable {
     /// What the engine knocks at.
     ///
     /// - Parameter addresses: Those of the names; a name that is missing has none yet.
+    /// - Returns: The targets, those of names that have no address yet too.
     package func targets(_ addresses: [String: [IPAddress]]) -> [Target] {
         entries.map { entry in
             target(entry, prefixes(entry.settings.host, addresses))

@@ -15,6 +15,7 @@ class Network:
     server: Host
     other: Optional[Host] = None
     router: Optional[Host] = None
+    far_router: Optional[Host] = None
     nat_ipv4: str = ""
     nat_ipv6: str = ""
 
@@ -130,6 +131,16 @@ def routed() -> Iterator[Network]:
 
 
 @contextmanager
+def twice_routed() -> Iterator[Network]:
+    """client eth0 --- eth0 router eth1 --- eth0 far_router eth1 --- eth0 server; the routers keep no state"""
+    with Host("far") as far, _line("10.85", "fd85", far) as network:
+        network.far_router = far
+        network.server.ip("route", "add", "default", "via", "10.85.3.1")
+        network.server.ip("-6", "route", "add", "default", "via", "fd85:3::1")
+        yield network
+
+
+@contextmanager
 def natted() -> Iterator[Network]:
     """As `routed`, but the router masquerades and drops what its connection tracking calls invalid.
 
@@ -143,15 +154,28 @@ def natted() -> Iterator[Network]:
 
 
 @contextmanager
-def _line(ipv4: str, ipv6: str) -> Iterator[Network]:
+def _line(ipv4: str, ipv6: str, far: Optional[Host] = None) -> Iterator[Network]:
+    """Networks 1 (the client's), 2 and, with a second router, 3 in a row; the next host is 2, the one before 1."""
     with Host("client") as client, Host("router") as router, Host("server") as server:
+
+        def link(near: Host, interface: str, next_host: Host, number: int) -> None:
+            near.connect(interface, next_host, "eth0")
+            near.add_address(interface, f"{ipv4}.{number}.1/24", f"{ipv6}:{number}::1/64")
+            next_host.add_address("eth0", f"{ipv4}.{number}.2/24", f"{ipv6}:{number}::2/64")
+
+        def route(host: Host, network: str, ipv6_network: str, number: int, hop: int) -> None:
+            host.ip("route", "add", network, "via", f"{ipv4}.{number}.{hop}")
+            host.ip("-6", "route", "add", ipv6_network, "via", f"{ipv6}:{number}::{hop}")
+
         client.connect("eth0", router, "eth0")
-        router.connect("eth1", server, "eth0")
         client.add_address("eth0", f"{ipv4}.1.2/24", f"{ipv6}:1::2/64")
         router.add_address("eth0", f"{ipv4}.1.1/24", f"{ipv6}:1::1/64")
-        router.add_address("eth1", f"{ipv4}.2.1/24", f"{ipv6}:2::1/64")
-        server.add_address("eth0", f"{ipv4}.2.2/24", f"{ipv6}:2::2/64")
-        router.sysctl({"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
-        client.ip("route", "add", "default", "via", f"{ipv4}.1.1")
-        client.ip("-6", "route", "add", "default", "via", f"{ipv6}:1::1")
+        link(router, "eth1", far or server, 2)
+        if far:
+            link(far, "eth1", server, 3)
+            route(router, f"{ipv4}.3.0/24", f"{ipv6}:3::/64", 2, 2)
+            route(far, f"{ipv4}.1.0/24", f"{ipv6}:1::/64", 2, 1)
+        for host in filter(None, (router, far)):
+            host.sysctl({"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
+        route(client, "default", "default", 1, 1)
         yield Network(client, server, router=router)
