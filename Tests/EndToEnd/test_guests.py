@@ -186,6 +186,50 @@ def test_a_revoked_guest_is_out_within_a_second(party: Party, way: str) -> None:
     assert all(map(echoes, others))
 
 
+def test_nobody_slips_through_while_revoked(party: Party) -> None:
+    # Handshakes are at every stage when the guest is taken out.
+    address = party.host.ipv4
+    held: List[Any] = []
+    stop: List[bool] = []
+
+    def keep_connecting() -> None:
+        while not stop:
+            try:
+                held.append(connect(party.hosts["alice"], address, 22, timeout=0.2))
+            except OSError:
+                pass
+
+    others = party.connect("bob", 8022)
+    with ThreadPoolExecutor() as pool:
+        threads = [pool.submit(keep_connecting) for _ in range(3)]
+        try:
+            eventually(lambda: len(held) > 30, 5, "some connections")
+            party.server.guest("alice")["enabled"] = False
+            begin = party.server.reload()
+        finally:
+            stop.append(True)
+        for thread in threads:
+            thread.result()
+    for connection in held:
+        connection.settimeout(1)
+        # By a RST, unless the client had not sent its third ACK, or nothing came of it: then there is no connection.
+        try:
+            assert connection.recv(1) == b"", "nothing is sent without being asked"
+            raise AssertionError("closed, but not by a RST")
+        except ConnectionResetError:
+            pass
+        except TimeoutError:
+            assert not echoes(connection), "it is still served"
+    assert time.monotonic() - begin < 5
+    assert echoes(others)
+
+    def left() -> "list[Any]":
+        return [entry for entry in party.server.status()["connections"] if entry["guest"] == "alice"]
+
+    eventually(lambda: not left(), 3, "none of them to be in the status")
+    assert party.host.run(["ss", "-Htn", "state", "established", f"dst {party.hosts['alice'].ipv4}"]).stdout == ""
+
+
 def test_a_connection_ends_when_the_guest_expires(party: Party) -> None:
     end = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=4)
     party.server.guest("alice")["expires"] = end
