@@ -13,10 +13,11 @@ import pytest
 
 from harness import topologies
 from harness.echo import echo_server
-from harness.inside import connect, echoes, receive
+from harness.inside import connect, echoes, inside, receive
 from harness.knock import FAMILIES, WRONG, keep_kernel_quiet, peer
 from harness.settings import Configured, Settings, keys
 from harness.topologies import Network
+from harness.waiting import eventually
 
 # The kernel is asked every five seconds for connections that ended but are still tracked.
 SOON = 8
@@ -175,6 +176,32 @@ def test_a_connection_from_before_the_daemon(pair: Pair) -> None:
     assert "(unknown)" in pair.server.tool("status").stdout
     connection.close()
     assert "guest" not in pair.ended(pair.server, client)
+
+
+def test_the_same_port_again_and_again(pair: Pair) -> None:
+    # The end of the one and the beginning of the next may be told in either order.
+    count, port = 100, 45_000
+    pattern = f'"message":"connection ended".*"client":"{pair.network.client.ipv4}:{port}"'
+
+    def ended() -> int:
+        return sum(re.search(pattern, line) is not None for line in pair.server.daemon.lines("stderr"))
+
+    for number in range(count):
+        with inside(pair.network.client):
+            connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.settimeout(5)
+        connection.bind((pair.network.client.ipv4, port))
+        connection.connect((pair.network.server.ipv4, 22))
+        assert echoes(connection)
+        if number < count - 1:
+            connection.close()
+    eventually(lambda: ended() >= count - 1, SOON, "the ends of all but the last")
+    assert ended() == count - 1
+    clients = [entry["client"] for entry in pair.server.status()["connections"]]
+    assert f"{pair.network.client.ipv4}:{port}" in clients, "the last one is still known, so it can be ended"
+    connection.close()
 
 
 def test_a_line_for_people(direct: Network, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ package final class ConnectionBook: Sendable {
 
     private struct State {
         var connections: [Flow: OpenConnection] = [:]
+        /// Ended ones whose ends and ports a later one has already, and whose end was not told yet; oldest first.
+        var replaced: [Flow: [OpenConnection]] = [:]
         var unrecorded: UInt64 = 0
     }
 
@@ -36,15 +38,41 @@ package final class ConnectionBook: Sendable {
                 state.unrecorded &+= 1
                 return
             }
-            state.connections[flow] = OpenConnection(key: key, since: now)
+            let earlier = state.connections.updateValue(OpenConnection(key: key, since: now), forKey: flow)
+            if let earlier, state.replaced.count < Self.capacity { state.replaced[flow, default: []].append(earlier) }
         }
     }
 
-    /// Takes a connection out that has ended.
+    /// Takes a connection out that has ended: the oldest with these ends, since the kernel tells of them in turn.
     ///
     /// - Returns: nil if it was not in it.
     package func remove(_ flow: Flow) -> OpenConnection? {
-        state.withLock { $0.connections.removeValue(forKey: flow) }
+        state.withLock { state in
+            guard var earlier = state.replaced[flow], !earlier.isEmpty else {
+                return state.connections.removeValue(forKey: flow)
+            }
+            let oldest = earlier.removeFirst()
+            state.replaced[flow] = earlier.isEmpty ? nil : earlier
+            return oldest
+        }
+    }
+
+    /// Takes a connection out that has ended, unless a later one has its ends by now.
+    ///
+    /// - Parameter since: When it was admitted.
+    /// - Returns: nil if it was not in it.
+    package func remove(_ flow: Flow, since: Instant) -> OpenConnection? {
+        state.withLock { state in
+            state.connections[flow]?.since == since ? state.connections.removeValue(forKey: flow) : nil
+        }
+    }
+
+    /// Takes out those whose ends a later one has, for when the kernel's telling was lost.
+    package func removeReplaced() -> [(flow: Flow, connection: OpenConnection)] {
+        state.withLock { state in
+            defer { state.replaced = [:] }
+            return state.replaced.flatMap { flow, earlier in earlier.map { (flow, $0) } }
+        }
     }
 
     /// Notes why this side ends a connection.
