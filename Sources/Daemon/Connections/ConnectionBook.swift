@@ -19,10 +19,13 @@ package final class ConnectionBook: Sendable {
     /// More connections are not kept; they are open all the same.
     private static let capacity = 65_536
 
+    /// So many whose end was not told yet; of more, nothing is said.
+    private static let replacedCapacity = 1024
+
     private struct State {
         var connections: [Flow: OpenConnection] = [:]
         /// Ended ones whose ends and ports a later one has already, and whose end was not told yet; oldest first.
-        var replaced: [Flow: [OpenConnection]] = [:]
+        var replaced: [(flow: Flow, connection: OpenConnection, at: Instant)] = []
         var unrecorded: UInt64 = 0
     }
 
@@ -39,7 +42,7 @@ package final class ConnectionBook: Sendable {
                 return
             }
             let earlier = state.connections.updateValue(OpenConnection(key: key, since: now), forKey: flow)
-            if let earlier, state.replaced.count < Self.capacity { state.replaced[flow, default: []].append(earlier) }
+            if let earlier, state.replaced.count < Self.replacedCapacity { state.replaced.append((flow, earlier, now)) }
         }
     }
 
@@ -48,18 +51,15 @@ package final class ConnectionBook: Sendable {
     /// - Returns: nil if it was not in it.
     package func remove(_ flow: Flow) -> OpenConnection? {
         state.withLock { state in
-            guard var earlier = state.replaced[flow], !earlier.isEmpty else {
+            guard let oldest = state.replaced.firstIndex(where: { $0.flow == flow }) else {
                 return state.connections.removeValue(forKey: flow)
             }
-            let oldest = earlier.removeFirst()
-            state.replaced[flow] = earlier.isEmpty ? nil : earlier
-            return oldest
+            return state.replaced.remove(at: oldest).connection
         }
     }
 
-    /// Takes a connection out that has ended, unless a later one has its ends by now.
+    /// Takes a connection out that has ended, unless a later one, admitted at another time, has its ends by now.
     ///
-    /// - Parameter since: When it was admitted.
     /// - Returns: nil if it was not in it.
     package func remove(_ flow: Flow, since: Instant) -> OpenConnection? {
         state.withLock { state in
@@ -67,11 +67,13 @@ package final class ConnectionBook: Sendable {
         }
     }
 
-    /// Takes out those whose ends a later one has, for when the kernel's telling was lost.
-    package func removeReplaced() -> [(flow: Flow, connection: OpenConnection)] {
+    /// Takes out those whose ends a later one has had since before a time, in milliseconds of uptime: the kernel's
+    /// telling was lost, or came before they were written down.
+    package func removeReplaced(before uptime: UInt64) -> [(flow: Flow, connection: OpenConnection)] {
         state.withLock { state in
-            defer { state.replaced = [:] }
-            return state.replaced.flatMap { flow, earlier in earlier.map { (flow, $0) } }
+            let old = state.replaced.filter { $0.at.uptime < uptime }
+            state.replaced.removeAll { $0.at.uptime < uptime }
+            return old.map { ($0.flow, $0.connection) }
         }
     }
 

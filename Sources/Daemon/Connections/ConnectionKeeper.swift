@@ -59,10 +59,10 @@ package final class ConnectionKeeper: Sendable {
             let batch = try events.receive { tracked in
                 if let connection = book.remove(Flow(tracked)) { ended(Self.end(tracked, connection)) }
             }
-            guard batch.overflowed else { continue }
-            for (flow, connection) in book.removeReplaced() { ended(Self.end(flow, connection)) }
-            break
+            if batch.overflowed { break }
         }
+        let past = SystemClock.now().uptime &- 1000
+        for (flow, connection) in book.removeReplaced(before: past) { ended(Self.end(flow, connection)) }
         try compare(ended)
     }
 
