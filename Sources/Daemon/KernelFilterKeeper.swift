@@ -23,8 +23,8 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
     /// nil while there is none.
     private var filter: KernelFilter?
-    /// What the log was told last about why there is none.
-    private var reported: String?
+    /// What was said last of why there is none.
+    private var obstacle: String?
 
     /// Takes what does not change while the daemon runs; there is no program yet.
     package init(_ settings: ServerSettings, logger: Logger) {
@@ -66,10 +66,8 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 return choice == .off ? nil : error.description
             }
         }
-        let isNews = queue.sync {
-            defer { reported = refusal }
-            return refusal != reported
-        }
+        let isNews = queue.sync { obstacle != refusal }
+        queue.sync { obstacle = refusal }
         guard let refusal else { return }
         guard choice == .auto else {
             throw FatalError("--kernel-filter on: \(refusal)", status: EX_UNAVAILABLE)
