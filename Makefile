@@ -5,7 +5,7 @@
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
+TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
 	python3-prometheus-client shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
@@ -23,8 +23,10 @@ BPF_CLANG = $(firstword $(shell for clang in clang /usr/bin/clang; do \
 BPF_FLAGS = -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -Wall -Wextra -Werror \
 	-isystem /usr/include/$$(uname -m)-linux-gnu -I Sources/CBPF
 BPF_SOURCE = Sources/KernelFilter/bpf/syn_code.bpf.c
-# Debian's own Python, which its packages python3-pytest and python3-scapy belong to.
-PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
+# Debian's own Python, which its packages python3-pytest python3-pytest-xdist and python3-scapy belong to.
+PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
+# How many files of end-to-end tests run at a time.
+WORKERS = 2
 
 FOLDER = $(BIN)
 PREFIX = /usr/local

@@ -27,7 +27,7 @@ package struct ClientEngine: Engine, ~Copyable {
     /// Reserves all memory that verdicts will need.
     ///
     /// - Parameters:
-    ///   - targets: The servers to knock at.
+    ///   - targets: The servers to knock at, each with an id of its own.
     ///   - reporting: Which verdicts make an event beside those that always do.
     ///   - handshakeCapacity: How many handshakes are remembered; when they are more, the oldest is forgotten.
     package init(targets: [Target], reporting: Ledger.Reporting = [], handshakeCapacity: Int = 16_384) {
