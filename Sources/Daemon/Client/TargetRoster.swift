@@ -91,7 +91,8 @@ package struct TargetRoster: Sendable {
         ]
         return [(settings.servers, true), (everywhere.compactMap(\.self), false)].map { prefixes, requiresProof in
             Target(
-                id: requiresProof ? shared.proven : shared.elsewhere, keys: shared.keys, prefixes: prefixes, ports: settings.targetPorts,
+                id: requiresProof ? shared.proven : shared.elsewhere, keys: shared.keys, prefixes: prefixes,
+                ports: settings.targetPorts,
                 binding: settings.nat.binding, maskMode: settings.mask.mode, requiresProof: requiresProof,
                 usesTime: !settings.noTime, sendsHint: !settings.noHint)
         }
