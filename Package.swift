@@ -165,6 +165,14 @@ if Context.environment["TCPKNOCK_BENCHMARKS"] != nil {
             path: "Benchmarks/engine", swiftSettings: common))
 }
 
+// Test programs that only the end-to-end tests need.
+if Context.environment["TCPKNOCK_TEST_PROGRAMS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "packet-rewriter", dependencies: ["Wire", "TestSupport"], path: "Tests/EndToEnd/packet-rewriter",
+            swiftSettings: common))
+}
+
 // What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
 // runtime the variable names; otherwise it is part of the tests, which replay what was found.
 let fuzzed: [Target.Dependency] = [

@@ -8,16 +8,23 @@ internal import Glibc
     /// libFuzzer takes a plain C function, which can know the target from nowhere else.
     nonisolated(unsafe) private static var target = FuzzTarget.all[0]
 
+    /// Where processes that libFuzzer starts itself, as to merge corpora, find the name.
+    private static let variable = "TCPKNOCK_FUZZ_TARGET"
+
     static func main() {
-        let name = CommandLine.arguments.dropFirst().first ?? ""
+        let given = CommandLine.arguments.dropFirst().first ?? ""
+        let inherited = getenv(variable).map { String(cString: $0) }
+        let name = given.isEmpty || given.hasPrefix("-") ? inherited ?? given : given
         guard let chosen = FuzzTarget.all.first(where: { $0.name == name }) else {
             for target in FuzzTarget.all { print(target.name) }
             exit(name.isEmpty ? 0 : 64)
         }
+        setenv(variable, name, 1)
         target = chosen
         // Without the name of the target: libFuzzer would take it for a folder.
         var arguments = [CommandLine.unsafeArgv[0]]
-        for index in 2..<max(2, Int(CommandLine.argc)) { arguments.append(CommandLine.unsafeArgv[index]) }
+        let first = name == given ? 2 : 1
+        for index in first..<max(first, Int(CommandLine.argc)) { arguments.append(CommandLine.unsafeArgv[index]) }
         var count = Int32(arguments.count)
         arguments.append(nil)
         let status = arguments.withUnsafeMutableBufferPointer { arguments in

@@ -26,10 +26,8 @@ enum EngineTraffic {
             PlainChecksum.ofSegment(bytes, before) == PlainChecksum.ofSegment(copy, after),
             "the TCP checksum after \(verdict)")
         if before.family == .ipv4 {
-            let length = Int(bytes[0] & 15) * 4
             try hold(
-                PlainChecksum.sum(Array(bytes[..<length])) == PlainChecksum.sum(Array(copy[..<length])),
-                "the IPv4 header checksum after \(verdict)")
+                PlainChecksum.ofHeader(bytes) == PlainChecksum.ofHeader(copy), "the IPv4 header checksum after \(verdict)")
         }
         try hold(
             after.sequenceNumber == rewrite.sequenceNumber ?? before.sequenceNumber

@@ -20,12 +20,13 @@ enum SettingsTarget<Settings: CommonSettings> {
         _ = file.settings.firewallFlags
         var writer = SettingsWriter()
         file.settings.write(to: &writer)
-        let again: Settings
+        var again = SettingsWriter()
         do throws(SettingsError) {
-            again = try SettingsFile<Settings>.parse(Array(writer.text.utf8), "/etc/tcpknock/f", now: 0).settings
+            try SettingsFile<Settings>.parse(Array(writer.text.utf8), "/etc/tcpknock/f", now: 0).settings
+                .write(to: &again)
         } catch {
             throw Violation("what was written cannot be read: \(error)\n\(writer.text)")
         }
-        try hold(again == file.settings, "read again, it is something else:\n\(writer.text)")
+        try hold(again.text == writer.text, "read again, it is something else:\n\(writer.text)\n\(again.text)")
     }
 }
