@@ -176,7 +176,8 @@ if Context.environment["TCPKNOCK_TEST_PROGRAMS"] != nil {
 // What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
 // runtime the variable names; otherwise it is part of the tests, which replay what was found.
 let fuzzed: [Target.Dependency] = [
-    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon", "Diagnosis", "Capture",
+    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon", "Diagnosis",
+    "Capture",
     "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
 ]
 if let runtime = Context.environment["TCPKNOCK_FUZZ"] {

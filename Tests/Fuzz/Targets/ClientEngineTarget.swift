@@ -37,7 +37,9 @@ struct ClientEngineTarget: ~Copyable {
         let mask = reader.uint8()
         return (0..<3).filter { mask & 1 << UInt8($0) != 0 }.map { position in
             let choices = reader.uint8()
-            let everywhere = [IPPrefix(IPAddress(0, 0, 0, 0), length: 0), IPPrefix(IPAddress(high: 0, low: 0), length: 0)]
+            let everywhere = [
+                IPPrefix(IPAddress(0, 0, 0, 0), length: 0), IPPrefix(IPAddress(high: 0, low: 0), length: 0),
+            ]
             let prefixes = [
                 everywhere, FuzzGuests.servers.map { IPPrefix($0, length: $0.family == .ipv4 ? 32 : 128) },
                 [IPPrefix(FuzzGuests.servers[0], length: 24)],

@@ -27,7 +27,8 @@ enum EngineTraffic {
             "the TCP checksum after \(verdict)")
         if before.family == .ipv4 {
             try hold(
-                PlainChecksum.ofHeader(bytes) == PlainChecksum.ofHeader(copy), "the IPv4 header checksum after \(verdict)")
+                PlainChecksum.ofHeader(bytes) == PlainChecksum.ofHeader(copy),
+                "the IPv4 header checksum after \(verdict)")
         }
         try hold(
             after.sequenceNumber == rewrite.sequenceNumber ?? before.sequenceNumber

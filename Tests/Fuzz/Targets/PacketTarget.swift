@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import TestSupport
+
 @testable import Wire
 
 /// Packets: nothing traps, a rewrite changes its fields and the checksums over them, and the answer of a closed port is
@@ -18,7 +19,8 @@ enum PacketTarget {
         guard let before = try? ParsedPacket(bytes) else { return }
         if control & 8 != 0, before.isComplete {
             PlainChecksum.correct(&bytes, before)
-            try hold((try? ParsedPacket(bytes))?.hasValidTCPChecksum == true, "a right checksum is taken for a wrong one")
+            try hold(
+                (try? ParsedPacket(bytes))?.hasValidTCPChecksum == true, "a right checksum is taken for a wrong one")
         }
         try checkRewrite(rewrite, bytes)
         try checkReset(bytes)
@@ -71,7 +73,9 @@ enum PacketTarget {
             return try hold(
                 packet.segment.flags.contains(.rst) || !packet.hasValidTCPChecksum, "no answer where one is due")
         }
-        guard let reset = try? ParsedPacket(Array(answer[..<length])) else { throw Violation("the answer is no packet") }
+        guard let reset = try? ParsedPacket(Array(answer[..<length])) else {
+            throw Violation("the answer is no packet")
+        }
         try hold(reset.totalLength == length && reset.isComplete && reset.hasValidTCPChecksum, "\(reset)")
         try hold(reset.source == packet.destination && reset.destination == packet.source, "the addresses of \(reset)")
         try hold(

@@ -86,7 +86,9 @@ struct ReferenceServer {
         let verdict = judge(packet, flow, isChecksumRight: isChecksumRight)
         // What is in the name of a client who may be in the middle of a handshake is not answered.
         let quiet: [Reason] = [.otherPort, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged]
-        guard configuration.looksClosed, verdict.action == .drop, !quiet.contains(verdict.reason) else { return verdict }
+        guard configuration.looksClosed, verdict.action == .drop, !quiet.contains(verdict.reason) else {
+            return verdict
+        }
         return Verdict(.reset, verdict.reason)
     }
 

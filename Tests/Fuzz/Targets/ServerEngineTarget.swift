@@ -106,7 +106,8 @@ struct ServerEngineTarget: ~Copyable {
             who & 16 == 0
             ? Handshake(clientAddress: packet.source, clientISN: packet.sequenceNumber)
             : .roaming(clientISN: packet.sequenceNumber)
-        packet.acknowledgmentNumber = SYNCode(keys: keys, handshake: handshake, slot: slot)[who & 32 == 0 ? .full : .windowed]
+        packet.acknowledgmentNumber =
+            SYNCode(keys: keys, handshake: handshake, slot: slot)[who & 32 == 0 ? .full : .windowed]
         packet.nonceField =
             who & 64 == 0
             ? KeyHint(keys: keys, slot: slot).nonceField(packet.source.family) : UInt32(damage)
@@ -141,7 +142,8 @@ struct ServerEngineTarget: ~Copyable {
         if let pending = reference.handshake(flow, at: now), let latest = pending.serverISNs.first {
             let masked = ReferenceServer.rewrite(pending, flow, latest).sequenceNumber ?? 0
             let earlier = pending.serverISNs.last ?? latest
-            packet.acknowledgmentNumber = [latest, latest, latest, earlier, masked, latest &+ 1, masked &+ 1, 5][Int(choices & 7)] &+ 1
+            packet.acknowledgmentNumber =
+                [latest, latest, latest, earlier, masked, latest &+ 1, masked &+ 1, 5][Int(choices & 7)] &+ 1
             packet.sequenceNumber = pending.acknowledged &+ (choices & 0x30 == 0x30 ? 1 : 0)
         }
         if others & 4 != 0 { packet.payload = Array("x".utf8) }
