@@ -5,15 +5,13 @@ import random
 import subprocess
 
 import pytest
-from scapy.all import (AH, IP, TCP, IPOption, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
+from scapy.all import (IP, TCP, IPOption, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
                        IPv6ExtHdrRouting, PadN, Raw)
 
 from harness.daemons import program
 
 COUNT = 20_000
 SEED = os.environ.get("TCPKNOCK_TEST_SEED", "20240310")
-NEXT_HEADERS = {IPv6ExtHdrHopByHop: 0, TCP: 6, IPv6ExtHdrRouting: 43, IPv6ExtHdrFragment: 44, AH: 51,
-                IPv6ExtHdrDestOpt: 60}
 FIELDS = ("seq", "ack", "nonce")
 
 
@@ -37,13 +35,13 @@ def number(chance):
 
 
 def extension_headers(chance):
+    # Not an authentication header: behind one, scapy computes no checksums.
     for _ in range(chance.choice([0, 0, 1, 2, 3])):
         yield chance.choice([
             lambda: IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(chance.choice([2, 4, 12])))]),
             lambda: IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(chance.choice([4, 20])))]),
             lambda: IPv6ExtHdrRouting(segleft=0),
             lambda: IPv6ExtHdrFragment(offset=0, m=0, id=chance.getrandbits(32)),
-            lambda: AH(payloadlen=4, spi=7, seq=1, icv=chance.randbytes(12)),
         ])()
 
 
@@ -58,15 +56,6 @@ def network_header(chance):
     for extension in extension_headers(chance):
         header = header / extension
     return header
-
-
-def set_next_headers(packet):
-    """scapy fills in what follows for all extension headers but this one."""
-    layer = packet
-    while layer:
-        if isinstance(layer, AH):
-            layer.nh = NEXT_HEADERS[type(layer.payload)]
-        layer = layer.payload
 
 
 def segment(chance):
@@ -97,7 +86,6 @@ def checksum(packet):
 def make(chance):
     """A packet, and what to put into it; in every fourth one the TCP checksum is 0 before or afterwards."""
     packet = network_header(chance) / segment(chance)
-    set_next_headers(packet)
     put(packet, {field: number(chance) for field in FIELDS})
     new = {field: number(chance) for field in FIELDS if chance.random() < 0.7}
     payload = chance.randbytes(chance.choice([0, 1, 2, 3, 7, 64, 65, 536, 1399]))
@@ -169,9 +157,9 @@ def test_damage_stays_as_it_was(rewriter):
     ones = 0
     for (before, new, wrong, right, offset, after), answer in zip(cases, answers):
         verdict, rewritten, reset = answer.split()
-        isRight = (wrong - right) % 0xffff == 0
-        assert verdict == ("right" if isRight else "wrong"), before.hex()
-        assert isRight or reset == "-"
+        is_right = (wrong - right) % 0xffff == 0
+        assert verdict == ("right" if is_right else "wrong"), before.hex()
+        assert is_right or reset == "-"
         found = int.from_bytes(bytes.fromhex(rewritten)[offset:offset + 2], "big")
         assert (found - after - (wrong - right)) % 0xffff == 0, (before.hex(), new)
         ones += wrong == 0xffff and right == 0
