@@ -82,7 +82,8 @@ fuzz-short: fuzzer ## all fuzz targets, 4 seconds each, from the corpora
 
 sanitize: build-packages test-packages ## the unit tests with AddressSanitizer, and with ThreadSanitizer
 	swift test $(SANITIZED) --sanitize address --scratch-path .build-address
-	swift test $(SANITIZED) --sanitize thread --scratch-path .build-thread
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.txt \
+		swift test $(SANITIZED) --sanitize thread --scratch-path .build-thread
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
