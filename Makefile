@@ -28,12 +28,23 @@ PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider -n $(WORKERS) --dist loa
 # How many files of end-to-end tests run at a time.
 WORKERS = 2
 
+# The fuzz targets to run, and for how long each.
+FUZZ = $$($(FUZZER))
+FUZZ_SECONDS = 600
+FUZZER = .build-fuzz/release/tcpknock-fuzz
+# libFuzzer of the Swift toolchain.
+FUZZ_RUNTIME = $$($$(dirname "$$(readlink -f "$$(command -v swiftc)")")/clang \
+	-print-file-name=libclang_rt.fuzzer_no_main-$$(uname -m).a)
+# Tests that say nothing about this code with a sanitizer: those that count allocations.
+SANITIZED = --disable-xctest --skip AllocationTests
+
 FOLDER = $(BIN)
 PREFIX = /usr/local
 COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
 
 .PHONY: help build kernel-filter test unit-test end-to-end-test demo lint coverage install clean
+.PHONY: packet-rewriter fuzzer fuzz fuzz-short sanitize
 .PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
@@ -57,8 +68,25 @@ unit-test: build-packages test-packages ## the tests of each room
 	swift test -c release -Xswiftc -enable-testing --disable-xctest --scratch-path .build-release-tests \
 		--filter AllocationTests
 
-end-to-end-test: build test-packages ## real daemons, kernel queues, sshd and scanners in network namespaces
+end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel queues, sshd and scanners in network namespaces
 	$(PYTEST) Tests/EndToEnd
+
+packet-rewriter: build-packages
+	TCPKNOCK_TEST_PROGRAMS=1 swift build $(RELEASE) --product packet-rewriter
+
+fuzzer: build-packages
+	TCPKNOCK_FUZZ="$(FUZZ_RUNTIME)" swift build -c release --scratch-path .build-fuzz --product tcpknock-fuzz
+
+fuzz: fuzzer ## all fuzz targets, FUZZ_SECONDS (600) each; what is found is kept in .build-fuzz/found
+	.ci/fuzz $(FUZZER) $(FUZZ_SECONDS) $(FUZZ)
+
+fuzz-short: fuzzer ## all fuzz targets, 4 seconds each, from the corpora
+	.ci/fuzz $(FUZZER) 4 $(FUZZ)
+
+sanitize: build-packages test-packages ## the unit tests with AddressSanitizer, and with ThreadSanitizer
+	swift test $(SANITIZED) --sanitize address --scratch-path .build-address
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.txt \
+		swift test $(SANITIZED) --sanitize thread --scratch-path .build-thread
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
@@ -68,7 +96,7 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/install-packages .ci/run
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/fuzz .ci/install-packages .ci/run
 
 coverage: build-packages ## line coverage of the unit tests, room by room
 	swift test --disable-xctest --enable-code-coverage

@@ -164,3 +164,39 @@ if Context.environment["TCPKNOCK_BENCHMARKS"] != nil {
             dependencies: ["Wire", "KnockProtocol", "KnockEngine", "TestSupport", "CAllocationCounter", "CSodium"],
             path: "Benchmarks/engine", swiftSettings: common))
 }
+
+// Test programs that only the end-to-end tests need.
+if Context.environment["TCPKNOCK_TEST_PROGRAMS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "packet-rewriter", dependencies: ["Wire", "TestSupport"], path: "Tests/EndToEnd/packet-rewriter",
+            swiftSettings: common))
+}
+
+// What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
+// runtime the variable names; otherwise it is part of the tests, which replay what was found.
+let fuzzed: [Target.Dependency] = [
+    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon", "Diagnosis",
+    "Capture",
+    "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
+]
+if let runtime = Context.environment["TCPKNOCK_FUZZ"] {
+    package.targets.append(.target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
+    package.targets.append(
+        .executableTarget(
+            name: "tcpknock-fuzz", dependencies: fuzzed + ["CLibFuzzer"], path: "Tests/Fuzz",
+            exclude: ["CLibFuzzer", "Replay", "corpus", "regressions"], sources: ["Targets", "Driver"],
+            swiftSettings: common,
+            linkerSettings: [.unsafeFlags(["-Xlinker", runtime]), .linkedLibrary("stdc++"), .linkedLibrary("m")]))
+    for target in package.targets where target.type == .regular || target.type == .executable {
+        // -enable-testing is for the targets, which look into modules as tests do.
+        target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer", "-enable-testing"])]
+        target.cxxSettings = (target.cxxSettings ?? []) + [.unsafeFlags(["-fsanitize=fuzzer-no-link"])]
+    }
+} else {
+    package.targets.append(
+        .testTarget(
+            name: "FuzzReplayTests", dependencies: fuzzed, path: "Tests/Fuzz",
+            exclude: ["CLibFuzzer", "Driver", "corpus", "regressions"], sources: ["Targets", "Replay"],
+            swiftSettings: common))
+}

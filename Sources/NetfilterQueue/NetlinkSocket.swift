@@ -89,7 +89,7 @@ final class NetlinkSocket {
                 }
                 var rest = Int32(received)
                 var message = unsafe UnsafePointer(start.assumingMemoryBound(to: nlmsghdr.self))
-                while unsafe mnl_nlmsg_ok(message, rest) {
+                while unsafe Self.isWhole(message, rest) {
                     defer { unsafe message = UnsafePointer(mnl_nlmsg_next(message, &rest)) }
                     guard unsafe mnl_nlmsg_seq_ok(message, sequence), unsafe mnl_nlmsg_portid_ok(message, portID)
                     else { continue }
@@ -108,11 +108,19 @@ final class NetlinkSocket {
         try result.get()
     }
 
+    /// Says whether a message lies in so many bytes that are left of a datagram.
+    ///
+    /// libmnl before 1.0.5 compares the length as a signed number, so that one of 2^31 or more would fit anywhere.
+    static func isWhole(_ message: UnsafePointer<nlmsghdr>, _ rest: Int32) -> Bool {
+        guard rest >= MemoryLayout<nlmsghdr>.size else { return false }
+        return unsafe message.pointee.nlmsg_len <= UInt32(rest) && mnl_nlmsg_ok(message, rest)
+    }
+
     /// The error number in a message of type `NLMSG_ERROR`; 0 for an acknowledgment.
     static func errorNumber(_ message: UnsafePointer<nlmsghdr>) -> Int32 {
         guard unsafe mnl_nlmsg_get_payload_len(message) >= MemoryLayout<Int32>.size,
             let payload = unsafe mnl_nlmsg_get_payload(message)
         else { return EPROTO }
-        return unsafe -payload.loadUnaligned(as: Int32.self)
+        return unsafe 0 &- payload.loadUnaligned(as: Int32.self)
     }
 }
