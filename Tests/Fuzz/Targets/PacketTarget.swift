@@ -69,7 +69,7 @@ enum PacketTarget {
         var answer = [UInt8](repeating: 0xff, count: ResetSegment.maximumLength)
         guard let packet = try? Packet(validating: bytes.span) else { return }
         var span = answer.mutableSpan
-        guard let length = ResetSegment.write(answering: packet, hops: (64, 64), to: &span) else {
+        guard let length = ResetSegment.write(answering: packet, hops: (64, 64), flowLabel: 0xf_ffff, to: &span) else {
             return try hold(
                 packet.segment.flags.contains(.rst) || !packet.hasValidTCPChecksum, "no answer where one is due")
         }
