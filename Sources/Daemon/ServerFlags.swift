@@ -69,6 +69,13 @@ package struct ServerFlags: DaemonFlags {
             valueName: "path"))
     var pinFolder: String?
 
+    @Option(
+        name: [.customLong("state-dir"), .customLong("state_dir")],
+        help: ArgumentHelp(
+            "The folder for lockouts and used codes, which outlive the daemon there; '' for none. "
+                + "(default: /var/lib/tcpknock)", valueName: "path"))
+    var stateFolder: String?
+
     @Flag(
         name: [.customLong("no-count-bytes"), .customLong("no_count_bytes")],
         help: "Do not count the bytes of admitted connections.")
@@ -114,6 +121,7 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.wrongCodeSeconds, "wrong_code_seconds", wrongCodeSeconds)
         settings.set(\.kernelFilter, "kernel_filter", kernelFilter)
         settings.set(\.pinFolder, "pin_folder", pinFolder.map { FilePath($0) })
+        settings.set(\.stateFolder, "state_dir", stateFolder.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
         settings.set(\.hookSeconds, "hook_seconds", hookSeconds)
         settings.set(\.hookLimit, "hook_limit", hookLimit)

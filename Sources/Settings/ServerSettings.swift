@@ -9,6 +9,7 @@ package struct ServerSettings: CommonSettings {
     package var noTime = false
     package var controlSocket: FilePath? = "/run/tcpknock/server.sock"
     package var metricsFile: FilePath?
+    package var user: String?
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
     package var logTarget = LogTarget.stderr
@@ -31,6 +32,8 @@ package struct ServerSettings: CommonSettings {
     package var kernelFilter = KernelFilterChoice.auto
     /// Where that program is pinned, as in the firewall rules.
     package var pinFolder: FilePath = "/sys/fs/bpf/tcpknock"
+    /// The folder for what is to outlive the daemon; nil for none.
+    package var stateFolder: FilePath? = "/var/lib/tcpknock"
     /// Whether the bytes of admitted connections are counted.
     package var countBytes = true
     /// The time limit of a hook in seconds: 1...3,600.

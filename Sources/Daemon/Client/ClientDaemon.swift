@@ -25,6 +25,7 @@ package final class ClientDaemon: Sendable {
     private let names: HostNames
     private let runner: DaemonRunner
     private let control: ControlSocket?
+    private let identity: Privileges.Identity?
     private let administration = DispatchQueue(label: "administration")
     private let namesChanged: Signal
     private let started = SystemClock.now()
@@ -33,8 +34,10 @@ package final class ClientDaemon: Sendable {
     ///
     /// - Throws: What keeps the daemon from its work.
     package init(_ flags: ClientFlags) throws(FatalError) {
+        try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        identity = try Privileges.find(settings.user)
         let logger = settings.logger("tcpknock-client")
         effective.logWarnings(to: logger)
         let registry = KeyRegistry()
@@ -45,7 +48,8 @@ package final class ClientDaemon: Sendable {
         var options = Queue.Options()
         options.failsOpen = true
         let queue = try Queue.bind(settings.queue, options)
-        control = try ControlSocket.open(settings, logger: logger)
+        control = try ControlSocket.open(settings, identity: identity, logger: logger)
+        try Privileges.reduce(to: identity)
         let namesChanged = Signal()
         let names = HostNames(logger: logger) { namesChanged.send() }
         names.adopt(roster.hostNames)
@@ -148,6 +152,7 @@ package final class ClientDaemon: Sendable {
             logger.notice("\(text)")
             return .done(text + "\n")
         } catch {
+            let error = error.explained(for: identity)
             logger.error("configuration not read again, the old one stays in force: \(error.description)")
             return .failed(error.status, "the old configuration stays in force:\n\(error.description)")
         }

@@ -40,6 +40,12 @@ package final class ConnectionBook: Sendable {
         }
     }
 
+    /// Writes down a connection of before, whose it is not being known, if it is not in the book.
+    func adopt(_ flow: Flow, at now: Instant) {
+        guard state.withLock({ $0.connections[flow] == nil }) else { return }
+        add(flow, nil, at: now)
+    }
+
     /// Takes a connection out that has ended.
     ///
     /// - Returns: nil if it was not in it.
