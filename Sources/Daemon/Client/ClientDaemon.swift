@@ -2,6 +2,7 @@
 internal import Dispatch
 internal import Glibc
 internal import KnockEngine
+internal import KnockProtocol
 internal import Logging
 internal import NetfilterQueue
 internal import Settings
@@ -26,6 +27,7 @@ package final class ClientDaemon: Sendable {
     private let runner: DaemonRunner
     private let control: ControlSocket?
     private let identity: Privileges.Identity?
+    private let queueListing = QueueListing()
     private let administration = DispatchQueue(label: "administration")
     private let namesChanged: Signal
     private let started = SystemClock.now()
@@ -65,6 +67,16 @@ package final class ClientDaemon: Sendable {
         state = Mutex(State(settings: settings, roster: roster))
         (self.flags, self.logger, self.registry) = (flags, logger, registry)
         (self.workers, self.runner, self.names, self.namesChanged) = (workers, runner, names, namesChanged)
+        tryReload()
+    }
+
+    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
+    private func tryReload() {
+        do throws(FatalError) {
+            _ = try TargetRoster(try flags.effectiveSettings().settings, registry)
+        } catch {
+            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
+        }
     }
 
     /// Works until a signal ends it.
@@ -95,6 +107,7 @@ package final class ClientDaemon: Sendable {
             control?.remove()
             chores.cancel()
             metrics.stop()
+            administration.sync { KeyMemory.wipe() }
         }
         try runner.run(workers, duties)
     }
@@ -170,7 +183,7 @@ package final class ClientDaemon: Sendable {
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
             program: "tcpknock-client", partyLabel: "target", started: started, now: SystemClock.now(),
-            queues: QueueStatistics.all().filter { $0.number == settings.queue }, counters: totals.counters,
+            queues: queueListing.all().filter { $0.number == settings.queue }, counters: totals.counters,
             handshakes: totals.handshakes, parties: roster.parties(names.addresses),
             connections: connections.rows(registry), unrecorded: connections.book.unrecorded, lockedOut: nil,
             kernelFilter: nil)

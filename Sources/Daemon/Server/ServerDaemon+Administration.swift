@@ -85,7 +85,7 @@ extension ServerDaemon {
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
             program: "tcpknock-server", partyLabel: "guest", started: started, now: SystemClock.now(),
-            queues: QueueStatistics.all().filter { settings.queues.contains($0.number) }, counters: totals.counters,
+            queues: queueListing.all().filter { settings.queues.contains($0.number) }, counters: totals.counters,
             handshakes: totals.handshakes,
             parties: roster.guests.compactMap { guest in
                 roster.settings[guest.id].map { StatusReport.Party(name: $0.name, scope: guest.scope) }

@@ -2,6 +2,7 @@
 internal import Dispatch
 internal import Glibc
 internal import KnockEngine
+internal import KnockProtocol
 internal import Logging
 internal import NetfilterQueue
 internal import Settings
@@ -47,6 +48,7 @@ package final class ServerDaemon: Sendable {
     let watchers: WatchBoard
     let keeper: StateKeeper?
     let identity: Privileges.Identity?
+    let queueListing = QueueListing()
     let administration = DispatchQueue(label: "administration")
     let started = SystemClock.now()
     private let runner: DaemonRunner
@@ -85,6 +87,16 @@ package final class ServerDaemon: Sendable {
         state = Mutex(State(settings, roster))
         (self.flags, self.logger, self.registry, self.shared) = (flags, logger, registry, shared)
         (self.workers, self.runner, self.identity) = (workers, runner, identity)
+        tryReload()
+    }
+
+    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
+    private func tryReload() {
+        do throws(FatalError) {
+            _ = try GuestRoster(try flags.effectiveSettings().settings, registry)
+        } catch {
+            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
+        }
     }
 
     private static func workers(
@@ -138,6 +150,7 @@ package final class ServerDaemon: Sendable {
             metrics.stop()
             hooks.shutDown()
             filter.stop()
+            administration.sync { KeyMemory.wipe() }
         }
         try runner.run(workers, duties)
     }
