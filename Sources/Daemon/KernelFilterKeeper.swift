@@ -47,8 +47,10 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         }
     }
 
-    /// Gives the program the keys of these guests; loads it, or takes over the one that is there, if that has not been
-    /// done. The first queue of the daemon must be bound already.
+    /// Gives the program the keys of these guests.
+    ///
+    /// Loads it, or takes over the one that is there, if that has not been done; so call it before privileges are given
+    /// up, but after the first queue of the daemon was bound.
     ///
     /// - Throws: What keeps the program out of the kernel, where the choice is `on`; then it is switched off.
     package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {

@@ -129,7 +129,10 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     /// Puts in an entry of before with the deadline that it had; to be called in the order of deadlines.
     ///
     /// - Parameters:
-    ///   - deadline: Not later than that of an entry that is put in now; one in the past is not put in.
+    ///   - key: Its key.
+    ///   - value: Its value.
+    ///   - deadline: When it expires, but not later than an entry that is put in now; one that has is not put in.
+    ///   - uptime: Now.
     mutating func restore(_ key: Key, _ value: Value, deadline: UInt64, at uptime: UInt64) {
         guard deadline > uptime else { return }
         insert(key, value, at: uptime)
@@ -158,7 +161,10 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     ///
     /// An entry stays in its place for as long as it is in the table.
     ///
-    /// - Parameter places: Any range; what lies beyond the table is left out.
+    /// - Parameters:
+    ///   - places: Any range; what lies beyond the table is left out.
+    ///   - uptime: Now.
+    ///   - body: Takes one.
     /// - Returns: Whether there are places beyond.
     func forEach(
         in places: Range<Int>, at uptime: UInt64, _ body: (_ key: Key, _ value: Value, _ deadline: UInt64) -> Void

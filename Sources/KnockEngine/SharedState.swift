@@ -99,6 +99,7 @@ package final class SharedState: Sendable {
     /// - Parameters:
     ///   - now: The time; what is over is left out.
     ///   - body: Takes one; no engine waits for it.
+    /// - Throws: What `body` throws.
     package func forEachEntry<Failure: Error>(
         at now: Instant, _ body: (Entry) throws(Failure) -> Void
     ) throws(Failure) {

@@ -113,6 +113,18 @@ import Wire
                 == OpenConnection(key: nil, since: Instant(unixSeconds: 1, uptime: Self.now.uptime)))
     }
 
+    @Test("A used code of a slot that a right clock never had is remembered, and retires nothing") func farAhead() {
+        let slot = TimeSlot(number: Self.now.slot.number + 1_000_000)
+        for boot in [Self.boot, Self.otherBoot] {
+            let kept = Self.kept([Self.party, Self.code(slot, deadline: 1_050_000)], boot: boot)
+            guard case .usedCode(_, .timeless, let deadline) = kept.entries.first else {
+                Issue.record("\(kept.entries)")
+                continue
+            }
+            #expect(deadline == (boot == Self.boot ? 1_050_000 : 1_180_000))
+        }
+    }
+
     @Test("A slot that a right clock never had is not taken for retired") func retired() {
         let slot = Self.now.slot.number
         for (number, isKept) in [(0, true), (slot, true), (slot + 1440, true), (slot + 1441, false), (.max, false)] {

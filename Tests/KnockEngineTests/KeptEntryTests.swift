@@ -15,7 +15,9 @@ import Wire
 
         init(_ change: (inout ServerEngine.Configuration) -> Void = { _ in }) {
             var configuration = ServerEngine.Configuration()
-            (configuration.handshakeCapacity, configuration.replayCapacity, configuration.lockoutCapacity) = (64, 64, 64)
+            (configuration.handshakeCapacity, configuration.replayCapacity, configuration.lockoutCapacity) = (
+                64, 64, 64
+            )
             change(&configuration)
             shared = SharedState(configuration)
             bench.engine = ServerEngine(

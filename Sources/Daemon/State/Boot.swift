@@ -11,7 +11,8 @@ enum Boot {
         let path: FilePath = "/proc/sys/kernel/random/boot_id"
         guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }
         defer { try? file.close() }
-        guard let count = unsafe try? text.withUnsafeMutableBytes({ unsafe try file.read(into: $0) }) else { return nil }
+        guard let count = unsafe try? text.withUnsafeMutableBytes({ unsafe try file.read(into: $0) })
+        else { return nil }
         return bytes(text.prefix(count))
     }
 

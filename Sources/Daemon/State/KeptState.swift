@@ -51,8 +51,10 @@ struct KeptState {
                 // The latest that it can be, and for all of it if it is not known how much has gone by. Without time
                 // there is no end, and the deadline only says which code is the oldest.
                 let latest = slot == .timeless ? UInt64.max : now.uptime &+ Self.codeLifetime
+                // One of a slot that a right clock never had is remembered, but must not retire all slots before it.
                 let entry = SharedState.Entry.usedCode(
-                    code, slot, deadline: isSameBoot ? min(deadline, latest) : latest)
+                    code, Self.isFarAhead(slot, now) ? .timeless : slot,
+                    deadline: isSameBoot ? min(deadline, latest) : latest)
                 if let index = codes[code] {
                     entries[index] = entry
                 } else {
@@ -60,7 +62,7 @@ struct KeptState {
                     entries.append(entry)
                 }
             case .retired(let slot):
-                if slot.number <= now.slot.number &+ Self.slotsAhead { entries.append(.retired(slot)) }
+                if !Self.isFarAhead(slot, now) { entries.append(.retired(slot)) }
             case .lockout(let address, let lockout):
                 locked[address] = Self.lockout(lockout, isSameBoot ? nil : content.head.uptime, at: now.uptime)
             case .opened(let flow, let party, let since):
@@ -80,12 +82,17 @@ struct KeptState {
         }
     }
 
+    private static func isFarAhead(_ slot: TimeSlot, _ now: Instant) -> Bool {
+        slot.number > now.slot.number &+ slotsAhead
+    }
+
     /// A lockout in the uptime of this boot.
     ///
     /// - Parameters:
     ///   - lockout: As it was written.
     ///   - written: When the file was begun, in the uptime of another boot: then what was left counts from now.
     ///   - uptime: Now.
+    /// - Returns: The lockout, over perhaps, and not longer than settings allow.
     private static func lockout(_ lockout: Lockout, _ written: UInt64?, at uptime: UInt64) -> Lockout {
         let begin = written.map { max($0, lockout.since) } ?? uptime
         let left = min(lockout.until - min(begin, lockout.until), longestLockout)

@@ -3,9 +3,9 @@ internal import KnockEngine
 internal import KnockProtocol
 internal import Wire
 
-/// One line of the state file: something that was so from then on. Later ones take the place of earlier ones.
+/// One line of the state file: something that was so from then on.
 ///
-/// Times are milliseconds of the uptime of the boot that the file names.
+/// Later ones take the place of earlier ones. Times are milliseconds of the uptime of the boot that the file names.
 enum StateRecord: Equatable, Sendable {
     /// What a number in this file stands for: the name of a guest, and the fingerprint of their key.
     case party(UInt32, name: String, fingerprint: String)
