@@ -37,6 +37,7 @@ let package = Package(
         .systemLibrary(
             name: "CNetfilter", pkgConfig: "libnetfilter_queue",
             providers: [.apt(["libnetfilter-queue-dev", "libnetfilter-conntrack-dev", "libmnl-dev"])]),
+        .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         .systemLibrary(name: "CBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
         .target(name: "CLinux"),
         // toml++ has headers only, and only C++ can read them.
@@ -81,11 +82,15 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        // What went wrong with a handshake: `Diagnosis` says it without I/O, `Capture` gets the packets.
+        .target(name: "Diagnosis", dependencies: ["Wire", "KnockProtocol"], swiftSettings: strict),
+        .target(name: "Capture", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "CPcap"], swiftSettings: strict),
 
         .executableTarget(name: "keygen", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
-        .executableTarget(name: "tcpknock", dependencies: executable + ["Doctor"], swiftSettings: strict),
+        .executableTarget(
+            name: "tcpknock", dependencies: executable + ["Doctor", "Diagnosis", "Capture"], swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
@@ -112,6 +117,16 @@ let package = Package(
             name: "KernelFilterTests",
             dependencies: [
                 "Wire", "KnockProtocol", "KernelFilter", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "DiagnosisTests", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "TestSupport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "CaptureTests",
+            dependencies: [
+                "Wire", "Diagnosis", "Capture", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: common),

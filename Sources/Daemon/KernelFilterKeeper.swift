@@ -25,6 +25,8 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     private var filter: KernelFilter?
     /// One that is switched off; later this process may have no right to load one or to find it.
     private var spare: KernelFilter?
+    /// What was said last of why there is none.
+    private var obstacle: String?
 
     /// Takes what does not change while the daemon runs; there is no program yet.
     package init(_ settings: ServerSettings, logger: Logger) {
@@ -72,10 +74,13 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 return choice == .off ? nil : error.description
             }
         }
+        let isNews = queue.sync { obstacle != refusal }
+        queue.sync { obstacle = refusal }
         guard let refusal else { return }
         guard choice == .auto else {
             throw FatalError("--kernel-filter on: \(refusal)", status: EX_UNAVAILABLE)
         }
+        guard isNews else { return }
         logger.notice("no kernel filter, the daemon judges all SYNs: \(refusal)")
     }
 

@@ -76,11 +76,6 @@ package struct ServerFlags: DaemonFlags {
                 + "(default: /var/lib/tcpknock)", valueName: "path"))
     var stateFolder: String?
 
-    @Flag(
-        name: [.customLong("no-count-bytes"), .customLong("no_count_bytes")],
-        help: "Do not count the bytes of admitted connections.")
-    var noCountBytes = false
-
     @Option(
         name: [.customLong("hook-seconds"), .customLong("hook_seconds")],
         help: ArgumentHelp("The time limit of a hook. (default: 10)", valueName: "seconds"),
@@ -122,7 +117,6 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.kernelFilter, "kernel_filter", kernelFilter)
         settings.set(\.pinFolder, "pin_folder", pinFolder.map { FilePath($0) })
         settings.set(\.stateFolder, "state_dir", stateFolder.map { $0.isEmpty ? nil : FilePath($0) })
-        settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
         settings.set(\.hookSeconds, "hook_seconds", hookSeconds)
         settings.set(\.hookLimit, "hook_limit", hookLimit)
         settings.set(\.onAdmit, "on_admit", onAdmit.map { HookCommand(shell: $0) })

@@ -15,6 +15,8 @@ package protocol CommonSettings: Equatable, Sendable {
     var metricsFile: FilePath? { get set }
     /// Whom the daemon runs as once it has begun, as `NAME` or `NAME:GROUP`; nil: who started it.
     var user: String? { get set }
+    /// Whether connection tracking is told to count the bytes of connections.
+    var countBytes: Bool { get set }
     /// How much is logged.
     var logLevel: LogLevel { get set }
     /// How log lines look.
@@ -51,6 +53,7 @@ extension CommonSettings {
         }
         table.read("metrics_file", into: &metricsFile) { value throws(Refusal) in try value.optionalPath(in: folder) }
         table.read("user", into: &user) { value throws(Refusal) in try value.optionalUser() }
+        table.read("count_bytes", into: &countBytes) { value throws(Refusal) in try value.boolean() }
         table.read("log_level", into: &logLevel) { value throws(Refusal) in try value.choice() }
         table.read("log_format", into: &logFormat) { value throws(Refusal) in try value.choice() }
         table.read("log_target", into: &logTarget) { value throws(Refusal) in try value.choice() }
@@ -74,6 +77,7 @@ extension CommonSettings {
         writer.add("control_socket", controlSocket?.string ?? "")
         writer.add("metrics_file", metricsFile?.string ?? "")
         writer.add("user", user ?? "")
+        writer.add("count_bytes", countBytes)
         writer.add("log_level", logLevel)
         writer.add("log_format", logFormat)
         writer.add("log_target", logTarget)

@@ -22,7 +22,6 @@ extension ServerSettings {
         table.read("kernel_filter", into: &kernelFilter) { value throws(Refusal) in try value.choice() }
         table.read("pin_folder", into: &pinFolder) { value throws(Refusal) in try value.path(in: folder) }
         table.read("state_dir", into: &stateFolder) { value throws(Refusal) in try value.optionalPath(in: folder) }
-        table.read("count_bytes", into: &countBytes) { value throws(Refusal) in try value.boolean() }
         table.read("hook_seconds", into: &hookSeconds) { value throws(Refusal) in
             try value.number(1...3_600, "seconds")
         }
@@ -83,7 +82,6 @@ extension ServerSettings {
         writer.add("kernel_filter", kernelFilter)
         writer.add("pin_folder", pinFolder.string)
         writer.add("state_dir", stateFolder?.string ?? "")
-        writer.add("count_bytes", countBytes)
         writeCommon(to: &writer)
         writer.add("hook_seconds", hookSeconds)
         writer.add("hook_limit", hookLimit)

@@ -10,6 +10,7 @@ package struct ServerSettings: CommonSettings {
     package var controlSocket: FilePath? = "/run/tcpknock/server.sock"
     package var metricsFile: FilePath?
     package var user: String?
+    package var countBytes = true
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
     package var logTarget = LogTarget.stderr
@@ -34,8 +35,6 @@ package struct ServerSettings: CommonSettings {
     package var pinFolder: FilePath = "/sys/fs/bpf/tcpknock"
     /// The folder for what is to outlive the daemon; nil for none.
     package var stateFolder: FilePath? = "/var/lib/tcpknock"
-    /// Whether the bytes of admitted connections are counted.
-    package var countBytes = true
     /// The time limit of a hook in seconds: 1...3,600.
     package var hookSeconds: UInt32 = 10
     /// How many hooks run at once: 1...1,024.

@@ -123,7 +123,6 @@ extension ServerSettings {
         keeper.keep(\.kernelFilter, "kernel_filter")
         keeper.keep(\.pinFolder, "pin_folder")
         keeper.keep(\.stateFolder, "state_dir")
-        keeper.keep(\.countBytes, "count_bytes")
         keeper.keep(\.hookLimit, "hook_limit")
         keeper.keep(\.hookSeconds, "hook_seconds")
         keeper.keepCommon()

@@ -41,7 +41,8 @@ extension ServerDaemon {
 
     /// Writes the end of a connection to the audit, and runs the guest's hook.
     func noteEnd(_ ended: EndedConnection) {
-        keeper?.noteEnded(ended.flow)
+        // A later one may have its ends already.
+        if !connections.book.contains(ended.flow) { keeper?.noteEnded(ended.flow) }
         let party = ended.connection.key.flatMap { registry.name(of: $0) }
         let metadata = ended.metadata("guest", party)
         logger.info("connection ended", metadata: metadata)
