@@ -3,12 +3,17 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
 #include <spawn.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
@@ -118,4 +123,92 @@ int clinux_read_clock_state(struct clinux_clock_state *state) {
     state->estimated_error_us = request.esterror;
     state->unix_seconds = request.time.tv_sec;
     return 0;
+}
+
+int clinux_forbid_dumps(void) {
+    struct rlimit none = {0, 0};
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0 ? 0 : -1;
+}
+
+/* capget(2) and capset(2) have no wrappers in glibc. Version 3 has the sets as two words each. */
+struct capability_sets {
+    struct __user_cap_data_struct word[_LINUX_CAPABILITY_U32S_3];
+};
+
+static int get_capabilities(struct capability_sets *sets) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    return (int)syscall(SYS_capget, &header, sets->word);
+}
+
+static int set_capabilities(const struct capability_sets *sets) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    return (int)syscall(SYS_capset, &header, sets->word);
+}
+
+int clinux_set_reduced(int is_reduced) {
+    struct capability_sets sets;
+    if (get_capabilities(&sets) != 0) return -1;
+    for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) sets.word[i].effective = sets.word[i].permitted;
+    if (is_reduced) {
+        for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) sets.word[i].effective = 0;
+        sets.word[CAP_TO_INDEX(CAP_NET_ADMIN)].effective =
+            sets.word[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted & CAP_TO_MASK(CAP_NET_ADMIN);
+    }
+    return set_capabilities(&sets);
+}
+
+static int may_change_sets(void) {
+    struct capability_sets sets;
+    return get_capabilities(&sets) == 0 && (sets.word[CAP_TO_INDEX(CAP_SETPCAP)].effective & CAP_TO_MASK(CAP_SETPCAP));
+}
+
+static int close_ways_back(const char **call) {
+    /* Root's programs get no capabilities, and nothing may become ambient; KEEP_CAPS is for the change of the user. */
+    const int bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+                     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_KEEP_CAPS;
+    *call = "prctl PR_CAPBSET_DROP";
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return -1;
+    *call = "prctl PR_SET_SECUREBITS";
+    return prctl(PR_SET_SECUREBITS, bits, 0, 0, 0);
+}
+
+static int become(const char *name, uid_t user, gid_t group, const char **call) {
+    *call = "prctl PR_SET_KEEPCAPS";
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return -1;
+    *call = "initgroups";
+    if (initgroups(name, group) != 0) return -1;
+    *call = "setresgid";
+    if (setresgid(group, group, group) != 0) return -1;
+    *call = "setresuid";
+    return setresuid(user, user, user);
+}
+
+int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const char **call) {
+    struct capability_sets sets;
+    /* Key memory is locked after this, too, by who may not go beyond the limit. Where it cannot be raised it stays. */
+    const rlim_t enough = 64 << 20;
+    struct rlimit locked;
+    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur < enough) {
+        locked.rlim_cur = enough;
+        if (locked.rlim_max < enough) locked.rlim_max = enough;
+        (void)setrlimit(RLIMIT_MEMLOCK, &locked);
+    }
+    if (may_change_sets() && close_ways_back(call) != 0) return -1;
+    if (name && become(name, user, group, call) != 0) return -1;
+
+    *call = "capset";
+    memset(&sets, 0, sizeof sets);
+    sets.word[CAP_TO_INDEX(CAP_NET_ADMIN)].permitted = CAP_TO_MASK(CAP_NET_ADMIN);
+    sets.word[CAP_TO_INDEX(CAP_NET_ADMIN)].effective = CAP_TO_MASK(CAP_NET_ADMIN);
+    if (set_capabilities(&sets) != 0) return -1;
+    *call = "prctl PR_SET_KEEPCAPS";
+    if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return -1;
+    *call = "prctl PR_CAP_AMBIENT_CLEAR_ALL";
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return -1;
+    *call = "prctl PR_SET_NO_NEW_PRIVS";
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+    /* A change of the user sets this back. */
+    *call = "prctl PR_SET_DUMPABLE";
+    return clinux_forbid_dumps();
 }

@@ -57,6 +57,13 @@ package struct CommonOptions: ParsableArguments {
     var noCountBytes = false
 
     @Option(
+        help: ArgumentHelp(
+            "Whom the daemon runs as once it has begun; '' for who started it. (default: who started it)",
+            valueName: "name[:group]"),
+        transform: UserArgument.parse)
+    var user: String?
+
+    @Option(
         name: [.customLong("log-level"), .customLong("log_level")],
         help: ArgumentHelp("How much is logged. (default: info)", valueName: "level"))
     var logLevel: LogLevel?
@@ -80,6 +87,7 @@ package struct CommonOptions: ParsableArguments {
         settings.set(\.noTime, "no_time", noTime ? true : nil)
         settings.set(\.controlSocket, "control_socket", controlSocket.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.metricsFile, "metrics_file", metricsFile.map { $0.isEmpty ? nil : FilePath($0) })
+        settings.set(\.user, "user", user.map { $0.isEmpty ? nil : $0 })
         settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
         settings.set(\.logLevel, "log_level", logLevel)
         settings.set(\.logFormat, "log_format", logFormat)

@@ -111,6 +111,17 @@ package enum NATArgument: Equatable, Sendable {
     }
 }
 
+/// A user, and a group perhaps, as a flag.
+package enum UserArgument {
+    /// Reads `NAME`, `NAME:GROUP`, or nothing.
+    package static func parse(_ text: String) throws -> String {
+        guard text.isEmpty || UserName(text) != nil else {
+            throw ValidationError("'\(text)' is no user, nor a user and a group as in name:group")
+        }
+        return text
+    }
+}
+
 /// A bit of the packet mark as a flag.
 package enum MarkBit {
     /// Reads a mark with exactly one bit set, decimal or hexadecimal with 0x.

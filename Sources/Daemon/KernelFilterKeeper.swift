@@ -20,9 +20,11 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     private let usesTime: Bool
     private let logger: Logger
     private let queue = DispatchQueue(label: "kernel filter")
-    private let timer: any DispatchSourceTimer
-    /// nil while there is none.
+    private var timer: (any DispatchSourceTimer)?
+    /// nil while there is none, or it is switched off.
     private var filter: KernelFilter?
+    /// One that is switched off; later this process may have no right to load one or to find it.
+    private var spare: KernelFilter?
     /// What was said last of why there is none.
     private var obstacle: String?
 
@@ -33,18 +35,24 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         queueNumber = settings.queues.lowerBound
         usesTime = !settings.noTime
         self.logger = logger
-        timer = DispatchSource.makeTimerSource(queue: queue)
-        timer.setEventHandler { [unowned self] in refresh() }
-        timer.schedule(
-            deadline: .now() + .seconds(Self.refreshInterval), repeating: .seconds(Self.refreshInterval),
-            leeway: .milliseconds(100))
-        timer.activate()
+    }
+
+    /// Tells the program the time from now on.
+    package func start() {
+        queue.sync {
+            let timer = DispatchSource.makeTimerSource(queue: queue)
+            timer.setEventHandler { [unowned self] in refresh() }
+            timer.schedule(
+                deadline: .now(), repeating: .seconds(Self.refreshInterval), leeway: .milliseconds(100))
+            timer.activate()
+            self.timer = timer
+        }
     }
 
     /// Gives the program the keys of these guests.
     ///
-    /// Loads it, or takes over the one that is there, if that has not been done. The first queue of the daemon must be
-    /// bound already.
+    /// Loads it, or takes over the one that is there, if that has not been done; so call it before privileges are given
+    /// up, but after the first queue of the daemon was bound.
     ///
     /// - Throws: What keeps the program out of the kernel, where the choice is `on`; then it is switched off.
     package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {
@@ -90,14 +98,18 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         let isNew = filter == nil
         let folder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
         let filter: KernelFilter
-        if let loaded = self.filter {
+        if let loaded = self.filter ?? spare {
             filter = loaded
+            self.filter = loaded
+            spare = nil
         } else {
             filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: folder)
             self.filter = filter
         }
         try filter.update(
             keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock())
+        // Kernels before 5.19 ask for CAP_BPF at each change, which this process will not have.
+        try Privileges.whileReduced { () throws(KernelFilterError) in try filter.refreshClock(Self.clock()) }
         guard isNew else { return }
         let advice =
             filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
@@ -105,7 +117,11 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     }
 
     private func switchOff() throws(KernelFilterError) {
-        filter = nil
+        if let loaded = filter ?? spare {
+            loaded.disarm()
+            (filter, spare) = (nil, loaded)
+            return
+        }
         try KernelFilter.switchOff(pinFolder: try KernelFilter.pinFolder(in: parent, queue: queueNumber))
     }
 
@@ -116,16 +132,16 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         } catch {
             logger.error("kernel filter switched off: \(error)")
             filter.disarm()
-            self.filter = nil
+            (self.filter, spare) = (nil, filter)
         }
     }
 
     /// Takes the keys out of the kernel again.
     package func stop() {
         queue.sync {
-            timer.cancel()
+            timer?.cancel()
             filter?.disarm()
-            filter = nil
+            (filter, spare) = (nil, nil)
         }
     }
 

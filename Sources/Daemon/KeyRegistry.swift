@@ -7,14 +7,15 @@ internal import Synchronization
 /// The same name with the same key has the same number for as long as the daemon runs, however often its configuration
 /// is read again; with another key it is another one.
 package final class KeyRegistry: Sendable {
-    private struct Identity: Hashable {
+    /// Whom a number stands for.
+    struct Identity: Hashable {
         let name: String
         let fingerprint: String
     }
 
     private struct State {
         var numbers: [Identity: KeyID] = [:]
-        var names: [KeyID: String] = [:]
+        var identities: [KeyID: Identity] = [:]
     }
 
     private let state = Mutex(State())
@@ -29,13 +30,18 @@ package final class KeyRegistry: Sendable {
             if let known = state.numbers[identity] { return known }
             let id = KeyID(UInt32(truncatingIfNeeded: state.numbers.count))
             state.numbers[identity] = id
-            state.names[id] = name
+            state.identities[id] = identity
             return id
         }
     }
 
     /// The name with a number, also one that is no longer in the configuration.
     package func name(of id: KeyID) -> String? {
-        state.withLock { $0.names[id] }
+        identity(of: id)?.name
+    }
+
+    /// The name and the fingerprint with a number.
+    func identity(of id: KeyID) -> Identity? {
+        state.withLock { $0.identities[id] }
     }
 }

@@ -70,6 +70,13 @@ package struct ServerFlags: DaemonFlags {
     var pinFolder: String?
 
     @Option(
+        name: [.customLong("state-dir"), .customLong("state_dir")],
+        help: ArgumentHelp(
+            "The folder for lockouts and used codes, which outlive the daemon there; '' for none. "
+                + "(default: /var/lib/tcpknock)", valueName: "path"))
+    var stateFolder: String?
+
+    @Option(
         name: [.customLong("hook-seconds"), .customLong("hook_seconds")],
         help: ArgumentHelp("The time limit of a hook. (default: 10)", valueName: "seconds"),
         transform: NumberArgument.parse(1...3_600, "time limit", " seconds"))
@@ -109,6 +116,7 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.wrongCodeSeconds, "wrong_code_seconds", wrongCodeSeconds)
         settings.set(\.kernelFilter, "kernel_filter", kernelFilter)
         settings.set(\.pinFolder, "pin_folder", pinFolder.map { FilePath($0) })
+        settings.set(\.stateFolder, "state_dir", stateFolder.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.hookSeconds, "hook_seconds", hookSeconds)
         settings.set(\.hookLimit, "hook_limit", hookLimit)
         settings.set(\.onAdmit, "on_admit", onAdmit.map { HookCommand(shell: $0) })

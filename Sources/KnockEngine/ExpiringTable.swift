@@ -119,9 +119,24 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
             entries[before].chained = entries[position].chained
         }
         unlinkByAge(position)
+        // So that whoever goes through all places sees that there is nothing.
+        entries[position].deadline = 0
         entries[position].chained = free
         free = index
         count -= 1
+    }
+
+    /// Puts in an entry of before with the deadline that it had; to be called in the order of deadlines.
+    ///
+    /// - Parameters:
+    ///   - key: Its key.
+    ///   - value: Its value.
+    ///   - deadline: When it expires, but not later than an entry that is put in now; one that has is not put in.
+    ///   - uptime: Now.
+    mutating func restore(_ key: Key, _ value: Value, deadline: UInt64, at uptime: UInt64) {
+        guard deadline > uptime else { return }
+        insert(key, value, at: uptime)
+        entries[Int(newest)].deadline = min(deadline, entries[Int(newest)].deadline)
     }
 
     /// Removes what has expired, and names each to the caller first.
@@ -140,6 +155,24 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
             if entry.deadline > uptime { body(entry.key, entry.value) }
             index = entry.newer
         }
+    }
+
+    /// Names the entries in some of the places that have not expired, so that nobody need wait until all are named.
+    ///
+    /// An entry stays in its place for as long as it is in the table.
+    ///
+    /// - Parameters:
+    ///   - places: Any range; what lies beyond the table is left out.
+    ///   - uptime: Now.
+    ///   - body: Takes one.
+    /// - Returns: Whether there are places beyond.
+    func forEach(
+        in places: Range<Int>, at uptime: UInt64, _ body: (_ key: Key, _ value: Value, _ deadline: UInt64) -> Void
+    ) -> Bool {
+        for entry in entries[places.clamped(to: entries.indices)] where entry.deadline > uptime {
+            body(entry.key, entry.value, entry.deadline)
+        }
+        return places.upperBound < entries.count
     }
 
     private func bucket(of key: Key) -> Int {

@@ -10,6 +10,13 @@ package struct Lockout: Equatable, Sendable {
     package let until: UInt64
     /// What the address did.
     package let reason: Reason
+
+    /// Takes all of it.
+    package init(since: UInt64, until: UInt64, reason: Reason) {
+        self.since = since
+        self.until = until
+        self.reason = reason
+    }
 }
 
 /// The addresses that are locked out (docs/PROTOCOL.md §6.3); shared by all engines of a server.
@@ -24,6 +31,7 @@ final class Lockouts: Sendable {
     private let memory: UInt64
     /// Lets every packet see without the lock that nobody is locked out.
     private let isEmpty = Atomic(true)
+    private let changes: ChangeLog
 
     /// Reserves the room.
     ///
@@ -31,7 +39,9 @@ final class Lockouts: Sendable {
     ///   - capacity: How many addresses; when they are more, the one that would be free next is.
     ///   - duration: How long a lockout lasts, in milliseconds.
     ///   - memory: How long one is remembered after its end, in milliseconds: as long as a handshake can be.
-    init(capacity: Int, duration: UInt64, memory: UInt64) {
+    ///   - changes: Where all changes are noted.
+    init(capacity: Int, duration: UInt64, memory: UInt64, changes: ChangeLog = ChangeLog()) {
+        self.changes = changes
         state = Mutex(
             State(table: ExpiringTable(capacity: capacity, lifetime: duration + memory), duration: duration))
         self.memory = memory
@@ -50,6 +60,7 @@ final class Lockouts: Sendable {
         state.withLock { state in
             let lockout = Lockout(since: uptime, until: uptime &+ state.duration, reason: reason)
             state.table.insert(address, lockout, at: uptime)
+            changes.note(.lockout(address, lockout))
         }
         isEmpty.store(false, ordering: .releasing)
     }
@@ -62,8 +73,33 @@ final class Lockouts: Sendable {
             guard let position = state.table.position(of: address, at: uptime) else { return false }
             let lockout = state.table[position]
             guard uptime < lockout.until else { return false }
-            state.table[position] = Lockout(since: lockout.since, until: uptime, reason: lockout.reason)
+            let ended = Lockout(since: lockout.since, until: uptime, reason: lockout.reason)
+            state.table[position] = ended
+            changes.note(.lockout(address, ended))
             return true
+        }
+    }
+
+    /// Takes up a lockout of before, in the order of their ends.
+    func restore(_ address: IPAddress, _ lockout: Lockout, at uptime: UInt64) {
+        state.withLock { state in
+            // It may be longer than those of now.
+            let lifetime = state.table.lifetime
+            state.table.lifetime = max(lifetime, lockout.until &- min(uptime, lockout.until) &+ memory)
+            state.table.restore(address, lockout, deadline: lockout.until &+ memory, at: uptime)
+            state.table.lifetime = lifetime
+        }
+        isEmpty.store(false, ordering: .releasing)
+    }
+
+    /// The lockouts in some of the places of the table that are not over, and whether there are places beyond.
+    func entries(in places: Range<Int>, at uptime: UInt64) -> (found: [SharedState.Entry], isAll: Bool) {
+        state.withLock { state in
+            var found: [SharedState.Entry] = []
+            let isMore = state.table.forEach(in: places, at: uptime) { address, lockout, _ in
+                if uptime < lockout.until { found.append(.lockout(address, lockout)) }
+            }
+            return (found, !isMore)
         }
     }
 

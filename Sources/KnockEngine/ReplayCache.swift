@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import KnockProtocol
+package import KnockProtocol
 
 /// A handshake whose code has been used, and whose key it was made with.
-struct UsedCode: Hashable {
-    let handshake: Handshake
-    let key: KeyID
+package struct UsedCode: Hashable, Sendable {
+    /// `A` and `C`.
+    package let handshake: Handshake
+    /// Whose key.
+    package let key: KeyID
+
+    /// Takes both.
+    package init(handshake: Handshake, key: KeyID) {
+        self.handshake = handshake
+        self.key = key
+    }
 }
 
 /// The handshakes whose codes have been used (docs/PROTOCOL.md §4, steps 5 and 6).
@@ -14,7 +22,7 @@ struct ReplayCache: ~Copyable {
 
     private var used: ExpiringTable<UsedCode, TimeSlot>
     /// The latest slot of which a used code has been forgotten: none of it or before can be told from a replay.
-    private var retired: TimeSlot?
+    private(set) var retired: TimeSlot?
     private let usesTime: Bool
 
     /// Reserves room for so many used codes.
@@ -38,9 +46,42 @@ struct ReplayCache: ~Copyable {
     }
 
     /// Notes that a retransmission used another code of a handshake, of a later slot perhaps: that one is used up too.
-    mutating func extend(_ code: UsedCode, slot: TimeSlot, at now: Instant) {
-        guard let position = used.position(of: code, at: now.uptime) else { return }
-        used[position] = max(used[position], slot)
+    ///
+    /// - Returns: The latest slot of its codes; nil if the handshake is not remembered.
+    mutating func extend(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> TimeSlot? {
+        guard let position = used.position(of: code, at: now.uptime) else { return nil }
+        let latest = max(used[position], slot)
+        used[position] = latest
         used.renew(position, at: now.uptime)
+        return latest
     }
+
+    // MARK: What outlives the process
+
+    /// When a code that is used now will be forgotten.
+    func deadline(at now: Instant) -> UInt64 { now.uptime &+ used.lifetime }
+
+    /// What is in some of the places of the table, and whether there are places beyond.
+    func entries(in places: Range<Int>, at uptime: UInt64) -> (found: [SharedState.Entry], isAll: Bool) {
+        var found: [SharedState.Entry] = []
+        let isMore = used.forEach(in: places, at: uptime) { code, slot, deadline in
+            found.append(.usedCode(code, slot, deadline: deadline))
+        }
+        return (found, !isMore)
+    }
+
+    /// Takes up used codes of before, in the order of their deadlines.
+    ///
+    /// What has expired meanwhile, or finds no room, is forgotten as ever: with its slot. Without time there are no
+    /// deadlines.
+    mutating func restore(_ code: UsedCode, _ slot: TimeSlot, deadline: UInt64, at now: Instant) {
+        guard !usesTime || deadline > now.uptime, used.count < used.capacity || !usesTime else {
+            retire(slot)
+            return
+        }
+        used.restore(code, slot, deadline: usesTime ? deadline : .max, at: now.uptime)
+    }
+
+    /// Refuses from now on what is of this slot or before.
+    mutating func retire(_ slot: TimeSlot) { retired = max(retired ?? slot, slot) }
 }

@@ -9,6 +9,7 @@ package import Wire
 package final class SharedState: Sendable {
     let lockouts: Lockouts
     private let replays: Mutex<ReplayCache>
+    private let changes = ChangeLog()
     private let wrongCodes: Mutex<WrongCodes>
     /// Lets wrong codes pass by the lock where they are not counted.
     private let countsWrongCodes: Atomic<Bool>
@@ -17,7 +18,7 @@ package final class SharedState: Sendable {
     package init(_ configuration: ServerEngine.Configuration) {
         lockouts = Lockouts(
             capacity: configuration.lockoutCapacity, duration: UInt64(configuration.lockoutSeconds) * 1000,
-            memory: ServerEngine.handshakeLifetime)
+            memory: ServerEngine.handshakeLifetime, changes: changes)
         replays = Mutex(ReplayCache(capacity: configuration.replayCapacity, usesTime: configuration.usesTime))
         wrongCodes = Mutex(
             WrongCodes(limit: configuration.wrongCodeLimit, seconds: configuration.wrongCodeSeconds))
@@ -49,12 +50,21 @@ package final class SharedState: Sendable {
     ///
     /// Only who knows the key gets as far as this lock.
     func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
-        replays.withLock { $0.refuse(code, slot: slot, at: now) }
+        replays.withLock { replays in
+            let retired = replays.retired
+            let reason = replays.refuse(code, slot: slot, at: now)
+            if let latest = replays.retired, latest != retired { changes.note(.retired(latest)) }
+            if reason == nil { changes.note(.usedCode(code, slot, deadline: replays.deadline(at: now))) }
+            return reason
+        }
     }
 
     /// Uses up the code of a retransmission.
     func extend(_ code: UsedCode, slot: TimeSlot, at now: Instant) {
-        replays.withLock { $0.extend(code, slot: slot, at: now) }
+        replays.withLock { replays in
+            guard let latest = replays.extend(code, slot: slot, at: now) else { return }
+            changes.note(.usedCode(code, latest, deadline: replays.deadline(at: now)))
+        }
     }
 
     /// Counts a wrong code, and locks its sender out if it is one too many.
@@ -65,5 +75,66 @@ package final class SharedState: Sendable {
         guard wrongCodes.withLock({ $0.count(address, at: now.uptime) }) else { return false }
         lockouts.lock(address, .tooManyWrongCodes, at: now.uptime)
         return true
+    }
+
+    // MARK: What outlives the process
+
+    /// How many places of a table are looked through at a time, while engines wait.
+    private static let placesAtATime = 512
+
+    /// Notes all changes from now on, for `takeChanges`.
+    package func beginToNoteChanges() { changes.begin() }
+
+    /// Whether there are changes that nobody has taken; without a lock.
+    package var hasChanges: Bool { changes.hasNews }
+
+    /// Takes the changes since the last time, in their order.
+    ///
+    /// - Parameter entries: Is emptied and filled; its room takes what comes next.
+    /// - Returns: Whether these are all; otherwise some found no room, and only `forEachEntry` names them.
+    package func takeChanges(_ entries: inout [Entry]) -> Bool { changes.take(&entries) }
+
+    /// Names all there is, some at a time, while engines go on; what changes meanwhile is among the changes too.
+    ///
+    /// - Parameters:
+    ///   - now: The time; what is over is left out.
+    ///   - body: Takes one; no engine waits for it.
+    /// - Throws: What `body` throws.
+    package func forEachEntry<Failure: Error>(
+        at now: Instant, _ body: (Entry) throws(Failure) -> Void
+    ) throws(Failure) {
+        if let retired = replays.withLock({ $0.retired }) { try body(.retired(retired)) }
+        try Self.inSteps(body) { places in replays.withLock { $0.entries(in: places, at: now.uptime) } }
+        try Self.inSteps(body) { places in lockouts.entries(in: places, at: now.uptime) }
+    }
+
+    private static func inSteps<Failure: Error>(
+        _ body: (Entry) throws(Failure) -> Void, _ look: (Range<Int>) -> (found: [Entry], isAll: Bool)
+    ) throws(Failure) {
+        var start = 0
+        while true {
+            let (found, isAll) = look(start..<start + placesAtATime)
+            for entry in found { try body(entry) }
+            if isAll { return }
+            start += placesAtATime
+        }
+    }
+
+    /// Takes up what an earlier process has left, before any engine begins.
+    ///
+    /// - Parameters:
+    ///   - entries: In any order, but none twice; deadlines of used codes not later than those of codes used now.
+    ///   - now: The time; what is over is left out, with its slot retired.
+    package func restore(_ entries: [Entry], at now: Instant) {
+        for entry in entries.sorted(by: { $0.end < $1.end }) {
+            switch entry {
+            case .usedCode(let code, let slot, let deadline):
+                replays.withLock { $0.restore(code, slot, deadline: deadline, at: now) }
+            case .retired(let slot):
+                replays.withLock { $0.retire(slot) }
+            case .lockout(let address, let lockout):
+                if now.uptime < lockout.until { lockouts.restore(address, lockout, at: now.uptime) }
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CSodium
+internal import Synchronization
 
 /// Bytes that must not be swapped out, dumped or left behind: guarded and locked memory, wiped when let go.
 ///
@@ -20,12 +21,16 @@ final class Secret: @unchecked Sendable {
         var span = unsafe memory.mutableSpan
         try fill(&span)
         unsafe sodium_mprotect_readonly(start)
+        let (place, length) = (UInt(bitPattern: start), count)
+        KeyMemory.live.withLock { $0[place] = length }
     }
 
     /// How many bytes there are.
     var count: Int { unsafe memory.count }
 
     deinit {
+        let place = unsafe UInt(bitPattern: memory.baseAddress)
+        KeyMemory.live.withLock { _ = $0.removeValue(forKey: place) }
         unsafe sodium_free(memory.baseAddress)
     }
 
@@ -33,5 +38,22 @@ final class Secret: @unchecked Sendable {
     @inline(__always)
     func withBytes<Result, Failure: Error>(_ body: (Span<UInt8>) throws(Failure) -> Result) throws(Failure) -> Result {
         unsafe try body(Span(_unsafeElements: UnsafeBufferPointer(memory)))
+    }
+}
+
+/// All secrets of this process.
+package enum KeyMemory {
+    /// How long each secret is, by its address.
+    fileprivate static let live = Mutex<[UInt: Int]>([:])
+
+    /// Overwrites all secrets with zeros, at the end of the process, when nobody uses them any longer.
+    package static func wipe() {
+        live.withLock { live in
+            for (place, length) in live {
+                guard let start = unsafe UnsafeMutableRawPointer(bitPattern: place) else { continue }
+                unsafe sodium_mprotect_readwrite(start)
+                unsafe sodium_memzero(start, length)
+            }
+        }
     }
 }

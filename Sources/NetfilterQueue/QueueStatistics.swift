@@ -33,15 +33,33 @@ package struct QueueStatistics: Equatable, Sendable {
     }
 
     /// Reads all queues of this network namespace; none if this process may not know.
-    package static func all() -> [QueueStatistics] {
+    package static func all() -> [QueueStatistics] { QueueListing().all() }
+}
+
+/// The kernel's list of queues, held open: later this process may have no right to open it.
+package final class QueueListing: Sendable {
+    private let file: FileDescriptor?
+
+    /// Opens the list of the calling thread's network namespace.
+    package init() {
         let listing: FilePath = "/proc/net/netfilter/nfnetlink_queue"
-        guard let file = try? FileDescriptor.open(listing, .readOnly, options: .closeOnExec) else { return [] }
-        defer { try? file.close() }
+        file = try? FileDescriptor.open(listing, .readOnly, options: .closeOnExec)
+    }
+
+    deinit {
+        try? file?.close()
+    }
+
+    /// Reads all queues as they are now; none if this process may not know.
+    package func all() -> [QueueStatistics] {
+        guard let file else { return [] }
         var text: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-        // 65,536 queues of at most 80 bytes each.
+        // 65,536 queues of at most 80 bytes each. From offset 0 the kernel lists them anew.
         while text.count < 8 << 20,
-            let count = unsafe try? buffer.withUnsafeMutableBytes({ unsafe try file.read(into: $0) }), count > 0
+            let count = unsafe try? buffer.withUnsafeMutableBytes({ buffer in
+                unsafe try file.read(fromAbsoluteOffset: Int64(text.count), into: buffer)
+            }), count > 0
         {
             text += buffer.prefix(count)
         }

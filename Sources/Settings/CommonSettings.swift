@@ -13,6 +13,8 @@ package protocol CommonSettings: Equatable, Sendable {
     var controlSocket: FilePath? { get set }
     /// The file for counters in the text format of Prometheus; nil: none.
     var metricsFile: FilePath? { get set }
+    /// Whom the daemon runs as once it has begun, as `NAME` or `NAME:GROUP`; nil: who started it.
+    var user: String? { get set }
     /// Whether connection tracking is told to count the bytes of connections.
     var countBytes: Bool { get set }
     /// How much is logged.
@@ -50,6 +52,7 @@ extension CommonSettings {
             try value.optionalPath(in: folder)
         }
         table.read("metrics_file", into: &metricsFile) { value throws(Refusal) in try value.optionalPath(in: folder) }
+        table.read("user", into: &user) { value throws(Refusal) in try value.optionalUser() }
         table.read("count_bytes", into: &countBytes) { value throws(Refusal) in try value.boolean() }
         table.read("log_level", into: &logLevel) { value throws(Refusal) in try value.choice() }
         table.read("log_format", into: &logFormat) { value throws(Refusal) in try value.choice() }
@@ -73,6 +76,7 @@ extension CommonSettings {
         writer.add("no_time", noTime)
         writer.add("control_socket", controlSocket?.string ?? "")
         writer.add("metrics_file", metricsFile?.string ?? "")
+        writer.add("user", user ?? "")
         writer.add("count_bytes", countBytes)
         writer.add("log_level", logLevel)
         writer.add("log_format", logFormat)

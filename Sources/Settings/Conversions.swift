@@ -192,6 +192,14 @@ extension TOMLValue {
         return text
     }
 
+    /// `NAME` or `NAME:GROUP`, or nil for an empty string; whether they exist is not looked up.
+    func optionalUser() throws(Refusal) -> String? {
+        let text = try string("the name of a user")
+        if text.isEmpty { return nil }
+        guard UserName(text) != nil else { throw expected("a user, or a user and a group as in \"name:group\",") }
+        return text
+    }
+
     func host() throws(Refusal) -> TargetHost {
         let text = try string("an address, a prefix or a name of a host")
         guard let host = TargetHost(text) else { throw expected("an address, a prefix or a name of a host") }

@@ -9,6 +9,7 @@ package struct ServerSettings: CommonSettings {
     package var noTime = false
     package var controlSocket: FilePath? = "/run/tcpknock/server.sock"
     package var metricsFile: FilePath?
+    package var user: String?
     package var countBytes = true
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
@@ -32,6 +33,8 @@ package struct ServerSettings: CommonSettings {
     package var kernelFilter = KernelFilterChoice.auto
     /// Where that program is pinned, as in the firewall rules.
     package var pinFolder: FilePath = "/sys/fs/bpf/tcpknock"
+    /// The folder for what is to outlive the daemon; nil for none.
+    package var stateFolder: FilePath? = "/var/lib/tcpknock"
     /// The time limit of a hook in seconds: 1...3,600.
     package var hookSeconds: UInt32 = 10
     /// How many hooks run at once: 1...1,024.

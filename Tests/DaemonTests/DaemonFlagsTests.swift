@@ -32,7 +32,7 @@ import Wire
             --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --mark 4 \
             --on+failure reset --guest+search all --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
             --kernel+filter on --pin+folder /p --no+count+bytes --hook+seconds 7 --hook+limit 9 --on+admit a \
-            --on+close b --on+lockout c
+            --on+close b --on+lockout c --state+dir /s --user u:g
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ServerSettings()
@@ -45,6 +45,8 @@ import Wire
         expected.logFormat = .journal
         expected.logTarget = .syslog
         expected.queues = 1...2
+        expected.stateFolder = "/s"
+        expected.user = "u:g"
         expected.lockoutSeconds = 3
         expected.mark = 4
         expected.onFailure = .reset
@@ -70,11 +72,12 @@ import Wire
         let flags = """
             --key+file /k --target+port 23 --no+time --control+socket /c --metrics+file /m --log+level error \
             --log+format journal --log+target syslog --queue+num 1 --nat+ip 192.0.2.7 --nat+ip ::1 --isn+mask full \
-            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes
+            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes --user u
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ClientSettings()
         expected.keyFile = "/k"
+        expected.user = "u"
         expected.targetPorts = [23]
         expected.noTime = true
         expected.controlSocket = "/c"

@@ -95,7 +95,7 @@ import Wire
         "Server", .enabled(if: canBeTold, "only optimised code does not allocate"), arguments: Conversation.kinds,
         [true, false])
     func server(_ kind: Conversation, _ reportsDrops: Bool) {
-        let bench = ServerBench { $0.reporting = reportsDrops ? .drops : [] }
+        let bench = ServerBench(notesChanges: true) { $0.reporting = reportsDrops ? .drops : [] }
         // The first time, the runtime sets up what it needs.
         var warmUp = Self.serverSteps(kind, bench.now.slot)
         Self.run(&warmUp, &bench.engine, at: bench.now)

@@ -10,14 +10,16 @@ final class ServerBench {
     /// In the middle of a slot.
     var now = Instant(unixSeconds: 1_710_000_030, uptime: 5_000_000)
 
-    init(_ change: (inout ServerEngine.Configuration) -> Void = { _ in }) {
+    init(notesChanges: Bool = false, _ change: (inout ServerEngine.Configuration) -> Void = { _ in }) {
         var configuration = ServerEngine.Configuration()
         // Small, so that thousands of them are made quickly.
         configuration.handshakeCapacity = 64
         configuration.replayCapacity = 64
         configuration.lockoutCapacity = 64
         change(&configuration)
-        engine = ServerEngine(guests: [Guest(TestKeys.published)], configuration: configuration)
+        let shared = SharedState(configuration)
+        if notesChanges { shared.beginToNoteChanges() }
+        engine = ServerEngine(guests: [Guest(TestKeys.published)], configuration: configuration, shared: shared)
     }
 
     /// Lets both clocks go on.

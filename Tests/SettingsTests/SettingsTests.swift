@@ -33,6 +33,8 @@ import Wire
         pin_folder = "/sys/fs/bpf/other"
         control_socket = ""
         metrics_file = "/var/lib/node/tcpknock.prom"
+        state_dir = "state"
+        user = "tcpknock:tcpknock"
         count_bytes = false
         log_level = "debug"
         log_format = "journal"
@@ -88,6 +90,8 @@ import Wire
         expected.pinFolder = "/sys/fs/bpf/other"
         expected.controlSocket = nil
         expected.metricsFile = "/var/lib/node/tcpknock.prom"
+        expected.stateFolder = "/etc/tcpknock/state"
+        expected.user = "tcpknock:tcpknock"
         expected.countBytes = false
         expected.logLevel = .debug
         expected.logFormat = .journal

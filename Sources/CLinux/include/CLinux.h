@@ -70,6 +70,28 @@ int clinux_peer_user(int socket, uid_t *user);
 void clinux_send_packets(int ipv4, int ipv6, const void *packets, size_t stride, const uint32_t *lengths,
                          uint32_t count);
 
+/** Keeps the memory of this process out of core files and from who else runs as the same user: PR_SET_DUMPABLE of
+    prctl(2), RLIMIT_CORE of setrlimit(2). Returns 0, or -1 and errno. */
+int clinux_forbid_dumps(void);
+
+/**
+ * Gives up all capabilities(7) of this thread but CAP_NET_ADMIN, and all ways to get any by execve(2): the bounding,
+ * inheritable and ambient sets are emptied, no program is run with more rights (PR_SET_NO_NEW_PRIVS, securebits).
+ *
+ * With a name it becomes that user, with the group and those that the user is in besides (initgroups(3)). What needs
+ * CAP_SETPCAP is left out where the thread lacks that. To be called while there is one thread; there is no way back.
+ *
+ * Returns 0, or -1 and errno, with what failed in `call`.
+ */
+int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const char **call);
+
+/**
+ * Takes away from this thread's effective capabilities all but CAP_NET_ADMIN, or gives back those that it is permitted.
+ *
+ * Returns 0, or -1 and errno.
+ */
+int clinux_set_reduced(int is_reduced);
+
 /** What the kernel says of the clock, from adjtimex(2): <sys/timex.h> is missing in the Glibc module. */
 struct clinux_clock_state {
     int is_synchronised;

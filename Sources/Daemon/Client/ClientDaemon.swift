@@ -2,6 +2,7 @@
 internal import Dispatch
 internal import Glibc
 internal import KnockEngine
+internal import KnockProtocol
 internal import Logging
 internal import NetfilterQueue
 internal import Settings
@@ -25,6 +26,8 @@ package final class ClientDaemon: Sendable {
     private let names: HostNames
     private let runner: DaemonRunner
     private let control: ControlSocket?
+    private let identity: Privileges.Identity?
+    private let queueListing = QueueListing()
     private let administration = DispatchQueue(label: "administration")
     private let namesChanged: Signal
     private let started = SystemClock.now()
@@ -33,8 +36,10 @@ package final class ClientDaemon: Sendable {
     ///
     /// - Throws: What keeps the daemon from its work.
     package init(_ flags: ClientFlags) throws(FatalError) {
+        try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        identity = try Privileges.find(settings.user)
         let logger = settings.logger("tcpknock-client")
         effective.logWarnings(to: logger)
         let registry = KeyRegistry()
@@ -45,7 +50,8 @@ package final class ClientDaemon: Sendable {
         var options = Queue.Options()
         options.failsOpen = true
         let queue = try Queue.bind(settings.queue, options)
-        control = try ControlSocket.open(settings, logger: logger)
+        control = try ControlSocket.open(settings, identity: identity, logger: logger)
+        try Privileges.reduce(to: identity)
         let namesChanged = Signal()
         let names = HostNames(logger: logger) { namesChanged.send() }
         names.adopt(roster.hostNames)
@@ -61,6 +67,16 @@ package final class ClientDaemon: Sendable {
         state = Mutex(State(settings: settings, roster: roster))
         (self.flags, self.logger, self.registry) = (flags, logger, registry)
         (self.workers, self.runner, self.names, self.namesChanged) = (workers, runner, names, namesChanged)
+        tryReload()
+    }
+
+    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
+    private func tryReload() {
+        do throws(FatalError) {
+            _ = try TargetRoster(try flags.effectiveSettings().settings, registry)
+        } catch {
+            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
+        }
     }
 
     /// Works until a signal ends it.
@@ -92,6 +108,7 @@ package final class ClientDaemon: Sendable {
             control?.remove()
             chores.cancel()
             metrics.stop()
+            administration.sync { KeyMemory.wipe() }
         }
         try runner.run(workers, duties)
     }
@@ -149,6 +166,7 @@ package final class ClientDaemon: Sendable {
             logger.notice("\(text)")
             return .done(text + "\n")
         } catch {
+            let error = error.explained(for: identity)
             logger.error("configuration not read again, the old one stays in force: \(error.description)")
             return .failed(error.status, "the old configuration stays in force:\n\(error.description)")
         }
@@ -166,7 +184,7 @@ package final class ClientDaemon: Sendable {
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
             program: "tcpknock-client", partyLabel: "target", started: started, now: SystemClock.now(),
-            queues: QueueStatistics.all().filter { $0.number == settings.queue }, counters: totals.counters,
+            queues: queueListing.all().filter { $0.number == settings.queue }, counters: totals.counters,
             handshakes: totals.handshakes, parties: roster.parties(names.addresses),
             connections: connections.rows(registry), unrecorded: connections.book.unrecorded, lockedOut: nil,
             kernelFilter: nil)

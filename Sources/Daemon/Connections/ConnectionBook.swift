@@ -46,6 +46,12 @@ package final class ConnectionBook: Sendable {
         }
     }
 
+    /// Writes down a connection of before, whose it is not being known, if it is not in the book.
+    func adopt(_ flow: Flow, at now: Instant) {
+        guard state.withLock({ $0.connections[flow] == nil }) else { return }
+        add(flow, nil, at: now)
+    }
+
     /// Takes a connection out that has ended: the oldest with these ends, since the kernel tells of them in turn.
     ///
     /// - Returns: nil if it was not in it.
@@ -81,6 +87,9 @@ package final class ConnectionBook: Sendable {
     package func end(_ flow: Flow, because reason: String) {
         state.withLock { $0.connections[flow]?.ending = reason }
     }
+
+    /// Whether there is a connection with these ends.
+    func contains(_ flow: Flow) -> Bool { state.withLock { $0.connections[flow] != nil } }
 
     /// All connections.
     package var all: [Flow: OpenConnection] { state.withLock { $0.connections } }

@@ -98,7 +98,8 @@ package final class ConnectionKeeper: Sendable {
         connection.since.seconds(until: SystemClock.now())
     }
 
-    /// Writes down the connections that were admitted before this daemon began; whose they are is not known.
+    /// Writes down the connections that were admitted before this daemon began, and that are not in the book: whose they
+    /// are is not known.
     ///
     /// - Parameter ports: The protected ports.
     package func adopt(ports: [UInt16]) {
@@ -107,7 +108,7 @@ package final class ConnectionKeeper: Sendable {
             try ConntrackTable.forEach(filter) { tracked in
                 let flow = Flow(tracked)
                 guard ports.contains(flow.serverPort), tracked.state?.isOver != true else { return }
-                book.add(flow, nil, at: now)
+                book.adopt(flow, at: now)
             }
         } catch {
             logger.warning("connections of before are not known: \(error)")

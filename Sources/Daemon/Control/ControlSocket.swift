@@ -24,11 +24,14 @@ package final class ControlSocket: Sendable {
     ///
     /// A socket that a daemon has left behind is replaced; one that a daemon answers on is not.
     ///
+    /// - Parameters:
+    ///   - path: Where it is to be.
+    ///   - identity: Whom the daemon will become, and to whom it is given; nil if it stays who it is.
     /// - Throws: What is wrong with the path.
-    package init(_ path: FilePath) throws(FatalError) {
+    package init(_ path: FilePath, identity: Privileges.Identity? = nil) throws(FatalError) {
         self.path = path
         do throws(SystemError) {
-            descriptor = try Self.bind(path)
+            descriptor = try Self.bind(path, identity)
         } catch {
             let status = error.number == EACCES || error.number == EPERM ? EX_NOPERM : EX_CANTCREAT
             throw FatalError("control socket \(path): \(error.description)", status: status)
@@ -44,10 +47,15 @@ package final class ControlSocket: Sendable {
         unsafe path.withPlatformString { _ = unsafe unlink($0) }
     }
 
-    private static func bind(_ path: FilePath) throws(SystemError) -> Int32 {
+    private static func bind(_ path: FilePath, _ identity: Privileges.Identity?) throws(SystemError) -> Int32 {
         let folder = path.removingLastComponent()
-        if !folder.isEmpty, unsafe folder.withPlatformString({ unsafe mkdir($0, 0o755) }) != 0, errno != EEXIST {
-            throw SystemError("mkdir \(folder)", errno)
+        if !folder.isEmpty {
+            if unsafe folder.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 {
+                // Made for this socket: so who uses it can remove the socket at the end.
+                hand(folder, to: identity)
+            } else if errno != EEXIST {
+                throw SystemError("mkdir \(folder)", errno)
+            }
         }
         try removeLeftover(path)
         let descriptor = try UnixSocket.open()
@@ -58,12 +66,18 @@ package final class ControlSocket: Sendable {
             let reason = errno
             umask(mask)
             guard result == 0 else { throw SystemError("bind", reason) }
+            hand(path, to: identity)
             guard listen(descriptor, 16) == 0 else { throw SystemError("listen", errno) }
         } catch {
             close(descriptor)
             throw error
         }
         return descriptor
+    }
+
+    private static func hand(_ path: FilePath, to identity: Privileges.Identity?) {
+        guard let identity else { return }
+        _ = unsafe path.withPlatformString { unsafe lchown($0, identity.user, identity.group) }
     }
 
     private static func removeLeftover(_ path: FilePath) throws(SystemError) {
@@ -144,11 +158,11 @@ extension ControlSocket {
     /// - Returns: nil if there is none.
     /// - Throws: What is wrong with the path that was asked for.
     package static func open<Settings: CommonSettings>(
-        _ settings: Settings, logger: Logger
+        _ settings: Settings, identity: Privileges.Identity? = nil, logger: Logger
     ) throws(FatalError) -> ControlSocket? {
         guard let path = settings.controlSocket else { return nil }
         do throws(FatalError) {
-            return try ControlSocket(path)
+            return try ControlSocket(path, identity: identity)
         } catch {
             guard path == Settings().controlSocket else { throw error }
             logger.warning("no control socket: \(error.description)")

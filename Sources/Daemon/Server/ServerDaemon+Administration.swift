@@ -53,6 +53,7 @@ extension ServerDaemon {
             logger.notice("\(text)")
             return .done(text + "\n")
         } catch {
+            let error = error.explained(for: identity)
             logger.error("configuration not read again, the old one stays in force: \(error.description)")
             return .failed(error.status, "the old configuration stays in force:\n\(error.description)")
         }
@@ -72,6 +73,7 @@ extension ServerDaemon {
 
     private func unlock(_ address: IPAddress) -> ControlAnswer {
         let wasLockedOut = shared.unlock(address, at: SystemClock.now())
+        keeper?.note()
         enforcer.release(address)
         guard wasLockedOut else { return .failed(EX_DATAERR, "\(address) is not locked out") }
         logger.notice("let in again before its time", metadata: ["client": "\(address)"])
@@ -83,7 +85,7 @@ extension ServerDaemon {
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
             program: "tcpknock-server", partyLabel: "guest", started: started, now: SystemClock.now(),
-            queues: QueueStatistics.all().filter { settings.queues.contains($0.number) }, counters: totals.counters,
+            queues: queueListing.all().filter { settings.queues.contains($0.number) }, counters: totals.counters,
             handshakes: totals.handshakes,
             parties: roster.guests.compactMap { guest in
                 roster.settings[guest.id].map { StatusReport.Party(name: $0.name, scope: guest.scope) }
@@ -120,6 +122,7 @@ extension ServerSettings {
         keeper.keep(\.noTime, "no_time")
         keeper.keep(\.kernelFilter, "kernel_filter")
         keeper.keep(\.pinFolder, "pin_folder")
+        keeper.keep(\.stateFolder, "state_dir")
         keeper.keep(\.hookLimit, "hook_limit")
         keeper.keep(\.hookSeconds, "hook_seconds")
         keeper.keepCommon()

@@ -10,11 +10,13 @@ internal import Wire
 extension ServerDaemon {
     /// Does what an event asks for, on the thread that takes events.
     func take(_ event: Event) {
+        keeper?.note()
         let party = event.key.flatMap { registry.name(of: $0) }
         watchers.show(event, of: party)
         switch event.reason {
         case .acknowledgmentVerified:
             connections.book.add(event.flow, event.key, at: event.time)
+            keeper?.noteOpened(event.flow, event.key, since: event.time)
             hooks.run(.admitted, event, guest: guest(event.key), party)
             // The configuration may have changed between the verdict and now.
             if let refusal = refusal(of: event.flow, event.key) { close([event.flow], because: refusal) }
@@ -39,6 +41,8 @@ extension ServerDaemon {
 
     /// Writes the end of a connection to the audit, and runs the guest's hook.
     func noteEnd(_ ended: EndedConnection) {
+        // A later one may have its ends already.
+        if !connections.book.contains(ended.flow) { keeper?.noteEnded(ended.flow) }
         let party = ended.connection.key.flatMap { registry.name(of: $0) }
         let metadata = ended.metadata("guest", party)
         logger.info("connection ended", metadata: metadata)

@@ -2,6 +2,7 @@
 internal import Dispatch
 internal import Glibc
 internal import KnockEngine
+internal import KnockProtocol
 internal import Logging
 internal import NetfilterQueue
 internal import Settings
@@ -45,6 +46,9 @@ package final class ServerDaemon: Sendable {
     let hooks: GuestHooks
     let enforcer: LockoutEnforcer
     let watchers: WatchBoard
+    let keeper: StateKeeper?
+    let identity: Privileges.Identity?
+    let queueListing = QueueListing()
     let administration = DispatchQueue(label: "administration")
     let started = SystemClock.now()
     private let runner: DaemonRunner
@@ -54,8 +58,10 @@ package final class ServerDaemon: Sendable {
     ///
     /// - Throws: What keeps the daemon from its work.
     package init(_ flags: ServerFlags) throws(FatalError) {
+        try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        let identity = try Privileges.find(settings.user)
         let logger = settings.logger("tcpknock-server")
         effective.logWarnings(to: logger)
         let registry = KeyRegistry()
@@ -67,9 +73,12 @@ package final class ServerDaemon: Sendable {
 
         filter = KernelFilterKeeper(settings, logger: logger)
         try filter.supply(roster.guests, settings)
-        control = try ControlSocket.open(settings, logger: logger)
-        hooks = try GuestHooks(settings, logger: logger)
+        control = try ControlSocket.open(settings, identity: identity, logger: logger)
         connections = ConnectionKeeper(markBits: settings.mark, logger: logger)
+        keeper = try StateKeeper.open(
+            settings, identity: identity, shared: shared, book: connections.book, registry: registry, logger: logger)
+        try Privileges.reduce(to: identity)
+        hooks = try GuestHooks(settings, logger: logger)
         enforcer = LockoutEnforcer(queue: settings.queues.lowerBound, logger: logger)
         watchers = WatchBoard { isWatched in
             let reporting = configuration.reporting.union(isWatched ? .all : [])
@@ -77,7 +86,17 @@ package final class ServerDaemon: Sendable {
         }
         state = Mutex(State(settings, roster))
         (self.flags, self.logger, self.registry, self.shared) = (flags, logger, registry, shared)
-        (self.workers, self.runner) = (workers, runner)
+        (self.workers, self.runner, self.identity) = (workers, runner, identity)
+        tryReload()
+    }
+
+    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
+    private func tryReload() {
+        do throws(FatalError) {
+            _ = try GuestRoster(try flags.effectiveSettings().settings, registry)
+        } catch {
+            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
+        }
     }
 
     private static func workers(
@@ -107,7 +126,9 @@ package final class ServerDaemon: Sendable {
         connections.start { [self] in noteEnd($0) }
         connections.adopt(ports: settings.targetPorts)
         control?.start(logger: logger, watchers: watchers) { [self] in answer($0, $1) }
+        filter.start()
         let chores = startChores()
+        let keeping = startKeeping()
         let metrics = MetricsKeeper(settings.metricsFile, logger: logger) { [self] in metricFamilies() }
 
         var duties = DaemonDuties()
@@ -124,9 +145,12 @@ package final class ServerDaemon: Sendable {
         defer {
             control?.remove()
             chores.cancel()
+            keeping?.cancel()
+            keeper?.close()
             metrics.stop()
             hooks.shutDown()
             filter.stop()
+            administration.sync { KeyMemory.wipe() }
         }
         try runner.run(workers, duties)
     }
@@ -139,6 +163,16 @@ package final class ServerDaemon: Sendable {
             watchers.sweep()
             closeWhatIsNotAdmitted()
         }
+        timer.activate()
+        return timer
+    }
+
+    /// What is to be done every second, and may take its time.
+    private func startKeeping() -> (any DispatchSourceTimer)? {
+        guard let keeper else { return nil }
+        let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "keeping"))
+        timer.schedule(deadline: .now() + .seconds(1), repeating: .seconds(1), leeway: .milliseconds(100))
+        timer.setEventHandler { keeper.tick() }
         timer.activate()
         return timer
     }

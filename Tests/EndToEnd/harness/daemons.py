@@ -50,6 +50,7 @@ def start_server(
 ) -> Program:
     """tcpknock-server, bound to its queue when this returns; without a key file the configuration names the keys."""
     command = [program("tcpknock-server"), "--config", "", "--control-socket", control_socket(host, "server")]
+    command += ["--state-dir", state_folder(host)]
     command += _flag("--key-file", key_file)
     command += _flag("--queue-num", queue_num)
     for port in target_ports:
@@ -102,6 +103,11 @@ def _socket_folder() -> str:
 def control_socket(host: Host, role: str) -> str:
     """The control socket of the daemon for a role on a host."""
     return os.path.join(_socket_folder(), f"{host.name}-{role}.sock")
+
+
+def state_folder(host: Host) -> str:
+    """Where the server's daemon on a host keeps what outlives it."""
+    return os.path.join(_socket_folder(), f"{host.name}-state")
 
 
 def tool(host: Host, role: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":

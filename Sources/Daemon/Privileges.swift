@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+internal import NetfilterQueue
+internal import Settings
+internal import SystemPackage
+
+/// What a daemon may do, which becomes less as soon as it has what it works with (capabilities(7)).
+package enum Privileges {
+    /// Somebody to become.
+    package struct Identity: Equatable, Sendable {
+        /// The user's name.
+        package let name: String
+        /// The user's number.
+        package let user: UInt32
+        /// The group's number.
+        package let group: UInt32
+    }
+
+    /// Looks a user up, and the group (getpwnam(3), getgrnam(3)).
+    ///
+    /// - Parameter setting: `NAME` or `NAME:GROUP`; nil for nobody.
+    /// - Returns: nil for nobody.
+    /// - Throws: Who is missing.
+    package static func find(_ setting: String?) throws(FatalError) -> Identity? {
+        guard let setting, let name = UserName(setting) else { return nil }
+        guard let entry = unsafe getpwnam(name.user) else {
+            throw FatalError("user: there is no user \"\(name.user)\" on this host", status: EX_NOUSER)
+        }
+        let user = unsafe entry.pointee.pw_uid
+        var group = unsafe entry.pointee.pw_gid
+        if let groupName = name.group {
+            guard let entry = unsafe getgrnam(groupName) else {
+                throw FatalError("user: there is no group \"\(groupName)\" on this host", status: EX_NOUSER)
+            }
+            group = unsafe entry.pointee.gr_gid
+        }
+        guard geteuid() == 0 || geteuid() == user else {
+            throw FatalError("user: only root can become \"\(name.user)\"", status: EX_NOPERM)
+        }
+        return Identity(name: name.user, user: user, group: group)
+    }
+
+    /// Keeps keys out of core files and from other programs of the same user; before any key is read.
+    package static func forbidDumps() throws(FatalError) {
+        guard clinux_forbid_dumps() == 0 else {
+            throw FatalError(SystemError("prctl PR_SET_DUMPABLE", errno).description, status: EX_OSERR)
+        }
+    }
+
+    /// Gives up all but CAP_NET_ADMIN, which the kernel asks for at each verdict, and becomes somebody else if wanted.
+    ///
+    /// Capabilities belong to threads, so there must be only one yet.
+    ///
+    /// - Parameter identity: Whom to become; nil to stay.
+    /// - Throws: What the kernel says against it; then the daemon must not go on.
+    package static func reduce(to identity: Identity?) throws(FatalError) {
+        guard threadCount == 1 else {
+            throw FatalError("\(threadCount) threads have begun before privileges were given up", status: EX_SOFTWARE)
+        }
+        // Who was started as the user already has nobody to become.
+        let change = geteuid() == 0 ? identity : nil
+        var call: UnsafePointer<CChar>?
+        let result = unsafe clinux_reduce_privileges(change?.name, change?.user ?? 0, change?.group ?? 0, &call)
+        guard result == 0 else {
+            let reason = errno
+            let name = unsafe call.map { unsafe String(cString: $0) } ?? ""
+            throw FatalError("privileges not given up: \(SystemError(name, reason))", status: EX_OSERR)
+        }
+    }
+
+    /// Does something as it will be after `reduce`, to see whether it can be done then.
+    static func whileReduced<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        clinux_set_reduced(1)
+        defer { clinux_set_reduced(0) }
+        return try body()
+    }
+
+    /// How many threads there are (proc_pid_task(5)).
+    private static var threadCount: Int {
+        guard let folder = unsafe opendir("/proc/self/task") else { return 0 }
+        defer { unsafe closedir(folder) }
+        var count = 0
+        while let entry = unsafe readdir(folder) {
+            if unsafe entry.pointee.d_name.0 != CChar(UInt8(ascii: ".")) { count += 1 }
+        }
+        return count
+    }
+}
+
+extension FatalError {
+    /// The error, and what may be behind it where something may not be read: the daemon is not who it was at its start.
+    func explained(for identity: Privileges.Identity?) -> FatalError {
+        guard status == EX_NOPERM else { return self }
+        let reader = identity.map { "user \"\($0.name)\", whom the daemon runs as," } ?? "the daemon"
+        return FatalError(
+            "\(description)\n\(reader) has given up root's right to read everything; "
+                + "configuration and key files must be its own, or root's and readable for it", status: status)
+    }
+}
