@@ -5,7 +5,7 @@
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev \
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool python3 python3-pytest python3-scapy \
+TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
 	python3-prometheus-client shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
@@ -30,7 +30,7 @@ FOLDER = $(BIN)
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: help build kernel-filter test unit-test end-to-end-test demo lint coverage install clean
+.PHONY: help build kernel-filter test unit-test end-to-end-test soak demo lint coverage install clean
 .PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
@@ -56,6 +56,9 @@ unit-test: build-packages test-packages ## the tests of each room
 
 end-to-end-test: build test-packages ## real daemons, kernel queues, sshd and scanners in network namespaces
 	$(PYTEST) Tests/EndToEnd
+
+soak: build test-packages ## a hostile flood of ten million packets, and what it does to memory (as root; 10 minutes)
+	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
