@@ -35,6 +35,7 @@ package final class ClientDaemon: Sendable {
     package init(_ flags: ClientFlags) throws(FatalError) {
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        try AddressSpace.check(queues: 1)
         let logger = settings.logger("tcpknock-client")
         effective.logWarnings(to: logger)
         let registry = KeyRegistry()

@@ -56,6 +56,7 @@ package final class ServerDaemon: Sendable {
     package init(_ flags: ServerFlags) throws(FatalError) {
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        try AddressSpace.check(queues: settings.queues.count)
         let logger = settings.logger("tcpknock-server")
         effective.logWarnings(to: logger)
         let registry = KeyRegistry()
