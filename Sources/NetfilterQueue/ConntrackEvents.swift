@@ -100,7 +100,7 @@ package final class ConntrackEvents: Sendable {
     ) {
         var rest = Int32(clamping: datagram.count)
         guard var message = unsafe datagram.assumingMemoryBound(to: nlmsghdr.self).baseAddress else { return }
-        while unsafe mnl_nlmsg_ok(message, rest) {
+        while unsafe NetlinkSocket.isWhole(message, rest) {
             batch.messages += 1
             if unsafe message.pointee.nlmsg_type == UInt16(NFNL_SUBSYS_CTNETLINK) << 8
                 | UInt16(IPCTNL_MSG_CT_DELETE.rawValue)

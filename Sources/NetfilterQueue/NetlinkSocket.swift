@@ -89,7 +89,7 @@ final class NetlinkSocket {
                 }
                 var rest = Int32(received)
                 var message = unsafe UnsafePointer(start.assumingMemoryBound(to: nlmsghdr.self))
-                while unsafe mnl_nlmsg_ok(message, rest) {
+                while unsafe Self.isWhole(message, rest) {
                     defer { unsafe message = UnsafePointer(mnl_nlmsg_next(message, &rest)) }
                     guard unsafe mnl_nlmsg_seq_ok(message, sequence), unsafe mnl_nlmsg_portid_ok(message, portID)
                     else { continue }
@@ -129,6 +129,12 @@ final class NetlinkSocket {
             }
             return count
         }
+    }
+
+    /// Says whether a message lies within the bytes that are left; libmnl takes a length of 2³¹ or more for a negative one,
+    /// and so for one that fits.
+    static func isWhole(_ message: UnsafePointer<nlmsghdr>, _ rest: Int32) -> Bool {
+        unsafe mnl_nlmsg_ok(message, rest) && message.pointee.nlmsg_len <= UInt32(Int32.max)
     }
 
     /// The error number in a message of type `NLMSG_ERROR`; 0 for an acknowledgment.

@@ -136,7 +136,7 @@ package final class Queue: PacketQueue {
             var rest = unsafe Int32(headers[index].msg_len)
             var message = unsafe UnsafePointer(
                 (slots + index * slotSize).assumingMemoryBound(to: nlmsghdr.self))
-            while unsafe mnl_nlmsg_ok(message, rest) {
+            while unsafe NetlinkSocket.isWhole(message, rest) {
                 try unsafe take(message, judge, &batch)
                 unsafe message = UnsafePointer(mnl_nlmsg_next(message, &rest))
             }

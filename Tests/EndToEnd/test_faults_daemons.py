@@ -384,6 +384,10 @@ def test_metrics_that_cannot_be_written(
     reason = "No space left" if trouble == "full" else "Read-only"
     disk.daemon.wait_for_line(f"ERROR metrics not written: .*{reason}.*{metrics}")
     knocking(disk.daemon)
+    assert len([line for line in disk.daemon.lines() if "not written" in line]) == 1, "said once"
+    if trouble == "read-only":
+        assert disk.daemon.stop() == 0
+        return
     # Once there is room, they are.
     disk.inside(f"rm -f {tmp_path}/filler; mount -o remount,rw,size=1m {tmp_path}")
     disk.daemon.wait_for_line("NOTICE metrics are written again", 20)
