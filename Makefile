@@ -2,10 +2,10 @@
 # `make help` lists what can be made. All of it works from a fresh clone on Debian with the Swift toolchain; Debian
 # packages that are missing are installed (as root).
 
-BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev \
+BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-scapy \
+TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
 	python3-prometheus-client shellcheck
 
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
@@ -23,14 +23,28 @@ BPF_CLANG = $(firstword $(shell for clang in clang /usr/bin/clang; do \
 BPF_FLAGS = -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -Wall -Wextra -Werror \
 	-isystem /usr/include/$$(uname -m)-linux-gnu -I Sources/CBPF
 BPF_SOURCE = Sources/KernelFilter/bpf/syn_code.bpf.c
-# Debian's own Python, which its packages python3-pytest and python3-scapy belong to.
-PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider
+# Debian's own Python, which its packages python3-pytest python3-pytest-xdist and python3-scapy belong to.
+PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
+# How many files of end-to-end tests run at a time.
+WORKERS = 2
+
+# The fuzz targets to run, and for how long each.
+FUZZ = $$($(FUZZER))
+FUZZ_SECONDS = 600
+FUZZER = .build-fuzz/release/tcpknock-fuzz
+# libFuzzer of the Swift toolchain.
+FUZZ_RUNTIME = $$($$(dirname "$$(readlink -f "$$(command -v swiftc)")")/clang \
+	-print-file-name=libclang_rt.fuzzer_no_main-$$(uname -m).a)
+# Tests that say nothing about this code with a sanitizer: those that count allocations.
+SANITIZED = --disable-xctest --skip AllocationTests
 
 FOLDER = $(BIN)
 PREFIX = /usr/local
+COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
 
 .PHONY: help build kernel-filter test unit-test end-to-end-test soak demo lint coverage install clean
+.PHONY: packet-rewriter fuzzer fuzz fuzz-short sanitize
 .PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
@@ -54,11 +68,28 @@ unit-test: build-packages test-packages ## the tests of each room
 	swift test -c release -Xswiftc -enable-testing --disable-xctest --scratch-path .build-release-tests \
 		--filter AllocationTests
 
-end-to-end-test: build test-packages ## real daemons, kernel queues, sshd and scanners in network namespaces
+end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel queues, sshd and scanners in network namespaces
 	$(PYTEST) Tests/EndToEnd
 
 soak: build test-packages ## a hostile flood of ten million packets, and what it does to memory (as root; 10 minutes)
 	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py
+
+packet-rewriter: build-packages
+	TCPKNOCK_TEST_PROGRAMS=1 swift build $(RELEASE) --product packet-rewriter
+
+fuzzer: build-packages
+	TCPKNOCK_FUZZ="$(FUZZ_RUNTIME)" swift build -c release --scratch-path .build-fuzz --product tcpknock-fuzz
+
+fuzz: fuzzer ## all fuzz targets, FUZZ_SECONDS (600) each; what is found is kept in .build-fuzz/found
+	.ci/fuzz $(FUZZER) $(FUZZ_SECONDS) $(FUZZ)
+
+fuzz-short: fuzzer ## all fuzz targets, 4 seconds each, from the corpora
+	.ci/fuzz $(FUZZER) 4 $(FUZZ)
+
+sanitize: build-packages test-packages ## the unit tests with AddressSanitizer, and with ThreadSanitizer
+	swift test $(SANITIZED) --sanitize address --scratch-path .build-address
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.txt \
+		swift test $(SANITIZED) --sanitize thread --scratch-path .build-thread
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
@@ -68,17 +99,27 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/install-packages .ci/run
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/fuzz .ci/install-packages .ci/run
 
 coverage: build-packages ## line coverage of the unit tests, room by room
 	swift test --disable-xctest --enable-code-coverage
 	@.ci/coverage
 
-install: build ## to $(PREFIX): the programs, and the firewall scripts in lib/tcpknock
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock
+install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	install -m 644 firewall/common.sh "$(BIN)/syn_code.bpf.o" $(DESTDIR)$(PREFIX)/lib/tcpknock/
+	cp -r packaging/hooks/. $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks/
+	for unit in packaging/systemd/*.service; do \
+		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
+	install -m 644 README.md docs/*.md docs/*.svg docs/vectors.json $(DESTDIR)$(PREFIX)/share/doc/tcpknock/
+	@for program in $(PROGRAMS); do \
+		complete="$(BIN)/$$program --generate-completion-script"; share=$(DESTDIR)$(PREFIX)/share; \
+		$$complete bash > $$share/bash-completion/completions/$$program && \
+		$$complete zsh > $$share/zsh/site-functions/_$$program && \
+		$$complete fish > $$share/fish/vendor_completions.d/$$program.fish || exit; done
 
 clean: ## remove what was built
 	rm -rf .build .build-*

@@ -37,6 +37,7 @@ let package = Package(
         .systemLibrary(
             name: "CNetfilter", pkgConfig: "libnetfilter_queue",
             providers: [.apt(["libnetfilter-queue-dev", "libnetfilter-conntrack-dev", "libmnl-dev"])]),
+        .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         .systemLibrary(name: "CBPF", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
         .target(name: "CLinux"),
         // toml++ has headers only, and only C++ can read them.
@@ -81,11 +82,15 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        // What went wrong with a handshake: `Diagnosis` says it without I/O, `Capture` gets the packets.
+        .target(name: "Diagnosis", dependencies: ["Wire", "KnockProtocol"], swiftSettings: strict),
+        .target(name: "Capture", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "CPcap"], swiftSettings: strict),
 
         .executableTarget(name: "keygen", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
-        .executableTarget(name: "tcpknock", dependencies: executable + ["Doctor"], swiftSettings: strict),
+        .executableTarget(
+            name: "tcpknock", dependencies: executable + ["Doctor", "Diagnosis", "Capture"], swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
@@ -112,6 +117,16 @@ let package = Package(
             name: "KernelFilterTests",
             dependencies: [
                 "Wire", "KnockProtocol", "KernelFilter", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "DiagnosisTests", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "TestSupport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "CaptureTests",
+            dependencies: [
+                "Wire", "Diagnosis", "Capture", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: common),
@@ -148,4 +163,40 @@ if Context.environment["TCPKNOCK_BENCHMARKS"] != nil {
             name: "engine-benchmark",
             dependencies: ["Wire", "KnockProtocol", "KnockEngine", "TestSupport", "CAllocationCounter", "CSodium"],
             path: "Benchmarks/engine", swiftSettings: common))
+}
+
+// Test programs that only the end-to-end tests need.
+if Context.environment["TCPKNOCK_TEST_PROGRAMS"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "packet-rewriter", dependencies: ["Wire", "TestSupport"], path: "Tests/EndToEnd/packet-rewriter",
+            swiftSettings: common))
+}
+
+// What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
+// runtime the variable names; otherwise it is part of the tests, which replay what was found.
+let fuzzed: [Target.Dependency] = [
+    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon", "Diagnosis",
+    "Capture",
+    "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
+]
+if let runtime = Context.environment["TCPKNOCK_FUZZ"] {
+    package.targets.append(.target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
+    package.targets.append(
+        .executableTarget(
+            name: "tcpknock-fuzz", dependencies: fuzzed + ["CLibFuzzer"], path: "Tests/Fuzz",
+            exclude: ["CLibFuzzer", "Replay", "corpus", "regressions"], sources: ["Targets", "Driver"],
+            swiftSettings: common,
+            linkerSettings: [.unsafeFlags(["-Xlinker", runtime]), .linkedLibrary("stdc++"), .linkedLibrary("m")]))
+    for target in package.targets where target.type == .regular || target.type == .executable {
+        // -enable-testing is for the targets, which look into modules as tests do.
+        target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer", "-enable-testing"])]
+        target.cxxSettings = (target.cxxSettings ?? []) + [.unsafeFlags(["-fsanitize=fuzzer-no-link"])]
+    }
+} else {
+    package.targets.append(
+        .testTarget(
+            name: "FuzzReplayTests", dependencies: fuzzed, path: "Tests/Fuzz",
+            exclude: ["CLibFuzzer", "Driver", "corpus", "regressions"], sources: ["Targets", "Replay"],
+            swiftSettings: common))
 }

@@ -51,6 +51,11 @@ package struct CommonOptions: ParsableArguments {
             "The file for counters, in the text format of Prometheus; '' for none. (default: none)", valueName: "path"))
     var metricsFile: String?
 
+    @Flag(
+        name: [.customLong("no-count-bytes"), .customLong("no_count_bytes")],
+        help: "Do not have connection tracking count the bytes of connections.")
+    var noCountBytes = false
+
     @Option(
         name: [.customLong("log-level"), .customLong("log_level")],
         help: ArgumentHelp("How much is logged. (default: info)", valueName: "level"))
@@ -75,6 +80,7 @@ package struct CommonOptions: ParsableArguments {
         settings.set(\.noTime, "no_time", noTime ? true : nil)
         settings.set(\.controlSocket, "control_socket", controlSocket.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.metricsFile, "metrics_file", metricsFile.map { $0.isEmpty ? nil : FilePath($0) })
+        settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
         settings.set(\.logLevel, "log_level", logLevel)
         settings.set(\.logFormat, "log_format", logFormat)
         settings.set(\.logTarget, "log_target", logTarget)

@@ -35,6 +35,7 @@ package struct DaemonRunner: Sendable {
     /// - Parameters:
     ///   - logger: The daemon's log.
     ///   - partyLabel: What the other side of a handshake is called in it: guest or target.
+    /// - Throws: What keeps signals from being received.
     package init(logger: Logger, partyLabel: String) throws(FatalError) {
         signals = try Signals()
         self.logger = logger

@@ -18,7 +18,7 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
     ///
     /// - Parameter path: The file; an empty one for none, nil for the usual one if it is there.
     /// - Throws: All that is wrong in the file.
-    init(file path: String?) throws(FatalError) {
+    package init(file path: String?) throws(FatalError) {
         let path = path.map { FilePath($0) } ?? (Self.exists(Settings.defaultFile) ? Settings.defaultFile : "")
         guard !path.isEmpty else { return }
         do throws(SettingsError) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockEngine
-internal import Settings
 internal import Wire
 
 extension Flow {

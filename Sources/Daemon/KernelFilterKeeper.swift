@@ -23,6 +23,8 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     private let timer: any DispatchSourceTimer
     /// nil while there is none.
     private var filter: KernelFilter?
+    /// What was said last of why there is none.
+    private var obstacle: String?
 
     /// Takes what does not change while the daemon runs; there is no program yet.
     package init(_ settings: ServerSettings, logger: Logger) {
@@ -39,8 +41,10 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         timer.activate()
     }
 
-    /// Gives the program the keys of these guests; loads it, or takes over the one that is there, if that has not been
-    /// done. The first queue of the daemon must be bound already.
+    /// Gives the program the keys of these guests.
+    ///
+    /// Loads it, or takes over the one that is there, if that has not been done. The first queue of the daemon must be
+    /// bound already.
     ///
     /// - Throws: What keeps the program out of the kernel, where the choice is `on`; then it is switched off.
     package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {
@@ -62,10 +66,13 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 return choice == .off ? nil : error.description
             }
         }
+        let isNews = queue.sync { obstacle != refusal }
+        queue.sync { obstacle = refusal }
         guard let refusal else { return }
         guard choice == .auto else {
             throw FatalError("--kernel-filter on: \(refusal)", status: EX_UNAVAILABLE)
         }
+        guard isNews else { return }
         logger.notice("no kernel filter, the daemon judges all SYNs: \(refusal)")
     }
 

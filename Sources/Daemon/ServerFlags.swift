@@ -69,11 +69,6 @@ package struct ServerFlags: DaemonFlags {
             valueName: "path"))
     var pinFolder: String?
 
-    @Flag(
-        name: [.customLong("no-count-bytes"), .customLong("no_count_bytes")],
-        help: "Do not count the bytes of admitted connections.")
-    var noCountBytes = false
-
     @Option(
         name: [.customLong("hook-seconds"), .customLong("hook_seconds")],
         help: ArgumentHelp("The time limit of a hook. (default: 10)", valueName: "seconds"),
@@ -114,7 +109,6 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.wrongCodeSeconds, "wrong_code_seconds", wrongCodeSeconds)
         settings.set(\.kernelFilter, "kernel_filter", kernelFilter)
         settings.set(\.pinFolder, "pin_folder", pinFolder.map { FilePath($0) })
-        settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
         settings.set(\.hookSeconds, "hook_seconds", hookSeconds)
         settings.set(\.hookLimit, "hook_limit", hookLimit)
         settings.set(\.onAdmit, "on_admit", onAdmit.map { HookCommand(shell: $0) })

@@ -25,6 +25,7 @@ struct SettingsKeeper<Settings: CommonSettings> {
     mutating func keepCommon() {
         keep(\.controlSocket, "control_socket")
         keep(\.metricsFile, "metrics_file")
+        keep(\.countBytes, "count_bytes")
         keep(\.logLevel, "log_level")
         keep(\.logFormat, "log_format")
         keep(\.logTarget, "log_target")

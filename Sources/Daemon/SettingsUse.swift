@@ -22,6 +22,7 @@ extension CommonSettings {
     ///   - queues: What is bound.
     ///   - ports: What is looked after.
     ///   - fingerprint: That of the key; nil where there is more than one.
+    /// - Returns: Values for the log.
     package func details(
         queues: ClosedRange<UInt16>, ports: [UInt16], fingerprint: String?
     ) -> Logger.Metadata {

@@ -25,6 +25,7 @@ package struct Discovery {
     /// - Parameters:
     ///   - role: Server or client.
     ///   - configuration: A configuration that was named; nil for the usual one if it is there.
+    /// - Returns: What is meant to be.
     package func subject(_ role: Role, configuration: String? = nil) -> DoctorSubject {
         let daemons = processes.daemons(of: role)
         if daemons.count == 1, let daemon = daemons.first, !daemon.arguments.isEmpty {

@@ -50,7 +50,10 @@ extension DoctorSubject {
         natAddresses = translations.flatMap { translation in
             if case .addresses(let addresses) = translation { Array(addresses.values) } else { [] as [IPAddress] }
         }
-        isRoaming = settings.nat == .automatic
+        // Where nothing is bound to an address, it does not matter which one servers see.
+        let bindings =
+            settings.targets.map { $0.nat ?? settings.nat } + (settings.sharedKeyFile == nil ? [] : [settings.nat])
+        isRoaming = bindings.allSatisfy { $0 == .automatic }
         takeCommon(effective, ports: settings.allPorts, origin)
     }
 

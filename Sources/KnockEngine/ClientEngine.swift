@@ -27,7 +27,7 @@ package struct ClientEngine: Engine, ~Copyable {
     /// Reserves all memory that verdicts will need.
     ///
     /// - Parameters:
-    ///   - targets: The servers to knock at.
+    ///   - targets: The servers to knock at, each with an id of its own.
     ///   - reporting: Which verdicts make an event beside those that always do.
     ///   - handshakeCapacity: How many handshakes are remembered; when they are more, the oldest is forgotten.
     package init(targets: [Target], reporting: Ledger.Reporting = [], handshakeCapacity: Int = 16_384) {
@@ -43,6 +43,13 @@ package struct ClientEngine: Engine, ~Copyable {
 
     /// How many handshakes are remembered.
     package var handshakeCount: Int { codedSYNs.count }
+
+    /// Decides on bytes from the kernel.
+    package mutating func process(
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+    ) -> Verdict {
+        processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
+    }
 
     /// Decides on a packet that the kernel queued.
     package mutating func judge(

@@ -12,6 +12,18 @@ package protocol Engine: ~Copyable, SendableMetatype {
     /// Its verdicts so far.
     var ledger: Ledger { get set }
 
+    /// Takes bytes from the kernel, decides on them, and makes the changes that the verdict asks for.
+    ///
+    /// - Parameters:
+    ///   - bytes: One packet as it came from the kernel, beginning with its IP header.
+    ///   - direction: Which way it passes the host.
+    ///   - now: The time.
+    ///   - checksumVerified: Whether the kernel has verified the TCP checksum.
+    /// - Returns: The verdict; what it says of fields to be changed is done.
+    mutating func process(
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+    ) -> Verdict
+
     /// Decides on a packet that the kernel queued.
     ///
     /// - Parameters:
@@ -26,16 +38,10 @@ package protocol Engine: ~Copyable, SendableMetatype {
 }
 
 extension Engine where Self: ~Copyable {
-    /// Takes bytes from the kernel, decides on them, and makes the changes that the verdict asks for.
-    ///
-    /// - Parameters:
-    ///   - bytes: One packet as it came from the kernel, beginning with its IP header.
-    ///   - direction: Which way it passes the host.
-    ///   - now: The time.
-    ///   - checksumVerified: Whether the kernel has verified the TCP checksum.
-    /// - Returns: The verdict; what it says of fields to be changed is done.
-    package mutating func process(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool = false
+    /// What `process` does, to be made for each engine of its own: called through the protocol it would be slower.
+    @inline(__always)
+    package mutating func processed(
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
     ) -> Verdict {
         let verdict: Verdict
         let layout: PacketLayout
@@ -55,6 +61,14 @@ extension Engine where Self: ~Copyable {
             rewrite.apply(to: &bytes, layout: layout)
         }
         return verdict
+    }
+
+    /// Takes bytes whose TCP checksum nobody has verified yet.
+    @inline(__always)
+    package mutating func process(
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant
+    ) -> Verdict {
+        process(&bytes, direction, at: now, checksumVerified: false)
     }
 
     /// Takes the oldest event that has not been taken.

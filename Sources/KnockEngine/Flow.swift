@@ -29,14 +29,14 @@ package struct Flow: Hashable, Sendable {
     }
 
     /// The flow of a packet that the client sent.
-    init(fromClient packet: borrowing Packet) {
+    package init(fromClient packet: borrowing Packet) {
         self.init(
             clientAddress: packet.source, clientPort: packet.segment.sourcePort,
             serverAddress: packet.destination, serverPort: packet.segment.destinationPort)
     }
 
     /// The flow of a packet that the server sent.
-    init(fromServer packet: borrowing Packet) {
+    package init(fromServer packet: borrowing Packet) {
         self.init(
             clientAddress: packet.destination, clientPort: packet.segment.destinationPort,
             serverAddress: packet.source, serverPort: packet.segment.sourcePort)

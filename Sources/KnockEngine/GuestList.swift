@@ -33,6 +33,10 @@ struct GuestList {
     /// The guests; one is named by its position.
     let guests: [Guest]
     private let positions: [KeyID: Int]
+    /// The keys of the guests, side by side.
+    private let keys: [KeySchedule]
+    /// The positions of those who may roam.
+    private let roaming: [Int]
     private let usesTime: Bool
     private let triesAll: Bool
     private var index: HintIndex
@@ -40,6 +44,8 @@ struct GuestList {
     init(_ guests: [Guest], usesTime: Bool, search: GuestSearch) {
         self.guests = guests
         self.usesTime = usesTime
+        keys = guests.map(\.keys)
+        roaming = guests.indices.filter { guests[$0].isRoaming }
         positions = Dictionary(guests.enumerated().map { ($1.id, $0) }) { first, _ in first }
         let isFew = guests.count <= Self.fewGuests
         triesAll = search == .all || search == .auto && isFew
@@ -73,35 +79,37 @@ struct GuestList {
                 cursor = index.next(cursor)
             }
         }
-        guard triesAll else { return nil }
-        for position in guests.indices {
-            if let match = match(code, handshake, position, around: now) { return match }
+        return triesAll ? matchAny(code, handshake, slot: now) : nil
+    }
+
+    /// Tries all keys in all slots that are accepted.
+    @inline(__always)
+    private func matchAny(_ code: UInt32, _ handshake: Handshake, slot now: TimeSlot) -> Match? {
+        for position in keys.indices {
+            if let (mode, slot) = match(code, handshake, keys[position], now) {
+                return Match(position: position, handshake: handshake, mode: mode, slot: slot)
+            }
+        }
+        let unbound = Handshake.roaming(clientISN: handshake.clientISN)
+        for position in roaming {
+            if let (mode, slot) = match(code, unbound, keys[position], now) {
+                return Match(position: position, handshake: unbound, mode: mode, slot: slot)
+            }
         }
         return nil
     }
 
     @inline(__always)
     private func match(_ code: UInt32, _ handshake: Handshake, _ position: Int, only slot: TimeSlot) -> Match? {
-        let keys = guests[position].keys
-        if let mode = SYNCode(keys: keys, handshake: handshake, slot: slot).mode(of: code) {
+        if let mode = SYNCode(keys: keys[position], handshake: handshake, slot: slot).mode(of: code) {
             return Match(position: position, handshake: handshake, mode: mode, slot: slot)
         }
         guard guests[position].isRoaming else { return nil }
-        let roaming = Handshake.roaming(clientISN: handshake.clientISN)
-        guard let mode = SYNCode(keys: keys, handshake: roaming, slot: slot).mode(of: code) else { return nil }
-        return Match(position: position, handshake: roaming, mode: mode, slot: slot)
-    }
-
-    @inline(__always)
-    private func match(_ code: UInt32, _ handshake: Handshake, _ position: Int, around now: TimeSlot) -> Match? {
-        let keys = guests[position].keys
-        if let (mode, slot) = match(code, handshake, keys, now) {
-            return Match(position: position, handshake: handshake, mode: mode, slot: slot)
+        let unbound = Handshake.roaming(clientISN: handshake.clientISN)
+        guard let mode = SYNCode(keys: keys[position], handshake: unbound, slot: slot).mode(of: code) else {
+            return nil
         }
-        guard guests[position].isRoaming else { return nil }
-        let roaming = Handshake.roaming(clientISN: handshake.clientISN)
-        guard let (mode, slot) = match(code, roaming, keys, now) else { return nil }
-        return Match(position: position, handshake: roaming, mode: mode, slot: slot)
+        return Match(position: position, handshake: unbound, mode: mode, slot: slot)
     }
 
     /// Finds the mode that a code asks for, and its slot; all slots are tried whichever is right.

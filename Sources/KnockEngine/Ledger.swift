@@ -38,7 +38,7 @@ package struct Ledger: Sendable {
     package mutating func nextEvent() -> Event? { events.next() }
 
     /// Begins with the next packet: nothing is known of it.
-    mutating func open() {
+    package mutating func open() {
         key = nil
         mode = nil
     }
@@ -50,7 +50,7 @@ package struct Ledger: Sendable {
     }
 
     /// Counts a verdict that is about no flow.
-    mutating func close(_ reason: Reason) {
+    package mutating func close(_ reason: Reason) {
         counters.count(reason)
     }
 

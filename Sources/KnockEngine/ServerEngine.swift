@@ -95,6 +95,13 @@ package struct ServerEngine: Engine, ~Copyable {
         return guests.position(of: handshakes[position].key) == nil ? nil : position
     }
 
+    /// Decides on bytes from the kernel.
+    package mutating func process(
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+    ) -> Verdict {
+        processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
+    }
+
     /// Decides on a packet that the kernel queued.
     package mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant

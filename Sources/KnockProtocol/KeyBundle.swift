@@ -124,7 +124,7 @@ package struct KeyBundle: Sendable {
     }
 
     /// Takes a text apart; `notRandom` stands for all that can be wrong with it.
-    private static func parse(_ text: Span<UInt8>, _ path: FilePath) throws(KeyFileError) -> KeyBundle {
+    static func parse(_ text: Span<UInt8>, _ path: FilePath) throws(KeyFileError) -> KeyBundle {
         guard let start = firstIndex(of: opening, in: text, limit: maximumHead) else { throw .notRandom(path) }
         let head = (0..<start).map { text[$0] }
         let body = text.extracting((start + opening.count)..<text.count)

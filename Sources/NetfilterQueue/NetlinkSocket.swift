@@ -131,10 +131,12 @@ final class NetlinkSocket {
         }
     }
 
-    /// Says whether a message lies within the bytes that are left; libmnl takes a length of 2³¹ or more for a negative one,
-    /// and so for one that fits.
+    /// Says whether a message lies in so many bytes that are left of a datagram.
+    ///
+    /// libmnl before 1.0.5 compares the length as a signed number, so that one of 2^31 or more would fit anywhere.
     static func isWhole(_ message: UnsafePointer<nlmsghdr>, _ rest: Int32) -> Bool {
-        unsafe mnl_nlmsg_ok(message, rest) && message.pointee.nlmsg_len <= UInt32(Int32.max)
+        guard rest >= MemoryLayout<nlmsghdr>.size else { return false }
+        return unsafe message.pointee.nlmsg_len <= UInt32(rest) && mnl_nlmsg_ok(message, rest)
     }
 
     /// The error number in a message of type `NLMSG_ERROR`; 0 for an acknowledgment.
@@ -142,6 +144,6 @@ final class NetlinkSocket {
         guard unsafe mnl_nlmsg_get_payload_len(message) >= MemoryLayout<Int32>.size,
             let payload = unsafe mnl_nlmsg_get_payload(message)
         else { return EPROTO }
-        return unsafe -payload.loadUnaligned(as: Int32.self)
+        return unsafe 0 &- payload.loadUnaligned(as: Int32.self)
     }
 }

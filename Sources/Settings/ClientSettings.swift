@@ -27,6 +27,7 @@ package struct ClientSettings: CommonSettings {
     package var noTime = false
     package var controlSocket: FilePath? = "/run/tcpknock/client.sock"
     package var metricsFile: FilePath?
+    package var countBytes = true
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
     package var logTarget = LogTarget.stderr

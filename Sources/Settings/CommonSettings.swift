@@ -13,6 +13,8 @@ package protocol CommonSettings: Equatable, Sendable {
     var controlSocket: FilePath? { get set }
     /// The file for counters in the text format of Prometheus; nil: none.
     var metricsFile: FilePath? { get set }
+    /// Whether connection tracking is told to count the bytes of connections.
+    var countBytes: Bool { get set }
     /// How much is logged.
     var logLevel: LogLevel { get set }
     /// How log lines look.
@@ -48,6 +50,7 @@ extension CommonSettings {
             try value.optionalPath(in: folder)
         }
         table.read("metrics_file", into: &metricsFile) { value throws(Refusal) in try value.optionalPath(in: folder) }
+        table.read("count_bytes", into: &countBytes) { value throws(Refusal) in try value.boolean() }
         table.read("log_level", into: &logLevel) { value throws(Refusal) in try value.choice() }
         table.read("log_format", into: &logFormat) { value throws(Refusal) in try value.choice() }
         table.read("log_target", into: &logTarget) { value throws(Refusal) in try value.choice() }
@@ -70,6 +73,7 @@ extension CommonSettings {
         writer.add("no_time", noTime)
         writer.add("control_socket", controlSocket?.string ?? "")
         writer.add("metrics_file", metricsFile?.string ?? "")
+        writer.add("count_bytes", countBytes)
         writer.add("log_level", logLevel)
         writer.add("log_format", logFormat)
         writer.add("log_target", logTarget)

@@ -21,7 +21,6 @@ extension ServerSettings {
         }
         table.read("kernel_filter", into: &kernelFilter) { value throws(Refusal) in try value.choice() }
         table.read("pin_folder", into: &pinFolder) { value throws(Refusal) in try value.path(in: folder) }
-        table.read("count_bytes", into: &countBytes) { value throws(Refusal) in try value.boolean() }
         table.read("hook_seconds", into: &hookSeconds) { value throws(Refusal) in
             try value.number(1...3_600, "seconds")
         }
@@ -81,7 +80,6 @@ extension ServerSettings {
         writer.add("wrong_code_seconds", wrongCodeSeconds)
         writer.add("kernel_filter", kernelFilter)
         writer.add("pin_folder", pinFolder.string)
-        writer.add("count_bytes", countBytes)
         writeCommon(to: &writer)
         writer.add("hook_seconds", hookSeconds)
         writer.add("hook_limit", hookLimit)

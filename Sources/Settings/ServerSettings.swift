@@ -9,6 +9,7 @@ package struct ServerSettings: CommonSettings {
     package var noTime = false
     package var controlSocket: FilePath? = "/run/tcpknock/server.sock"
     package var metricsFile: FilePath?
+    package var countBytes = true
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
     package var logTarget = LogTarget.stderr
@@ -31,8 +32,6 @@ package struct ServerSettings: CommonSettings {
     package var kernelFilter = KernelFilterChoice.auto
     /// Where that program is pinned, as in the firewall rules.
     package var pinFolder: FilePath = "/sys/fs/bpf/tcpknock"
-    /// Whether the bytes of admitted connections are counted.
-    package var countBytes = true
     /// The time limit of a hook in seconds: 1...3,600.
     package var hookSeconds: UInt32 = 10
     /// How many hooks run at once: 1...1,024.

@@ -2,19 +2,19 @@
 
 extension Span<UInt8> {
     /// Returns the 16-bit number stored in network byte order at `offset`; traps if that is out of bounds.
-    @inlinable
+    @inlinable @inline(__always)
     package func uint16(at offset: Int) -> UInt16 {
         UInt16(self[offset]) << 8 | UInt16(self[offset + 1])
     }
 
     /// Returns the 32-bit number stored in network byte order at `offset`; traps if that is out of bounds.
-    @inlinable
+    @inlinable @inline(__always)
     package func uint32(at offset: Int) -> UInt32 {
         UInt32(uint16(at: offset)) << 16 | UInt32(uint16(at: offset + 2))
     }
 
     /// Returns the 64-bit number stored in network byte order at `offset`; traps if that is out of bounds.
-    @inlinable
+    @inlinable @inline(__always)
     package func uint64(at offset: Int) -> UInt64 {
         UInt64(uint32(at: offset)) << 32 | UInt64(uint32(at: offset + 4))
     }

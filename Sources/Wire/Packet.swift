@@ -58,6 +58,12 @@ package struct Packet: ~Escapable {
         segment = try TCPSegment(validating: bytes.extracting(transportOffset..<end))
     }
 
+    /// The service class, with the bits for congestion: type of service for IPv4, traffic class for IPv6.
+    @inlinable
+    package var trafficClass: UInt8 {
+        layout.family == .ipv4 ? bytes[1] : bytes[0] << 4 | bytes[1] >> 4
+    }
+
     /// Whether the bytes hold the packet to its end.
     @inlinable
     package var isComplete: Bool { bytes.count >= layout.totalLength }

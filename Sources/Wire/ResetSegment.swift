@@ -10,19 +10,23 @@ package enum ResetSegment {
     /// - Parameters:
     ///   - packet: What is answered.
     ///   - hops: The time to live or hop limit, for each family.
+    ///   - flowLabel: The flow label for IPv6, 20 bits.
     ///   - bytes: Where it is written, from the beginning: at least `maximumLength` bytes, else this traps.
     /// - Returns: Its length; nil if a closed port would not answer: a RST, or a damaged segment.
     @_lifetime(bytes: copy bytes)
     package static func write(
-        answering packet: borrowing Packet, hops: (ipv4: UInt8, ipv6: UInt8), to bytes: inout MutableSpan<UInt8>
+        answering packet: borrowing Packet, hops: (ipv4: UInt8, ipv6: UInt8), flowLabel: UInt32,
+        to bytes: inout MutableSpan<UInt8>
     ) -> Int? {
         let segment = packet.segment
         guard !segment.flags.contains(.rst), packet.hasValidTCPChecksum else { return nil }
         let isIPv4 = packet.layout.family == .ipv4
         let transport = isIPv4 ? 20 : 40
         for index in 0..<transport + 20 { bytes[index] = 0 }
+        // The service class is that of the packet, without the bits for congestion (RFC 3168 §6.1.1).
+        let trafficClass = packet.trafficClass & 0xfc
         if isIPv4 {
-            bytes.store(0x4500_0028 as UInt32, at: 0)
+            bytes.store(0x4500_0028 | UInt32(trafficClass) << 16, at: 0)
             // Not to be fragmented, and so without identification (RFC 6864 §4.1).
             bytes.store(0x4000 as UInt16, at: 6)
             bytes[8] = hops.ipv4
@@ -33,7 +37,7 @@ package enum ResetSegment {
             checksum.add(bytes.span.extracting(0..<20))
             bytes.store(checksum.value, at: 10)
         } else {
-            bytes[0] = 0x60
+            bytes.store(0x6000_0000 | UInt32(trafficClass) << 20 | flowLabel & 0x000f_ffff, at: 0)
             bytes.store(20 as UInt16, at: 4)
             bytes[6] = TCPSegment.protocolNumber
             bytes[7] = hops.ipv6

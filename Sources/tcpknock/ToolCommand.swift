@@ -10,6 +10,7 @@ struct ToolCommand: ParsableCommand {
         version: version,
         subcommands: [
             StatusCommand.self, WatchCommand.self, LocksCommand.self, UnlockCommand.self, ReloadCommand.self,
-            AddServerCommand.self, DoctorCommand.self, ReasonsCommand.self,
+            AddServerCommand.self, DoctorCommand.self, ProbeCommand.self, TraceCommand.self,
+            ReasonsCommand.self,
         ])
 }

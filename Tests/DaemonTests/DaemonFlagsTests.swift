@@ -70,7 +70,7 @@ import Wire
         let flags = """
             --key+file /k --target+port 23 --no+time --control+socket /c --metrics+file /m --log+level error \
             --log+format journal --log+target syslog --queue+num 1 --nat+ip 192.0.2.7 --nat+ip ::1 --isn+mask full \
-            --server 192.0.2.0/24 --server ::1 --no+hint
+            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ClientSettings()
@@ -87,6 +87,7 @@ import Wire
         expected.mask = .full
         expected.servers = [try #require(IPPrefix("192.0.2.0/24")), try #require(IPPrefix("::1"))]
         expected.noHint = true
+        expected.countBytes = false
         let effective = try client(arguments)
         #expect(effective.settings == expected)
         #expect(effective.text.split(separator: "\n").allSatisfy { $0.hasSuffix("  # flag") }, "\(effective.text)")

@@ -24,6 +24,12 @@ struct ScriptedEngine: Engine, ~Copyable {
     static let directionOfClient = Direction.inbound
     static let actionOnDamage = Verdict.Action.drop
 
+    mutating func process(
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+    ) -> Verdict {
+        processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
+    }
+
     mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
     ) -> Verdict {

@@ -44,6 +44,13 @@ def routed() -> Iterator[topologies.Network]:
 
 
 @pytest.fixture
+def twice_routed() -> Iterator[topologies.Network]:
+    _require_root()
+    with topologies.twice_routed() as network:
+        yield network
+
+
+@pytest.fixture
 def natted() -> Iterator[topologies.Network]:
     _require_root()
     with topologies.natted() as network:

@@ -120,7 +120,7 @@ def test_ends_in_good_order(host: Host, role: str, number: signal.Signals, key_f
 def test_goes_on_after_a_hangup(host: Host, role: str, key_file: str) -> None:
     daemon = START[role](host, key_file)
     daemon.send_signal(signal.SIGHUP)
-    daemon.wait_for_line("NOTICE SIGHUP")
+    daemon.wait_for_line("NOTICE configuration read again")
     assert QUEUE[role] in queue_counters(host)
     assert daemon.stop() == 0
 
@@ -200,7 +200,10 @@ def test_the_log_level_holds_back(host: Host, role: str, key_file: str) -> None:
 
 
 @roles
-def test_two_daemons_of_one_host_on_two_queues(host: Host, role: str, key_file: str) -> None:
-    daemons: "list[Any]" = [START[role](host, key_file, queue_num=number) for number in (0, 65_535)]
+def test_two_daemons_of_one_host_on_two_queues(host: Host, role: str, key_file: str, tmp_path: Path) -> None:
+    daemons: "list[Any]" = [
+        START[role](host, key_file, queue_num=number, more=["--control-socket", str(tmp_path / f"{number}.sock")])
+        for number in (0, 65_535)
+    ]
     assert set(queue_counters(host)) == {0, 65_535}
     assert [daemon.stop() for daemon in daemons] == [0, 0]

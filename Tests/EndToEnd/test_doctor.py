@@ -328,7 +328,8 @@ FAULTS = {
     "packets wait": Fault("queue", _stop_and_fill, "300 packets wait in queue 100", "ps -o", "warning"),
     "another program at the queue": Fault("queue", _take_queue, "bound by python3", "kill"),
     "another queue was meant": Fault(
-        "daemon", lambda p: start_server(p.host, p.key_file, queue_num=300, more=["--kernel-filter", "off"]),
+        "daemon", lambda p: start_server(p.host, p.key_file, queue_num=300,
+                                         more=["--kernel-filter", "off", "--control-socket", ""]),
         "runs 2 times", "a queue and rules of its own", "note"),
     "other values than meant": Fault(
         "daemon", lambda p: None, "--queue-num 100", "--queue-num 300",

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
 package import KnockProtocol
 package import SystemPackage
 
@@ -19,6 +20,20 @@ package enum Repository {
             guard count > 0 else { return content }
             content += buffer.prefix(count)
         }
+    }
+
+    /// The files in a folder, both named from the top folder, in the order of their names.
+    package static func files(in path: String) throws(Errno) -> [String] {
+        guard let folder = opendir(root.appending(path).string) else { throw Errno(rawValue: Glibc.errno) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append("\(path)/\(name)") }
+        }
+        return names.sorted()
     }
 }
 

@@ -69,6 +69,7 @@ package final class ClientDaemon: Sendable {
     /// - Throws: What made the queue unusable.
     package func run() throws(FatalError) {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
+        if settings.countBytes { ByteCounting.enable(logger) }
         connections.start { [self] in noteEnd($0) }
         control?.start(logger: logger, watchers: watchers) { [self] in answer($0, $1) }
         namesChanged.handler.withLock { handler in

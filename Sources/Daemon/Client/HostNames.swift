@@ -5,12 +5,14 @@ internal import Settings
 internal import Synchronization
 package import Wire
 
-/// The addresses of the targets' names, asked for again every minute.
+/// The addresses of the targets' names, asked for again every minute; sooner while a name has none.
 ///
 /// A name that cannot be resolved keeps the addresses that it had.
 package final class HostNames: Sendable {
     /// How often names are asked for again, in seconds.
     private static let interval = 60
+    /// The same while a name has no address yet: the network may be about to come up.
+    private static let shortInterval = 5
     /// How long the start of the daemon waits for the first answers, in seconds.
     private static let patience = 5
 
@@ -56,7 +58,9 @@ package final class HostNames: Sendable {
 
     /// Asks again every so often, from now on.
     package func start() {
-        resolver.asyncAfter(deadline: .now() + .seconds(Self.interval)) { [weak self] in
+        let isMissing = state.withLock { state in state.names.contains { state.addresses[$0, default: []].isEmpty } }
+        let interval = isMissing ? Self.shortInterval : Self.interval
+        resolver.asyncAfter(deadline: .now() + .seconds(interval)) { [weak self] in
             self?.resolve()
             self?.start()
         }

@@ -8,6 +8,8 @@ package import Wire
 package struct TargetRoster: Sendable {
     /// What logs call the destinations that no target names.
     private static let elsewhere = "any"
+    /// What logs call those of them that must prove themselves.
+    private static let proven = "servers"
 
     private struct Entry {
         let id: KeyID
@@ -18,7 +20,7 @@ package struct TargetRoster: Sendable {
 
     private let entries: [Entry]
     private let settings: ClientSettings
-    private let shared: (id: KeyID, keys: KeySchedule)?
+    private let shared: (elsewhere: KeyID, proven: KeyID, keys: KeySchedule)?
     /// The fingerprint of the key where there is but one.
     package let fingerprint: String?
 
@@ -37,7 +39,10 @@ package struct TargetRoster: Sendable {
         self.entries = entries
         if let path = settings.sharedKeyFile {
             let keys = try KeySchedule.read(path)
-            shared = (registry.id(of: Self.elsewhere, fingerprint: keys.fingerprint), keys)
+            shared = (
+                registry.id(of: Self.elsewhere, fingerprint: keys.fingerprint),
+                registry.id(of: Self.proven, fingerprint: keys.fingerprint), keys
+            )
         } else {
             shared = nil
         }
@@ -55,6 +60,7 @@ package struct TargetRoster: Sendable {
     /// What the engine knocks at.
     ///
     /// - Parameter addresses: Those of the names; a name that is missing has none yet.
+    /// - Returns: The targets, those of names that have no address yet too.
     package func targets(_ addresses: [String: [IPAddress]]) -> [Target] {
         entries.map { entry in
             target(entry, prefixes(entry.settings.host, addresses))
@@ -85,7 +91,8 @@ package struct TargetRoster: Sendable {
         ]
         return [(settings.servers, true), (everywhere.compactMap(\.self), false)].map { prefixes, requiresProof in
             Target(
-                id: shared.id, keys: shared.keys, prefixes: prefixes, ports: settings.targetPorts,
+                id: requiresProof ? shared.proven : shared.elsewhere, keys: shared.keys, prefixes: prefixes,
+                ports: settings.targetPorts,
                 binding: settings.nat.binding, maskMode: settings.mask.mode, requiresProof: requiresProof,
                 usesTime: !settings.noTime, sendsHint: !settings.noHint)
         }
@@ -104,6 +111,10 @@ package struct TargetRoster: Sendable {
         }
         if shared != nil {
             let ports = settings.targetPorts.map(String.init).joined(separator: ", ")
+            if !settings.servers.isEmpty {
+                let servers = settings.servers.map(\.description).joined(separator: ", ")
+                parties.append(StatusReport.Party(name: Self.proven, scope: "at \(ports), \(servers)"))
+            }
             parties.append(StatusReport.Party(name: Self.elsewhere, scope: "at \(ports)"))
         }
         return parties

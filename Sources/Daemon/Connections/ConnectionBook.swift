@@ -19,8 +19,13 @@ package final class ConnectionBook: Sendable {
     /// More connections are not kept; they are open all the same.
     private static let capacity = 65_536
 
+    /// So many whose end was not told yet; of more, nothing is said.
+    private static let replacedCapacity = 1024
+
     private struct State {
         var connections: [Flow: OpenConnection] = [:]
+        /// Ended ones whose ends and ports a later one has already, and whose end was not told yet; oldest first.
+        var replaced: [(flow: Flow, connection: OpenConnection, at: Instant)] = []
         var unrecorded: UInt64 = 0
     }
 
@@ -36,15 +41,40 @@ package final class ConnectionBook: Sendable {
                 state.unrecorded &+= 1
                 return
             }
-            state.connections[flow] = OpenConnection(key: key, since: now)
+            let earlier = state.connections.updateValue(OpenConnection(key: key, since: now), forKey: flow)
+            if let earlier, state.replaced.count < Self.replacedCapacity { state.replaced.append((flow, earlier, now)) }
         }
     }
 
-    /// Takes a connection out that has ended.
+    /// Takes a connection out that has ended: the oldest with these ends, since the kernel tells of them in turn.
     ///
     /// - Returns: nil if it was not in it.
     package func remove(_ flow: Flow) -> OpenConnection? {
-        state.withLock { $0.connections.removeValue(forKey: flow) }
+        state.withLock { state in
+            guard let oldest = state.replaced.firstIndex(where: { $0.flow == flow }) else {
+                return state.connections.removeValue(forKey: flow)
+            }
+            return state.replaced.remove(at: oldest).connection
+        }
+    }
+
+    /// Takes a connection out that has ended, unless a later one, admitted at another time, has its ends by now.
+    ///
+    /// - Returns: nil if it was not in it.
+    package func remove(_ flow: Flow, since: Instant) -> OpenConnection? {
+        state.withLock { state in
+            state.connections[flow]?.since == since ? state.connections.removeValue(forKey: flow) : nil
+        }
+    }
+
+    /// Takes out those whose ends a later one has had since before a time, in milliseconds of uptime: the kernel's
+    /// telling was lost, or came before they were written down.
+    package func removeReplaced(before uptime: UInt64) -> [(flow: Flow, connection: OpenConnection)] {
+        state.withLock { state in
+            let old = state.replaced.filter { $0.at.uptime < uptime }
+            state.replaced.removeAll { $0.at.uptime < uptime }
+            return old.map { ($0.flow, $0.connection) }
+        }
     }
 
     /// Notes why this side ends a connection.

@@ -61,6 +61,8 @@ package final class ConnectionKeeper: Sendable {
             }
             if batch.overflowed { break }
         }
+        let past = SystemClock.now().uptime &- 1000
+        for (flow, connection) in book.removeReplaced(before: past) { ended(Self.end(flow, connection)) }
         try compare(ended)
     }
 
@@ -71,15 +73,20 @@ package final class ConnectionKeeper: Sendable {
         guard !missing.isEmpty else { return }
         try ConntrackTable.forEach(filter) { tracked in
             let flow = Flow(tracked)
-            guard missing.removeValue(forKey: flow) != nil, tracked.state?.isOver == true,
-                let connection = book.remove(flow)
+            guard let known = missing.removeValue(forKey: flow), tracked.state?.isOver == true,
+                let connection = book.remove(flow, since: known.since)
             else { return }
             ended(Self.end(tracked, connection))
         }
-        for flow in missing.keys {
-            guard let connection = book.remove(flow) else { continue }
-            ended(EndedConnection(flow: flow, connection: connection, seconds: Self.age(connection), bytes: nil))
+        for (flow, known) in missing {
+            guard let connection = book.remove(flow, since: known.since) else { continue }
+            ended(Self.end(flow, connection))
         }
+    }
+
+    /// The end of a connection of whose bytes nothing is known.
+    private static func end(_ flow: Flow, _ connection: OpenConnection) -> EndedConnection {
+        EndedConnection(flow: flow, connection: connection, seconds: age(connection), bytes: nil)
     }
 
     private static func end(_ tracked: TrackedConnection, _ connection: OpenConnection) -> EndedConnection {

@@ -49,6 +49,8 @@ package enum ControlClient {
     private static func connect(_ path: FilePath) throws(FatalError) -> Int32 {
         do throws(SystemError) {
             let descriptor = try UnixSocket.open()
+            // There may be a line of those who ask.
+            UnixSocket.setTimeout(descriptor, seconds: patience)
             guard try unsafe UnixSocket.withAddress(of: path, { unsafe Glibc.connect(descriptor, $0, $1) }) == 0 else {
                 let reason = errno
                 close(descriptor)
@@ -66,6 +68,8 @@ package enum ControlClient {
             FatalError("\(path): only root and the daemon's own user may ask it", status: EX_NOPERM)
         case ENOENT, ECONNREFUSED:
             FatalError("\(path): no daemon answers there; is it running?", status: EX_UNAVAILABLE)
+        case EAGAIN:
+            FatalError("\(path): the daemon did not answer within \(patience) s", status: EX_UNAVAILABLE)
         default:
             FatalError("\(path): \(error.description)", status: EX_UNAVAILABLE)
         }

@@ -48,7 +48,10 @@ enum UnixSocket {
 
     /// Sends all of a text.
     ///
-    /// - Parameter flags: Of send(2); with MSG_DONTWAIT, what cannot be sent at once is not.
+    /// - Parameters:
+    ///   - text: The text.
+    ///   - descriptor: The socket.
+    ///   - flags: Of send(2); with MSG_DONTWAIT, what cannot be sent at once is not.
     /// - Returns: Whether all went out.
     static func send(_ text: String, to descriptor: Int32, flags: Int32 = 0) -> Bool {
         var bytes = Array(text.utf8)[...]

@@ -10,6 +10,8 @@ package final class WatchBoard: Sendable {
     private struct Watcher {
         let connection: Int32
         let form: ControlRequest.Form
+        /// Whether it has had the answer to its request, before which nothing is shown.
+        var isAnswered = false
         var missed: UInt64 = 0
     }
 
@@ -19,6 +21,8 @@ package final class WatchBoard: Sendable {
     private let watchers = Mutex<[Watcher]>([])
     /// Lets events pass by the lock while nobody watches.
     private let isEmpty = Atomic(true)
+    /// Whether `changed` was told that anybody watches; one change at a time.
+    private let isAnnounced = Mutex(false)
     private let changed: @Sendable (Bool) -> Void
 
     /// Begins without watchers.
@@ -30,19 +34,24 @@ package final class WatchBoard: Sendable {
 
     /// Takes over a connection.
     func add(_ connection: Int32, _ form: ControlRequest.Form) {
-        let count = watchers.withLock { watchers in
-            guard watchers.count < Self.capacity else { return 0 }
+        let hasPlace = watchers.withLock { watchers in
+            Self.removeGone(&watchers)
+            guard watchers.count < Self.capacity else { return false }
             watchers.append(Watcher(connection: connection, form: form))
-            return watchers.count
+            return true
         }
-        guard count > 0 else {
+        guard hasPlace else {
             _ = UnixSocket.send(ControlAnswer.failed(EX_TEMPFAIL, "too many watch already").text, to: connection)
             close(connection)
             return
         }
-        isEmpty.store(false, ordering: .releasing)
-        if count == 1 { changed(true) }
-        _ = UnixSocket.send(ControlAnswer.done("").text, to: connection)
+        announce()
+        // Only now: all that happens from here on is shown.
+        watchers.withLock { watchers in
+            guard let index = watchers.firstIndex(where: { $0.connection == connection }) else { return }
+            _ = UnixSocket.send(ControlAnswer.done("").text, to: connection, flags: Int32(MSG_DONTWAIT))
+            watchers[index].isAnswered = true
+        }
     }
 
     /// Shows an event to all who watch.
@@ -50,11 +59,8 @@ package final class WatchBoard: Sendable {
         if isEmpty.load(ordering: .acquiring) { return }
         let line = WatchLine(event, party: party)
         let isLast = watchers.withLock { watchers in
-            for index in watchers.indices.reversed() {
-                guard !Self.hasGone(watchers[index].connection) else {
-                    close(watchers.remove(at: index).connection)
-                    continue
-                }
+            Self.removeGone(&watchers)
+            for index in watchers.indices where watchers[index].isAnswered {
                 var text = ""
                 if watchers[index].missed > 0 { text = WatchLine.missed(watchers[index].missed, watchers[index].form) }
                 text += watchers[index].form == .json ? line.json : line.text
@@ -66,24 +72,37 @@ package final class WatchBoard: Sendable {
             }
             return watchers.isEmpty
         }
-        if isLast { end() }
+        if isLast { announce() }
     }
 
     /// Lets go of who has closed the connection; call it now and then, for when there are no events.
     package func sweep() {
         if isEmpty.load(ordering: .acquiring) { return }
         let isLast = watchers.withLock { watchers in
-            for index in watchers.indices.reversed() where Self.hasGone(watchers[index].connection) {
-                close(watchers.remove(at: index).connection)
-            }
+            Self.removeGone(&watchers)
             return watchers.isEmpty
         }
-        if isLast { end() }
+        if isLast { announce() }
     }
 
-    private func end() {
-        isEmpty.store(true, ordering: .releasing)
-        changed(false)
+    /// Says whether anybody watches, if that is news.
+    private func announce() {
+        isAnnounced.withLock { isAnnounced in
+            let isWatched = watchers.withLock { !$0.isEmpty }
+            guard isWatched != isAnnounced else { return }
+            isEmpty.store(!isWatched, ordering: .releasing)
+            changed(isWatched)
+            isAnnounced = isWatched
+        }
+    }
+
+    private static func removeGone(_ watchers: inout [Watcher]) {
+        // Not before its answer: until then its number must remain its own.
+        watchers.removeAll { watcher in
+            guard watcher.isAnswered, hasGone(watcher.connection) else { return false }
+            close(watcher.connection)
+            return true
+        }
     }
 
     private static func hasGone(_ connection: Int32) -> Bool {

@@ -14,6 +14,7 @@ package final class GuestHooks: Sendable {
     /// - Parameters:
     ///   - settings: The limits, and the commands for guests who have none of their own.
     ///   - logger: Where hooks that fail are reported.
+    /// - Throws: What keeps hooks from being run.
     package init(_ settings: ServerSettings, logger: Logger) throws(FatalError) {
         runner = try HookRunner(limit: Int(settings.hookLimit), seconds: settings.hookSeconds, logger: logger)
         common = Mutex(settings)

@@ -120,7 +120,6 @@ extension ServerSettings {
         keeper.keep(\.noTime, "no_time")
         keeper.keep(\.kernelFilter, "kernel_filter")
         keeper.keep(\.pinFolder, "pin_folder")
-        keeper.keep(\.countBytes, "count_bytes")
         keeper.keep(\.hookLimit, "hook_limit")
         keeper.keep(\.hookSeconds, "hook_seconds")
         keeper.keepCommon()

@@ -72,9 +72,10 @@ enum DaemonCheck {
     /// configuration that could say otherwise.
     private static func values(_ daemon: DaemonProcess, _ examination: Examination) -> [Finding] {
         let subject = examination.subject
+        let usual = "/etc/tcpknock/\(subject.role.rawValue).toml"
+        let named = daemon.values(of: "--config").last
         let hasConfiguration =
-            daemon.has(flag: "--config") || subject.configuration != nil
-            || examination.host.read("/etc/tcpknock/\(subject.role.rawValue).toml") != .missing
+            subject.configuration != nil || named.map { !$0.isEmpty } ?? (examination.host.read(usual) != .missing)
         let defaults = DoctorSubject(subject.role)
         var differences: [String] = []
         func compare(_ flag: String, _ meant: Set<String>, default value: String) {

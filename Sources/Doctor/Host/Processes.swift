@@ -77,11 +77,15 @@ package struct Processes: Sendable {
                     program: path,
                     isDeleted: isDeleted, isStopped: Self.isStopped(number, host), isHere: itsNamespace != nil,
                     folder: host.link("/proc/\(number)/cwd"),
-                    arguments: (host.read("/proc/\(number)/cmdline").text ?? "").split(separator: "\0").map(String.init)
-                ))
+                    arguments: Self.arguments(host.read("/proc/\(number)/cmdline").text ?? "")))
         }
         self.names = names
         self.daemons = daemons
+    }
+
+    /// Each argument ends with a zero byte, an empty one too (proc(5)).
+    private static func arguments(_ text: String) -> [String] {
+        text.split(separator: "\0", omittingEmptySubsequences: false).dropLast().map(String.init)
     }
 
     /// The state is behind the name, which is in brackets and can hold anything (proc(5)).

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-package import Wire
 
 extension IPAddress: LosslessStringConvertible {
     /// Reads an address as people write it (inet_pton(3)); nil if it is none.

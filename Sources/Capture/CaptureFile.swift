@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CPcap
+package import Diagnosis
+internal import Glibc
+
+/// A capture file: pcap or pcapng, as far as libpcap reads them (all interfaces of one link layer).
+package enum CaptureFile {
+    /// Reads a file and hands on each IP packet.
+    ///
+    /// - Parameters:
+    ///   - path: The file; `-` is standard input.
+    ///   - body: Takes a packet, from its IP header on, and when it was captured.
+    /// - Returns: How many frames carried something else than IP.
+    /// - Throws: `CaptureError`; what came before damage has been handed on.
+    package static func read(
+        _ path: String, _ body: (Span<UInt8>, CaptureTime) -> Void
+    ) throws(CaptureError) -> Int {
+        // libpcap's own message for a missing file has the name in it, and for a folder nothing of use.
+        let isReadable = unsafe access(path, R_OK) == 0
+        let number = errno
+        guard isReadable || path == "-" else {
+            throw .cannotOpen(
+                path: path, reason: unsafe String(cString: strerror(number)), isMissing: number == ENOENT)
+        }
+        var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+        guard
+            let handle = unsafe pcap_open_offline_with_tstamp_precision(
+                path, UInt32(PCAP_TSTAMP_PRECISION_NANO), &message)
+        else {
+            throw .damaged(path: path, reason: "no capture file: \(text(message))")
+        }
+        defer { unsafe pcap_close(handle) }
+        let link = try unsafe linkLayer(of: handle, source: path)
+        var others = 0
+        while true {
+            var header: UnsafeMutablePointer<pcap_pkthdr>?
+            var data: UnsafePointer<UInt8>?
+            let result = unsafe pcap_next_ex(handle, &header, &data)
+            if result == PCAP_ERROR_BREAK { return others }
+            guard result == 1 else {
+                throw .damaged(path: path, reason: unsafe String(cString: pcap_geterr(handle)))
+            }
+            let isIP = unsafe withPacket(header, data, link, body)
+            if !isIP { others += 1 }
+        }
+    }
+}
+
+/// The link layer of an open capture.
+func linkLayer(of handle: OpaquePointer, source: String) throws(CaptureError) -> LinkLayer {
+    let number = unsafe pcap_datalink(handle)
+    if let link = LinkLayer(rawValue: number) { return link }
+    let name = unsafe pcap_datalink_val_to_name(number).map { unsafe String(cString: $0) }
+    throw .unknownLinkLayer(source, name: name ?? "\(number)")
+}
+
+/// Lends the IP packet in a frame that libpcap delivered; false if there is none.
+func withPacket(
+    _ header: UnsafeMutablePointer<pcap_pkthdr>?, _ data: UnsafePointer<UInt8>?, _ link: LinkLayer,
+    _ body: (Span<UInt8>, CaptureTime) -> Void
+) -> Bool {
+    guard let header = unsafe header?.pointee, let data = unsafe data else { return false }
+    let frame = unsafe Span(_unsafeStart: data, count: Int(header.caplen))
+    guard let offset = link.ipOffset(in: frame) else { return false }
+    // With nanosecond precision, libpcap keeps nanoseconds in the field for microseconds.
+    let time = CaptureTime(seconds: Int64(header.ts.tv_sec), nanoseconds: Int64(header.ts.tv_usec))
+    body(frame.extracting(offset..<frame.count), time)
+    return true
+}
+
+/// The text in a buffer of C, up to its zero.
+func text(_ buffer: [CChar]) -> String {
+    String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Diagnosis
+internal import Glibc
+internal import KnockProtocol
+internal import Wire
+
+/// Sends SYNs of its own and sees what comes back.
+///
+/// A SYN/ACK is answered with a RST, never with an ACK, so that nothing stays behind at the server and nobody is locked
+/// out. The SYNs carry a code, so the client's daemon leaves them as they are.
+struct Experiments {
+    /// A SYN to send.
+    struct Plan {
+        let kind: Trial.Kind
+        var hopLimit: UInt8 = 64
+        var mode: MaskMode?
+
+        init(_ kind: Trial.Kind) { self.kind = kind }
+    }
+
+    /// A SYN that was sent.
+    struct Sent {
+        let plan: Plan
+        let port: QuietPort
+        let handshake: Handshake
+        let mode: MaskMode
+        let code: UInt32
+        /// Its identification field or flow label.
+        let nonceField: UInt32
+        var answer = TrialAnswer.silence
+        var synACK: CapturedSegment?
+        var serverISN: UInt32?
+        /// How many SYN/ACKs came.
+        var synACKs = 0
+
+        var trial: Trial { Trial(plan.kind, answer) }
+    }
+
+    let traffic: ProbeTraffic
+    let settings: ProbeSettings
+    let route: Route
+    /// Seconds between two SYNs.
+    private static let spacing = 0.15
+    /// How long to wait for the answer to the last one, in seconds: no SYN is sent again.
+    private var patience: Double { min(settings.timeout, 1.5) }
+
+    /// Sends SYNs one after the other, and waits for answers.
+    ///
+    /// - Parameters:
+    ///   - plans: What to send.
+    ///   - spacing: Seconds between them.
+    ///   - stopsAtProof: Whether the first right proof ends it.
+    ///   - resets: Whether SYN/ACKs are answered with a RST.
+    /// - Returns: What was sent, with the answers; less than was planned if a proof ended it.
+    /// - Throws: `CaptureError`.
+    func ask(
+        _ plans: [Plan], spacing: Double = Self.spacing, stopsAtProof: Bool = false, resets: Bool = true
+    ) throws(CaptureError) -> [Sent] {
+        var all: [Sent] = []
+        var seen = traffic.answers.count
+        func isDone() -> Bool {
+            while seen < traffic.answers.count {
+                take(traffic.answers[seen], &all, resets: resets)
+                seen += 1
+            }
+            return stopsAtProof && all.contains { $0.answer == .proven }
+        }
+        for plan in plans {
+            all.append(try send(plan))
+            if try traffic.wait(spacing, until: isDone) { return all }
+        }
+        try traffic.wait(patience) { isDone() || all.allSatisfy { $0.answer != .silence } }
+        return all
+    }
+
+    private func send(_ plan: Plan) throws(CaptureError) -> Sent {
+        let port = try QuietPort(at: route.local)
+        var address = settings.configured(local: route.local).address
+        if case .address(let candidate) = plan.kind { address = candidate.address }
+        let handshake = Handshake(clientAddress: address, clientISN: .random(in: 0...UInt32.max))
+        let mode = plan.mode ?? settings.mode(local: route.local)
+        let right = SYNCode(keys: settings.key.keys, handshake: handshake, slot: slot(for: plan.kind))[mode]
+        // Neither 0 nor the right one, and far from both codes of the neighbouring minutes with all probability.
+        let code = plan.kind == .wrongCode ? (right ^ 0x5a5a_5a5a == 0 ? 1 : right ^ 0x5a5a_5a5a) : right
+        let sent = Sent(
+            plan: plan, port: port, handshake: handshake, mode: mode, code: code,
+            nonceField: nonceField(for: plan.kind))
+        traffic.send(from: port.number) { segment in
+            segment.sequenceNumber = handshake.clientISN
+            segment.acknowledgmentNumber = code
+            segment.nonceField = sent.nonceField
+            segment.hopLimit = plan.hopLimit
+        }
+        return sent
+    }
+
+    private func slot(for kind: Trial.Kind) -> TimeSlot {
+        let current = TimeSlot(unixSeconds: Int64(time(nil)))
+        let usesTime = kind == .otherTiming ? !settings.usesTime : settings.usesTime
+        guard usesTime else { return .timeless }
+        if case .minutesLater(let minutes) = kind { return current.moved(by: minutes) ?? current }
+        return current
+    }
+
+    /// The hint; where the settings leave it out, something that is not 0, which the kernel would replace.
+    private func nonceField(for kind: Trial.Kind) -> UInt32 {
+        guard settings.sendsHint else { return .random(in: 1...0xffff) }
+        return KeyHint(keys: settings.key.keys, slot: slot(for: kind)).nonceField(route.remote.family)
+    }
+
+    private func take(_ answer: CapturedSegment, _ all: inout [Sent], resets: Bool) {
+        guard
+            let index = all.firstIndex(where: {
+                $0.port.number == answer.destinationPort && $0.handshake.clientISN &+ 1 == answer.acknowledgmentNumber
+            })
+        else { return }
+        guard answer.flags.isSYNACK else {
+            if all[index].answer == .silence { all[index].answer = .refused }
+            return
+        }
+        all[index].synACKs += 1
+        if resets { traffic.reset(answer) }
+        guard all[index].synACK == nil else { return }
+        all[index].synACK = answer
+        if answer.nonceField != 0 {
+            all[index].serverISN = ServerProof.verifiedISN(
+                keys: settings.key.keys, handshake: all[index].handshake, maskedISN: answer.sequenceNumber,
+                nonce: answer.nonceField, mode: all[index].mode, family: route.remote.family)
+        }
+        all[index].answer = all[index].serverISN == nil ? .unproven : .proven
+    }
+}

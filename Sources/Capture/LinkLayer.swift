@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Wire
+
+/// The headers below IP that captures have (pcap-linktype(7)); the raw value is the DLT of libpcap on Linux.
+package enum LinkLayer: Int32, CaseIterable, Sendable {
+    /// BSD loopback: four bytes of address family.
+    case null = 0
+    /// Ethernet, with VLAN tags or without.
+    case ethernet = 1
+    /// Raw IP.
+    case raw = 12
+    /// Linux cooked, version 1: the interface "any".
+    case linuxCooked = 113
+    /// OpenBSD loopback.
+    case loop = 108
+    /// Raw IPv4.
+    case ipv4 = 228
+    /// Raw IPv6.
+    case ipv6 = 229
+    /// Linux cooked, version 2.
+    case linuxCooked2 = 276
+
+    /// What people call it.
+    package var name: String {
+        switch self {
+        case .null, .loop: "BSD loopback"
+        case .ethernet: "Ethernet"
+        case .raw, .ipv4, .ipv6: "raw IP"
+        case .linuxCooked: "Linux cooked"
+        case .linuxCooked2: "Linux cooked v2"
+        }
+    }
+
+    /// The numbers of IPv4 and IPv6 as payloads of a frame, and of VLAN tags (IEEE 802.1Q, 802.1ad, and an older one).
+    private static let ipTypes: Set<UInt16> = [0x0800, 0x86dd]
+    private static let vlanTags: Set<UInt16> = [0x8100, 0x88a8, 0x9100]
+    /// How many VLAN tags are read.
+    private static let maximumTags = 4
+
+    /// Finds where the IP header of a frame begins; nil if the frame carries something else or ends before.
+    package func ipOffset(in frame: Span<UInt8>) -> Int? {
+        let offset: Int?
+        switch self {
+        case .raw, .ipv4, .ipv6: offset = 0
+        case .null, .loop: offset = 4
+        case .ethernet: offset = Self.behindType(at: 12, headerEnd: 14, in: frame)
+        case .linuxCooked: offset = Self.behindType(at: 14, headerEnd: 16, in: frame)
+        case .linuxCooked2: offset = Self.behindType(at: 0, headerEnd: 20, in: frame)
+        }
+        guard let offset, offset < frame.count, [4, 6].contains(frame[offset] >> 4) else { return nil }
+        return offset
+    }
+
+    private static func behindType(at position: Int, headerEnd: Int, in frame: Span<UInt8>) -> Int? {
+        var (position, end) = (position, headerEnd)
+        for _ in 0...maximumTags {
+            guard frame.count >= end, frame.count >= position + 2 else { return nil }
+            let type = frame.uint16(at: position)
+            if ipTypes.contains(type) { return end }
+            guard vlanTags.contains(type) else { return nil }
+            // The tag is two bytes of its own and two of the type that follows.
+            (position, end) = (end + 2, end + 4)
+        }
+        return nil
+    }
+}

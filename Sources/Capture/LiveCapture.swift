@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CPcap
+package import Diagnosis
+internal import Glibc
+package import Wire
+
+/// Packets of an interface as they are on the wire: Linux hands out what is sent after netfilter has changed it, and
+/// what is received before.
+@safe
+package final class LiveCapture {
+    /// As much of a packet as is kept; headers are shorter.
+    private static let snapshotLength: Int32 = 2048
+
+    private let handle: OpaquePointer
+    private let link: LinkLayer
+    private let interface: String
+
+    /// Starts to capture.
+    ///
+    /// - Parameters:
+    ///   - interface: The name of the interface.
+    ///   - filter: What to capture (pcap-filter(7)).
+    /// - Throws: `CaptureError`.
+    package init(interface: String, filter: String) throws(CaptureError) {
+        var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+        guard let handle = unsafe pcap_create(interface, &message) else {
+            throw .failed("capture on \(interface)", reason: text(message))
+        }
+        unsafe self.handle = handle
+        self.interface = interface
+        unsafe pcap_set_snaplen(handle, Self.snapshotLength)
+        unsafe pcap_set_immediate_mode(handle, 1)
+        unsafe pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO)
+        let result = unsafe pcap_activate(handle)
+        guard result >= 0 else {
+            let reason = unsafe String(cString: pcap_geterr(handle))
+            unsafe pcap_close(handle)
+            if result == PCAP_ERROR_PERM_DENIED { throw .notPermitted("capture on \(interface)") }
+            let known = unsafe String(cString: pcap_statustostr(result))
+            throw .failed("capture on \(interface)", reason: reason.isEmpty ? known : reason)
+        }
+        do throws(CaptureError) {
+            link = try unsafe linkLayer(of: handle, source: interface)
+            var program = unsafe bpf_program()
+            guard unsafe pcap_compile(handle, &program, filter, 1, PCAP_NETMASK_UNKNOWN) == 0 else {
+                throw .failed("capture filter '\(filter)'", reason: unsafe String(cString: pcap_geterr(handle)))
+            }
+            defer { unsafe pcap_freecode(&program) }
+            guard unsafe pcap_setfilter(handle, &program) == 0,
+                unsafe pcap_setnonblock(handle, 1, &message) == 0
+            else { throw .failed("capture on \(interface)", reason: unsafe String(cString: pcap_geterr(handle))) }
+        } catch {
+            unsafe pcap_close(handle)
+            throw error
+        }
+    }
+
+    /// The filter for a connection to a server and what routers report of it.
+    package static func filter(to server: IPAddress, port: UInt16) -> String {
+        "(host \(server) and tcp port \(port)) or \(server.family == .ipv4 ? "icmp" : "icmp6")"
+    }
+
+    deinit {
+        unsafe pcap_close(handle)
+    }
+
+    /// Waits for packets and hands them on.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: How long to wait for the first one.
+    ///   - body: Takes an IP packet and when it was captured.
+    /// - Throws: `CaptureError.failed`, as when the interface is gone.
+    package func receive(
+        milliseconds: Int32, _ body: (Span<UInt8>, CaptureTime) -> Void
+    ) throws(CaptureError) {
+        var waiting = pollfd(fd: unsafe pcap_get_selectable_fd(handle), events: Int16(POLLIN), revents: 0)
+        unsafe poll(&waiting, 1, milliseconds)
+        while true {
+            var header: UnsafeMutablePointer<pcap_pkthdr>?
+            var data: UnsafePointer<UInt8>?
+            let result = unsafe pcap_next_ex(handle, &header, &data)
+            if result == 0 { return }
+            guard result == 1 else {
+                throw .failed("capture on \(interface)", reason: unsafe String(cString: pcap_geterr(handle)))
+            }
+            _ = unsafe withPacket(header, data, link, body)
+        }
+    }
+}

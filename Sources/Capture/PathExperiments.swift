@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Diagnosis
+internal import KnockProtocol
+internal import Wire
+
+extension Experiments {
+    /// How many routers are asked at most.
+    private static let maximumHops = 20
+    /// How many SYN/ACKs are looked at to tell what was changed in them.
+    private static let nonceSamples = 12
+    /// How long a server takes to repeat a SYN/ACK twice, in seconds (RFC 6298: after 1 s, then 2 s).
+    private static let repetition = 3.5
+
+    /// Lets SYNs die at each router on the way, which quotes what it got.
+    func askRouters() throws(CaptureError) -> [Hop] {
+        let plans = (1...Self.maximumHops).map { distance in
+            var plan = Plan(.asConfigured)
+            plan.hopLimit = UInt8(distance)
+            return plan
+        }
+        let first = traffic.quotes.count
+        let all = try ask(plans, spacing: 0.05)
+        let quotes = traffic.quotes[first...].filter { $0.kind == .timeExceeded }
+        return all.enumerated().compactMap { index, sent in
+            // A box that changes the ISN leaves the port, one that changes the port leaves the ISN.
+            let quote = quotes.first {
+                $0.sourcePort == sent.port.number || $0.sequenceNumber == sent.handshake.clientISN
+            }
+            return quote.map { Hop(distance: index + 1, router: $0.reporter, changes: changes($0, sent)) }
+        }
+    }
+
+    private func changes(_ quote: ICMPQuote, _ sent: Sent) -> [Hop.Change] {
+        var changes: [Hop.Change] = []
+        if let field = quote.acknowledgmentNumber, field != sent.code { changes.append(.code) }
+        if quote.sequenceNumber != sent.handshake.clientISN { changes.append(.isn) }
+        if quote.nonceField != sent.nonceField { changes.append(.nonceField) }
+        return changes
+    }
+
+    /// Asks whether a changed nonce alone can be to blame for proofs that do not hold.
+    ///
+    /// - Returns: For how many SYN/ACKs it can be, of how many, and whether all nonces were 0; stops at the first for
+    ///   which it cannot. Nil if there was none.
+    func solveNonces() throws(CaptureError) -> (solvable: Int, total: Int, areZero: Bool)? {
+        let plans = [Plan](repeating: Plan(.asConfigured), count: Self.nonceSamples)
+        let all = try ask(plans, spacing: 0.1).filter { $0.answer == .unproven }
+        var (solvable, total) = (0, 0)
+        for sent in all {
+            guard let synACK = sent.synACK else { continue }
+            total += 1
+            let hasSolution = NonceSearch.hasSolution(
+                keys: settings.key.keys, handshake: sent.handshake, maskedISN: synACK.sequenceNumber, mode: sent.mode,
+                family: route.remote.family)
+            guard hasSolution else { break }
+            solvable += 1
+        }
+        return total == 0 ? nil : (solvable, total, all.allSatisfy { $0.synACK?.nonceField == 0 })
+    }
+
+    /// Asks whether an acknowledgment of the true ISN gets through where the mask is windowed.
+    ///
+    /// What acknowledges is a RST: stateful boxes judge its acknowledgment number as that of any segment, servers do
+    /// not, and if it arrives, the server stops repeating its SYN/ACK.
+    ///
+    /// - Returns: Nil if there was no proven SYN/ACK.
+    func windowedGetsThrough() throws(CaptureError) -> Bool? {
+        var plan = Plan(.asConfigured)
+        plan.mode = .windowed
+        let all = try ask([plan], resets: false)
+        guard let sent = all.first, let synACK = sent.synACK, let serverISN = sent.serverISN else { return nil }
+        traffic.send(from: sent.port.number) { segment in
+            segment.flags = [.rst, .ack]
+            segment.sequenceNumber = synACK.acknowledgmentNumber
+            segment.acknowledgmentNumber = serverISN &+ 1
+        }
+        let seen = traffic.answers.count
+        let isRepeated = try traffic.wait(Self.repetition) {
+            traffic.answers[seen...].contains { $0.flags.isSYNACK && $0.destinationPort == sent.port.number }
+        }
+        traffic.reset(synACK)
+        return !isRepeated
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Diagnosis
+internal import Glibc
+internal import KnockProtocol
+internal import Wire
+
+/// Goes through a handshake with the daemons in place, stage by stage, and makes experiments where it fails.
+package enum Prober {
+    /// How many minutes before and after now are tried, and in what steps: a server takes three minutes at a time.
+    private static let clockRange = 30
+    private static let clockStep = 3
+    /// How long the service may take to say something before a FIN asks for an acknowledgment, in seconds.
+    private static let patienceForService = 0.4
+    /// How long a server takes to repeat a SYN/ACK, with some room, in seconds (RFC 6298: 1 s, then 2 s).
+    private static let repetition = 3.5
+
+    /// Probes a server; takes up to half a minute if it does not answer.
+    ///
+    /// - Parameters:
+    ///   - settings: What to look at.
+    ///   - queueIsHeld: Whether a process holds the queue of the client's daemon.
+    /// - Returns: What was found.
+    /// - Throws: `CaptureError` if it cannot be done: no permission, no route.
+    package static func run(_ settings: ProbeSettings, queueIsHeld: Bool) throws(CaptureError) -> ProbeFindings {
+        let route = try Route(to: settings.host, family: settings.family, interface: settings.interface)
+        let search = CodeSearch(
+            keys: [settings.key], extraAddresses: settings.natAddresses.values + settings.tryAddresses)
+        let traffic = try ProbeTraffic(
+            route, port: settings.port, search: search, boundTo: settings.interface)
+        var findings = ProbeFindings(
+            localAddress: route.local, serverAddress: route.remote,
+            configured: settings.configured(local: route.local))
+        findings.mode = settings.mode(local: route.local)
+        findings.serverIsOnLink = route.isOnLink
+        findings.fingerprint = settings.key.keys.fingerprint
+        (findings.queueNumber, findings.queueIsHeld) = (settings.queueNumber, queueIsHeld)
+
+        try connect(settings, route, traffic, &findings)
+        if settings.experiments {
+            try experiment(Experiments(traffic: traffic, settings: settings, route: route), &findings)
+        }
+        return findings
+    }
+
+    // MARK: The ordinary connection
+
+    private static func connect(
+        _ settings: ProbeSettings, _ route: Route, _ traffic: ProbeTraffic, _ findings: inout ProbeFindings
+    ) throws(CaptureError) {
+        let connection = try WatchedConnection(from: route.local)
+        let ends = Endpoints(
+            clientAddress: route.local, clientPort: connection.port, serverAddress: route.remote,
+            serverPort: settings.port)
+        var outcome = ConnectionOutcome.silence
+        if let reason = connection.connect(to: route.remote, port: settings.port) {
+            outcome = .failed(reason)
+        } else {
+            try traffic.wait(settings.timeout) {
+                traffic.tracer[ends]?.synACK != nil || connection.state != .pending
+            }
+            outcome = try follow(connection, ends, settings, traffic)
+        }
+        findings.connection = traffic.tracer[ends]
+        findings.outcome = outcome
+        findings.unreachable = traffic.quotes.first {
+            if case .unreachable = $0.kind { $0.sourcePort == ends.clientPort } else { false }
+        }
+    }
+
+    /// Goes on from the SYN/ACK, if there is one.
+    private static func follow(
+        _ connection: WatchedConnection, _ ends: Endpoints, _ settings: ProbeSettings, _ traffic: ProbeTraffic
+    ) throws(CaptureError) -> ConnectionOutcome {
+        guard let synACK = traffic.tracer[ends]?.synACK else {
+            // What is captured may come a little later than what the socket says.
+            try traffic.wait(0.2) { (traffic.tracer[ends]?.server.resets ?? 0) > 0 }
+            if (traffic.tracer[ends]?.server.resets ?? 0) > 0 { return .refused }
+            guard case .failed(let number) = connection.state, traffic.tracer[ends]?.syn == nil else { return .silence }
+            return .failed(unsafe String(cString: strerror(number)))
+        }
+        guard case .explained(let proof) = synACK.finding else {
+            if let answer = traffic.answers.last(where: { $0.destinationPort == ends.clientPort }) {
+                traffic.reset(answer)
+            }
+            return .withheld
+        }
+        // The first SYN/ACK was kept from the kernel; the next one comes when the SYN is sent again, after a second.
+        try connection.admit(.only(serverISN: proof.trueISN))
+        guard try traffic.wait(max(settings.timeout, repetition), until: { connection.state == .connected }) else {
+            return .notUnmasked
+        }
+        func wentOn() -> Bool { traffic.tracer[ends]?.serverWentOn ?? false }
+        if try traffic.wait(patienceForService, until: wentOn) { return .works }
+        connection.shutDown()
+        if try traffic.wait(max(settings.timeout, repetition), until: wentOn) { return .works }
+        return (traffic.tracer[ends]?.unheardSYNACKs ?? 0) > 0 ? .stalled : .unconfirmed
+    }
+
+    // MARK: Experiments
+
+    private static func experiment(
+        _ experiments: Experiments, _ findings: inout ProbeFindings
+    ) throws(CaptureError) {
+        switch findings.stages.first(where: { $0.state == .failed })?.name {
+        case .coded where findings.code == .unexplained && findings.connection?.synACK == nil:
+            try experimentOnSilence(experiments, &findings)
+        case .answered where findings.outcome == .refused:
+            findings.trials = try experiments.ask([.init(.wrongCode)]).map(\.trial)
+            // A server may answer wrong codes with a RST; then ours may be wrong.
+            if findings.answer(.wrongCode) == .refused { try experimentOnSilence(experiments, &findings) }
+        case .answered: try experimentOnSilence(experiments, &findings)
+        case .proven:
+            findings.trials = try experiments.ask([.init(.wrongCode)]).map(\.trial)
+            guard findings.answer(.wrongCode) == .silence, let nonces = try experiments.solveNonces() else { return }
+            findings.nonceSolutions = (nonces.solvable, nonces.total)
+            findings.noncesAreZero = nonces.areZero
+        case .accepted where findings.outcome == .stalled && findings.mode == .full:
+            findings.windowedGetsThrough = try experiments.windowedGetsThrough()
+        default: return
+        }
+    }
+
+    /// Other codes, until one is answered with a SYN/ACK whose proof holds.
+    private static func experimentOnSilence(
+        _ experiments: Experiments, _ findings: inout ProbeFindings
+    ) throws(CaptureError) {
+        let local = findings.localAddress
+        let candidates =
+            [AddressCandidate(local, .source), AddressCandidate(.roaming, .roaming)]
+            + experiments.settings.tryAddresses.filter { $0.family == local.family && $0 != local }
+            .map { AddressCandidate($0, .given) }
+        let configured = findings.configured.address
+        let kinds =
+            [.asConfigured] + candidates.filter { $0.address != configured }.map { .address($0) }
+            + [.otherTiming] as [Trial.Kind]
+        findings.trials += try experiments.ask(kinds.map { .init($0) }, stopsAtProof: true).map(\.trial)
+        guard !findings.trials.contains(where: { $0.answer == .proven }) else { return }
+
+        if !findings.serverIsOnLink { findings.hops = try experiments.askRouters() }
+        let isChanged = findings.hops?.contains { !$0.changes.isEmpty } ?? false
+        guard experiments.settings.usesTime, !isChanged else { return }
+        let minutes = stride(from: clockStep, through: clockRange, by: clockStep).flatMap { [$0, -$0] }
+        findings.trials += try experiments.ask(minutes.map { .init(.minutesLater($0)) }, stopsAtProof: true)
+            .map(\.trial)
+    }
+}

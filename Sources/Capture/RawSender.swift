@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Diagnosis
+internal import Glibc
+internal import Wire
+
+/// Sends whole packets past this host's TCP; they take the ways of all outgoing packets, firewall rules included.
+final class RawSender {
+    private let descriptor: Int32
+
+    /// Opens a raw socket (raw(7), ipv6(7)).
+    ///
+    /// - Throws: `CaptureError.notPermitted` without CAP_NET_RAW.
+    init(family: IPFamily, interface: String?) throws(CaptureError) {
+        let domain = family == .ipv4 ? AF_INET : AF_INET6
+        descriptor = socket(domain, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
+        guard descriptor >= 0 else { throw callFailed("raw socket") }
+        if let interface {
+            let result = unsafe interface.withCString { name in
+                unsafe setsockopt(descriptor, SOL_SOCKET, SO_BINDTODEVICE, name, socklen_t(interface.utf8.count))
+            }
+            guard result == 0 else {
+                let error = callFailed("interface \(interface)")
+                close(descriptor)
+                throw error
+            }
+        }
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Sends a segment; what the host's own rules keep back counts as lost on the way.
+    func send(_ segment: CraftedSegment) {
+        let bytes = segment.bytes
+        _ = unsafe SocketAddress(segment.destination).withPointer { name, length in
+            unsafe bytes.withUnsafeBytes { unsafe sendto(descriptor, $0.baseAddress, $0.count, 0, name, length) }
+        }
+    }
+}

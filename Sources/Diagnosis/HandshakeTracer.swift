@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockProtocol
+internal import Wire
+
+/// Puts the packets of a capture together to handshakes.
+///
+/// No I/O and no clock: packets come in order, with the times of the capture. Memory is bounded by `capacity`.
+package struct HandshakeTracer: Sendable {
+    /// The handshakes so far, by the time of their first packet.
+    package private(set) var handshakes: [HandshakeTrace] = []
+    /// How many TCP segments began a handshake that found no room.
+    package private(set) var ignoredHandshakes = 0
+    /// How many packets were not whole TCP segments: fragments, damaged, cut off, other protocols.
+    package private(set) var unreadablePackets = 0
+    /// How many TCP segments there were.
+    package private(set) var segments = 0
+
+    private let search: CodeSearch
+    private let targetPorts: Set<UInt16>
+    private let capacity: Int
+    /// Where the latest handshake between two ends is.
+    private var positions: [Endpoints: Int] = [:]
+
+    /// Takes what is tried on codes and proofs.
+    ///
+    /// - Parameters:
+    ///   - search: Keys, slots and addresses.
+    ///   - targetPorts: The ports of servers to look at; all if empty.
+    ///   - capacity: How many handshakes are kept; later ones are counted only.
+    package init(search: CodeSearch, targetPorts: Set<UInt16> = [], capacity: Int = 65_536) {
+        self.search = search
+        self.targetPorts = targetPorts
+        self.capacity = capacity
+    }
+
+    /// The latest handshake between two ends.
+    package subscript(endpoints: Endpoints) -> HandshakeTrace? {
+        positions[endpoints].map { handshakes[$0] }
+    }
+
+    /// Takes a packet that begins with its IP header.
+    package mutating func take(_ bytes: Span<UInt8>, at time: CaptureTime) {
+        do throws(WireError) {
+            take(try CapturedSegment(bytes, at: time))
+        } catch {
+            unreadablePackets += 1
+        }
+    }
+
+    /// Takes a TCP segment.
+    package mutating func take(_ segment: CapturedSegment) {
+        segments += 1
+        if segment.flags.isSYN {
+            guard isTarget(segment.destinationPort) else { return }
+            takeSYN(segment)
+        } else if segment.flags.isSYNACK {
+            guard isTarget(segment.sourcePort) else { return }
+            takeSYNACK(segment)
+        } else if let position = positions[segment.endpointsFromClient] {
+            takeFromClient(segment, &handshakes[position])
+        } else if let position = positions[segment.endpointsFromServer] {
+            takeFromServer(segment, &handshakes[position])
+        }
+    }
+
+    private func isTarget(_ port: UInt16) -> Bool { targetPorts.isEmpty || targetPorts.contains(port) }
+
+    /// Finds the handshake of two ends with this ISN of the client, or begins it; nil if there is no room.
+    private mutating func position(of endpoints: Endpoints, clientISN: UInt32?, _ segment: CapturedSegment) -> Int? {
+        if let position = positions[endpoints],
+            clientISN == nil || handshakes[position].clientISN == clientISN
+        {
+            return position
+        }
+        guard handshakes.count < capacity else {
+            ignoredHandshakes += 1
+            return nil
+        }
+        positions[endpoints] = handshakes.count
+        handshakes.append(
+            HandshakeTrace(
+                endpoints: endpoints, clientISN: clientISN ?? segment.acknowledgmentNumber &- 1, begin: segment.time))
+        return handshakes.count - 1
+    }
+
+    private mutating func takeSYN(_ segment: CapturedSegment) {
+        guard
+            let position = position(
+                of: segment.endpointsFromClient, clientISN: segment.sequenceNumber, segment)
+        else { return }
+        if let earlier = handshakes[position].syn {
+            handshakes[position].repeatedSYNs += 1
+            // The daemon may have been started in between.
+            if case .explained = earlier.finding { return }
+            guard earlier.code != segment.acknowledgmentNumber else { return }
+        }
+        handshakes[position].syn = HandshakeTrace.SYN(
+            time: segment.time, code: segment.acknowledgmentNumber, finding: search.finding(for: segment))
+        handshakes[position].client.next = segment.sequenceNumber &+ 1
+    }
+
+    private mutating func takeSYNACK(_ segment: CapturedSegment) {
+        // With TCP Fast Open it acknowledges more than C + 1, so the ends alone must do.
+        guard let position = position(of: segment.endpointsFromServer, clientISN: nil, segment) else { return }
+        let trace = handshakes[position]
+        if let earlier = trace.synACK {
+            handshakes[position].repeatedSYNACKs += 1
+            if trace.thirdACK != nil { handshakes[position].unheardSYNACKs += 1 }
+            guard earlier.capturedISN != segment.sequenceNumber || earlier.nonce != segment.nonceField,
+                trace.thirdACK == nil
+            else { return }
+        }
+        var code: CodeExplanation?
+        if case .explained(let explanation)? = trace.syn?.finding { code = explanation }
+        handshakes[position].synACK = HandshakeTrace.SYNACK(
+            time: segment.time, capturedISN: segment.sequenceNumber, nonce: segment.nonceField,
+            acknowledgment: segment.acknowledgmentNumber,
+            finding: search.finding(for: segment, clientISN: trace.clientISN, code: code))
+        handshakes[position].server.next = segment.sequenceNumber &+ 1
+    }
+
+    private func takeFromClient(_ segment: CapturedSegment, _ trace: inout HandshakeTrace) {
+        trace.client.count(segment)
+        guard segment.flags.isDisjoint(with: [.rst, .syn]), segment.flags.contains(.ack), trace.thirdACK == nil,
+            segment.sequenceNumber == trace.synACK?.acknowledgment ?? (trace.clientISN &+ 1)
+        else { return }
+        trace.thirdACK = HandshakeTrace.ThirdACK(
+            time: segment.time, finding: Self.finding(segment.acknowledgmentNumber, trace.synACK))
+        // The client's kernel knows the true number; what the server sends next has that, too.
+        trace.server.next = segment.acknowledgmentNumber
+    }
+
+    private func takeFromServer(_ segment: CapturedSegment, _ trace: inout HandshakeTrace) {
+        trace.server.count(segment)
+        if !segment.flags.contains(.rst), trace.thirdACK != nil { trace.serverWentOn = true }
+    }
+
+    private static func finding(_ acknowledgment: UInt32, _ synACK: HandshakeTrace.SYNACK?) -> AcknowledgmentFinding {
+        guard let synACK else { return .notJudged }
+        if case .explained(let proof) = synACK.finding {
+            if acknowledgment == proof.trueISN &+ 1 { return .trueISN }
+            return acknowledgment == synACK.capturedISN &+ 1 ? .maskedISN : .other(acknowledgment)
+        }
+        return acknowledgment == synACK.capturedISN &+ 1 ? .capturedISN : .other(acknowledgment)
+    }
+}
+
+extension HandshakeTrace.Sender {
+    /// Counts a segment without SYN; sequence numbers wrap (RFC 9293 §3.4).
+    fileprivate mutating func count(_ segment: CapturedSegment) {
+        if segment.flags.contains(.rst) { resets += 1 }
+        if segment.flags.contains(.fin) { fins += 1 }
+        guard segment.payloadLength > 0 else { return }
+        let end = segment.sequenceNumber &+ UInt32(truncatingIfNeeded: segment.payloadLength)
+        let fresh = next.map { Int(Int32(truncatingIfNeeded: end &- $0)) } ?? segment.payloadLength
+        if fresh > 0 {
+            bytes &+= min(fresh, segment.payloadLength)
+            next = end
+        } else {
+            repeatedSegments += 1
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
+
+/// An ICMP error about a TCP segment, with the beginning of the segment as the reporter got it (RFC 792, RFC 4443).
+///
+/// Linux quotes the whole headers (RFC 1812 §4.3.2.3); old routers quote 8 bytes of TCP: ports and sequence number.
+package struct ICMPQuote: Equatable, Sendable {
+    /// What is reported.
+    package enum Kind: Equatable, Sendable {
+        /// The hop limit was used up at the reporter.
+        case timeExceeded
+        /// The reporter cannot or will not deliver; the ICMP code.
+        case unreachable(code: UInt8)
+    }
+
+    /// What is reported.
+    package let kind: Kind
+    /// Who reports it.
+    package let reporter: IPAddress
+    /// The source of the quoted segment.
+    package let source: IPAddress
+    /// Its destination.
+    package let destination: IPAddress
+    /// Its source port.
+    package let sourcePort: UInt16
+    /// Its destination port.
+    package let destinationPort: UInt16
+    /// Its sequence number.
+    package let sequenceNumber: UInt32
+    /// Its acknowledgment field; nil if the quote ends before.
+    package let acknowledgmentNumber: UInt32?
+    /// Its identification field or flow label.
+    package let nonceField: UInt32
+
+    /// Reads an IP packet; nil if it is no ICMP error about a TCP segment.
+    package init?(_ bytes: Span<UInt8>) {
+        guard let (message, reporter, family) = Self.message(in: bytes), message.count > 8 else { return nil }
+        self.reporter = reporter
+        switch (family, message[0]) {
+        case (.ipv4, 11), (.ipv6, 3): kind = .timeExceeded
+        case (.ipv4, 3), (.ipv6, 1): kind = .unreachable(code: message[1])
+        default: return nil
+        }
+        let quote = message.extracting(8..<message.count)
+        let transport: Span<UInt8>
+        do throws(WireError) {
+            switch family {
+            case .ipv4:
+                let header = try IPv4Header(validating: quote)
+                guard header.transportProtocol == TCPSegment.protocolNumber, !header.isFragment else { return nil }
+                (source, destination) = (header.source, header.destination)
+                nonceField = UInt32(header.identification)
+                transport = quote.extracting(header.headerLength..<quote.count)
+            case .ipv6:
+                let header = try IPv6Header(validating: quote)
+                guard header.transportProtocol == TCPSegment.protocolNumber, !header.isFragment,
+                    header.transportOffset <= quote.count
+                else { return nil }
+                (source, destination) = (header.source, header.destination)
+                nonceField = header.flowLabel
+                transport = quote.extracting(header.transportOffset..<quote.count)
+            }
+        } catch {
+            return nil
+        }
+        guard transport.count >= 8 else { return nil }
+        sourcePort = transport.uint16(at: 0)
+        destinationPort = transport.uint16(at: 2)
+        sequenceNumber = transport.uint32(at: 4)
+        acknowledgmentNumber = transport.count >= 12 ? transport.uint32(at: 8) : nil
+    }
+
+    /// Finds the ICMP message in a packet.
+    @_lifetime(copy bytes)
+    private static func message(
+        in bytes: Span<UInt8>
+    ) -> (message: Span<UInt8>, reporter: IPAddress, family: IPFamily)? {
+        guard bytes.count > 0 else { return nil }
+        do throws(WireError) {
+            if bytes[0] >> 4 == 4 {
+                let header = try IPv4Header(validating: bytes)
+                guard header.transportProtocol == 1, !header.isFragment else { return nil }
+                return (bytes.extracting(header.headerLength..<bytes.count), header.source, .ipv4)
+            }
+            let header = try IPv6Header(validating: bytes)
+            guard header.transportProtocol == 58, !header.isFragment, header.transportOffset <= bytes.count
+            else { return nil }
+            return (bytes.extracting(header.transportOffset..<bytes.count), header.source, .ipv6)
+        } catch {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import Capture
+import Daemon
+import Diagnosis
+import KnockProtocol
+import Settings
+import SystemPackage
+import Wire
+
+/// What the client's daemon is set to for one server, from its configuration file.
+struct ProbeConfiguration {
+    var keyFile: FilePath
+    var nat = NATAddress.none
+    var mask = MaskChoice.auto
+    var noTime = false
+    var noHint = false
+    var queue: UInt16 = 200
+
+    /// Finds what a configuration says of a server: its target, else what is for all destinations.
+    ///
+    /// - Throws: `FatalError` if the file has neither.
+    init(
+        _ settings: ClientSettings, host: String, address: IPAddress, port: UInt16, keyFile: FilePath?
+    ) throws(FatalError) {
+        let target =
+            settings.targets.first { $0.ports.contains(port) && $0.host.isCalled(host) }
+            ?? settings.targets.filter { $0.ports.contains(port) && $0.host.contains(address) }
+            .max { $0.host.prefixLength < $1.host.prefixLength }
+        let shared = settings.targetPorts.contains(port) ? settings.sharedKeyFile : nil
+        guard let key = keyFile ?? target?.keyFile ?? shared else {
+            throw FatalError(
+                "the client's configuration has no target for \(host) (\(address)) port \(port), so its daemon does "
+                    + "not knock there; add a [[target]], or give --key-file", status: 78)
+        }
+        self.keyFile = key
+        nat = target?.nat ?? settings.nat
+        mask = target?.mask ?? settings.mask
+        noTime = target?.noTime ?? settings.noTime
+        noHint = settings.noHint
+        queue = settings.queue
+    }
+
+    /// Puts it into the settings of a probe.
+    func apply(to settings: inout ProbeSettings) {
+        switch nat {
+        case .none: break
+        case .addresses(let addresses): settings.natAddresses = addresses
+        case .automatic: settings.isRoaming = true
+        }
+        settings.mode = mask.mode
+        settings.usesTime = !noTime
+        settings.sendsHint = !noHint
+        settings.queueNumber = queue
+    }
+}
+
+extension TargetHost {
+    fileprivate func isCalled(_ host: String) -> Bool {
+        if case .name(let name) = self { name == host.lowercased() } else { false }
+    }
+
+    /// Says whether an address lies in it, or is that of its name.
+    fileprivate func contains(_ address: IPAddress) -> Bool {
+        switch self {
+        case .prefix(let prefix): prefix.contains(address)
+        case .name(let name): (try? Route(to: name, family: address.family))?.remote == address
+        }
+    }
+
+    fileprivate var prefixLength: Int {
+        if case .prefix(let prefix) = self { prefix.mappedLength } else { 128 }
+    }
+}
+
+extension MaskChoice {
+    /// The mask to ask for; nil is left to whether there is a NAT.
+    fileprivate var mode: MaskMode? {
+        switch self {
+        case .auto: nil
+        case .full: .full
+        case .windowed: .windowed
+        }
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockEngine
+internal import KnockProtocol
+internal import TestSupport
+internal import Wire
+
+/// The server's side as docs/PROTOCOL.md has it, slow and obvious, to compare with.
+struct ReferenceServer {
+    /// A handshake under way (§6).
+    struct Pending {
+        let guest: Guest
+        let handshake: Handshake
+        let mode: MaskMode
+        let begun: UInt64
+        /// `S` of the latest SYN/ACK, and of the one before with another; none before the first.
+        var serverISNs: [UInt32] = []
+        /// `F`.
+        var acknowledged: UInt32 = 0
+        var verified: UInt64?
+    }
+
+    private struct Used: Equatable {
+        let guest: KeyID
+        let handshake: Handshake
+    }
+
+    private struct Lockout {
+        let since: UInt64
+        var until: UInt64
+    }
+
+    private(set) var configuration: ServerEngine.Configuration
+    private(set) var guests: [Guest]
+    private var ports: Set<UInt16>
+    private(set) var pending: PlainTable<Flow, Pending>
+    private var used: PlainTable<Used, TimeSlot>
+    private var retired: TimeSlot?
+    private var lockouts: PlainTable<IPAddress, Lockout>
+    private var wrongCodes: [IPAddress: (count: UInt32, deadline: UInt64)] = [:]
+    private var now = FuzzGuests.start
+
+    init(guests: [Guest], _ configuration: ServerEngine.Configuration) {
+        self.configuration = configuration
+        self.guests = guests
+        ports = Set(configuration.targetPorts)
+        pending = PlainTable(capacity: configuration.handshakeCapacity, lifetime: 180_000)
+        used = PlainTable(
+            capacity: configuration.replayCapacity, lifetime: configuration.usesTime ? 180_000 : .max / 2)
+        lockouts = PlainTable(
+            capacity: configuration.lockoutCapacity, lifetime: UInt64(configuration.lockoutSeconds) * 1000 + 180_000)
+    }
+
+    mutating func adopt(guests: [Guest], _ configuration: ServerEngine.Configuration) {
+        if configuration.wrongCodeLimit != self.configuration.wrongCodeLimit { wrongCodes = [:] }
+        self.guests = guests
+        self.configuration = configuration
+        ports = Set(configuration.targetPorts)
+        lockouts.lifetime = UInt64(configuration.lockoutSeconds) * 1000 + 180_000
+    }
+
+    func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
+        lockouts.find(address, at: now.uptime).map { now.uptime < $0.until } ?? false
+    }
+
+    /// Whether there was a lockout.
+    mutating func unlock(_ address: IPAddress, at now: Instant) -> Bool {
+        guard var lockout = lockouts.find(address, at: now.uptime), now.uptime < lockout.until else { return false }
+        lockout.until = now.uptime
+        lockouts.replace(address, lockout)
+        return true
+    }
+
+    /// A handshake that has not ended.
+    func handshake(_ flow: Flow, at now: Instant) -> Pending? {
+        guard let found = pending.find(flow, at: now.uptime) else { return nil }
+        if let lockout = lockouts.find(flow.clientAddress, at: now.uptime), found.begun <= lockout.since { return nil }
+        return guests.contains { $0.id == found.guest.id } ? found : nil
+    }
+
+    /// What is to become of a packet.
+    mutating func judge(
+        _ packet: ParsedPacket, _ flow: Flow, _ direction: Direction, isChecksumRight: Bool, at now: Instant
+    ) -> Verdict {
+        self.now = now
+        guard direction == .inbound else { return answer(packet, flow) }
+        let verdict = judge(packet, flow, isChecksumRight: isChecksumRight)
+        // What is in the name of a client who may be in the middle of a handshake is not answered.
+        let quiet: [Reason] = [.otherPort, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged]
+        guard configuration.looksClosed, verdict.action == .drop, !quiet.contains(verdict.reason) else {
+            return verdict
+        }
+        return Verdict(.reset, verdict.reason)
+    }
+
+    private mutating func judge(_ packet: ParsedPacket, _ flow: Flow, isChecksumRight: Bool) -> Verdict {
+        guard ports.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        let isSYN = packet.flags.intersection([.syn, .ack, .rst, .fin]) == .syn
+        if isSYN, packet.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
+        if isLockedOut(flow.clientAddress, at: now) { return Verdict(.drop, .lockedOut) }
+        if isSYN { return begin(packet, flow) }
+        if packet.flags.contains(.syn) || packet.flags.isDisjoint(with: [.ack, .rst]) {
+            return Verdict(.drop, .impossibleFlags)
+        }
+        guard var found = handshake(flow, at: now) else { return Verdict(.drop, .segmentWithoutHandshake) }
+        if let verified = found.verified {
+            return now.uptime - verified < 10_000
+                ? Verdict(.acceptAsVerified, .segmentOfVerified) : Verdict(.drop, .segmentWithoutHandshake)
+        }
+        let isRST = packet.flags.contains(.rst)
+        guard let latest = found.serverISNs.first else {
+            return isRST ? Verdict(.accept, .resetBeforeSynAck) : Verdict(.drop, .segmentBeforeSynAck)
+        }
+        guard packet.sequenceNumber == found.acknowledged else { return Verdict(.drop, .segmentOutOfSequence) }
+        if isRST {
+            guard isChecksumRight else { return Verdict(.drop, .segmentDamaged) }
+            pending.remove(flow)
+            return Verdict(.accept, .resetOfHandshake)
+        }
+        if found.serverISNs.contains(packet.acknowledgmentNumber &- 1) {
+            found.verified = now.uptime
+            pending.replace(flow, found)
+            return Verdict(.acceptAsVerified, .acknowledgmentVerified)
+        }
+        guard isChecksumRight else { return Verdict(.drop, .segmentDamaged) }
+        pending.remove(flow)
+        lockOut(flow.clientAddress)
+        let isMasked = packet.acknowledgmentNumber &- 1 == Self.rewrite(found, flow, latest).sequenceNumber
+        return Verdict(.drop, isMasked ? .maskedAcknowledgment : .wrongAcknowledgment)
+    }
+
+    // MARK: §4
+
+    private mutating func begin(_ packet: ParsedPacket, _ flow: Flow) -> Verdict {
+        guard let (guest, handshake, mode, slot) = match(packet, flow) else {
+            return Verdict(.drop, countWrongCode(flow.clientAddress) ? .tooManyWrongCodes : .synWithWrongCode)
+        }
+        if let expires = guest.expires, now.unixSeconds >= expires { return Verdict(.drop, .guestExpired) }
+        if !guest.networks.isEmpty, !guest.networks.contains(where: { $0.contains(flow.clientAddress) }) {
+            return Verdict(.drop, .guestFromOtherNetwork)
+        }
+        if !guest.ports.isEmpty, !guest.ports.contains(flow.serverPort) { return Verdict(.drop, .guestAtOtherPort) }
+
+        let code = Used(guest: guest.id, handshake: handshake)
+        if let found = self.handshake(flow, at: now), found.verified == nil, found.guest.id == guest.id,
+            found.handshake.clientISN == handshake.clientISN
+        {
+            pending.insert(flow, found, at: now.uptime)
+            if let last = used.find(code, at: now.uptime) { used.insert(code, max(last, slot), at: now.uptime) }
+            return Verdict(.accept, .synRetransmitted)
+        }
+        for slot in used.removeExpired(at: now.uptime) { retired = max(retired ?? slot, slot) }
+        if configuration.usesTime, let retired, slot <= retired { return Verdict(.drop, .synOfRetiredSlot) }
+        if used.find(code, at: now.uptime) != nil { return Verdict(.drop, .synReplayed) }
+        if configuration.usesTime, used.count == used.capacity { return Verdict(.drop, .replayCacheFull) }
+        used.insert(code, slot, at: now.uptime)
+        if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
+        let begun = Pending(guest: guest, handshake: handshake, mode: mode, begun: now.uptime)
+        pending.insert(flow, begun, at: now.uptime)
+        return Verdict(.accept, .synAccepted)
+    }
+
+    private func match(_ packet: ParsedPacket, _ flow: Flow) -> (Guest, Handshake, MaskMode, TimeSlot)? {
+        let number = now.slot.number
+        let slots =
+            configuration.usesTime
+            ? [now.slot, TimeSlot(number: number + 1), TimeSlot(number: number == 0 ? 0 : number - 1)] : [.timeless]
+        let triesAll =
+            configuration.guestSearch == .all || configuration.guestSearch == .auto && guests.count <= 8
+        for slot in slots {
+            for guest in guests {
+                let hint = KeyHint(keys: guest.keys, slot: slot).nonceField(.ipv4)
+                guard triesAll || hint == packet.nonceField & 0xffff else { continue }
+                let own = Handshake(clientAddress: flow.clientAddress, clientISN: packet.sequenceNumber)
+                for handshake in guest.isRoaming ? [own, .roaming(clientISN: packet.sequenceNumber)] : [own] {
+                    let code = SYNCode(keys: guest.keys, handshake: handshake, slot: slot)
+                    if packet.acknowledgmentNumber == code.full { return (guest, handshake, .full, slot) }
+                    if packet.acknowledgmentNumber == code.windowed { return (guest, handshake, .windowed, slot) }
+                }
+            }
+        }
+        return nil
+    }
+
+    private mutating func countWrongCode(_ address: IPAddress) -> Bool {
+        guard configuration.wrongCodeLimit > 0 else { return false }
+        var (count, deadline) = (UInt32(0), now.uptime + UInt64(configuration.wrongCodeSeconds) * 1000)
+        if let found = wrongCodes[address], found.deadline > now.uptime { (count, deadline) = found }
+        wrongCodes[address] = (count + 1, deadline)
+        guard count + 1 >= configuration.wrongCodeLimit else { return false }
+        wrongCodes[address] = nil
+        lockOut(address)
+        return true
+    }
+
+    private mutating func lockOut(_ address: IPAddress) {
+        let until = now.uptime + UInt64(configuration.lockoutSeconds) * 1000
+        lockouts.insert(address, Lockout(since: now.uptime, until: until), at: now.uptime)
+    }
+
+    // MARK: §5
+
+    private mutating func answer(_ packet: ParsedPacket, _ flow: Flow) -> Verdict {
+        guard ports.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        guard packet.flags.intersection([.syn, .ack, .rst, .fin]) == [.syn, .ack] else {
+            return Verdict(.drop, .otherSegment)
+        }
+        guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }
+        if isLockedOut(flow.clientAddress, at: now) { return Verdict(.drop, .lockedOut) }
+        guard var found = handshake(flow, at: now) else { return Verdict(.drop, .synAckWithoutHandshake) }
+        if found.verified == nil, found.serverISNs.first != packet.sequenceNumber {
+            found.serverISNs = [packet.sequenceNumber] + found.serverISNs.prefix(1)
+        }
+        found.acknowledged = packet.acknowledgmentNumber
+        pending.replace(flow, found)
+        return Verdict(.rewrite(Self.rewrite(found, flow, found.serverISNs.first ?? 0)), .synAckMasked)
+    }
+
+    /// What a SYN/ACK is to carry.
+    static func rewrite(_ pending: Pending, _ flow: Flow, _ serverISN: UInt32) -> HeaderRewrite {
+        let keys = pending.guest.keys
+        let nonce = ServerProof.nonce(
+            keys: keys, handshake: pending.handshake, serverISN: serverISN, mode: pending.mode,
+            family: flow.clientAddress.family)
+        let mask = ISNMask(keys: keys, handshake: pending.handshake, nonce: nonce, mode: pending.mode)
+        return HeaderRewrite(sequenceNumber: mask.mask(serverISN), nonceField: nonce)
+    }
+}
