@@ -43,7 +43,7 @@ PREFIX = /usr/local
 COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
 
-.PHONY: help build kernel-filter test unit-test end-to-end-test demo lint coverage install clean
+.PHONY: help build kernel-filter test unit-test end-to-end-test soak demo lint coverage install clean
 .PHONY: packet-rewriter fuzzer fuzz fuzz-short sanitize
 .PHONY: bench build-packages test-packages bench-packages
 
@@ -70,6 +70,9 @@ unit-test: build-packages test-packages ## the tests of each room
 
 end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel queues, sshd and scanners in network namespaces
 	$(PYTEST) Tests/EndToEnd
+
+soak: build test-packages ## a hostile flood of ten million packets, and what it does to memory (as root; 10 minutes)
+	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py
 
 packet-rewriter: build-packages
 	TCPKNOCK_TEST_PROGRAMS=1 swift build $(RELEASE) --product packet-rewriter

@@ -86,7 +86,8 @@ package struct EventLog {
             logger.warning("the kernel refused verdicts", metadata: ["count": "\(trouble.refusedVerdicts)"])
         }
         if trouble.malformedMessages > 0 {
-            logger.warning("unexpected messages from the kernel", metadata: ["count": "\(trouble.malformedMessages)"])
+            logger.warning(
+                "ignored messages that the kernel does not send", metadata: ["count": "\(trouble.malformedMessages)"])
         }
         trouble = Trouble()
     }

@@ -75,7 +75,7 @@ package final class ConntrackEvents: Sendable {
     ) throws(SystemError) -> Bool {
         let socket = receiver.socket
         let count = unsafe receiver.buffer.withUnsafeMutableBytes { bytes in
-            unsafe mnl_socket_recvfrom(socket.handle, bytes.baseAddress, bytes.count)
+            unsafe socket.receive(bytes)
         }
         guard count < 0 else {
             unsafe receiver.buffer.withUnsafeBytes { bytes in

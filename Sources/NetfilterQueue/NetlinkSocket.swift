@@ -82,7 +82,7 @@ final class NetlinkSocket {
             let sent = unsafe mnl_socket_sendto(handle, header, Int(header.pointee.nlmsg_len))
             guard sent >= 0 else { return .failure(SystemError(name)) }
             while true {
-                let received = unsafe mnl_socket_recvfrom(handle, start, bytes.count)
+                let received = unsafe receive(bytes)
                 guard received >= 0 else {
                     if Glibc.errno == EINTR { continue }
                     return .failure(SystemError(name))
@@ -106,6 +106,29 @@ final class NetlinkSocket {
             }
         }
         try result.get()
+    }
+
+    /// Receives one datagram of the kernel's; those of other processes, which root can send here, are ignored.
+    ///
+    /// - Returns: Its length in bytes; -1 and `errno` as recvfrom(2) has it, ENOSPC for one that is longer than `bytes`.
+    func receive(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        while true {
+            var sender = sockaddr_nl()
+            var length = socklen_t(MemoryLayout<sockaddr_nl>.size)
+            let count = unsafe withUnsafeMutablePointer(to: &sender) { sender in
+                unsafe sender.withMemoryRebound(to: sockaddr.self, capacity: 1) { sender in
+                    unsafe recvfrom(
+                        descriptor, bytes.baseAddress, bytes.count, Int32(MSG_TRUNC), sender, &length)
+                }
+            }
+            guard count >= 0 else { return -1 }
+            guard sender.nl_pid == 0 else { continue }
+            guard count <= bytes.count else {
+                errno = ENOSPC
+                return -1
+            }
+            return count
+        }
     }
 
     /// Says whether a message lies in so many bytes that are left of a datagram.

@@ -39,6 +39,8 @@ package final class Queue: PacketQueue {
     private let slots: UnsafeMutableRawPointer
     private let vectors: UnsafeMutablePointer<iovec>
     private let headers: UnsafeMutablePointer<clinux_mmsghdr>
+    /// Who sent what is in each slot.
+    private let senders: UnsafeMutablePointer<sockaddr_nl>
     /// Where the verdicts of a batch are put together.
     private let verdicts: UnsafeMutableRawPointer
     private var verdictLength = 0
@@ -60,12 +62,16 @@ package final class Queue: PacketQueue {
             byteCount: Self.verdictBatch + Self.maximumCopyRange + 2 * Self.messageOverhead, alignment: page)
         unsafe vectors = .allocate(capacity: Self.batchSize)
         unsafe headers = .allocate(capacity: Self.batchSize)
+        unsafe senders = .allocate(capacity: Self.batchSize)
         for index in 0..<Self.batchSize {
             unsafe (vectors + index).initialize(
                 to: iovec(iov_base: slots + index * slotSize, iov_len: slotSize))
             unsafe (headers + index).initialize(to: clinux_mmsghdr())
             unsafe headers[index].msg_hdr.msg_iov = vectors + index
             unsafe headers[index].msg_hdr.msg_iovlen = 1
+            unsafe (senders + index).initialize(to: sockaddr_nl())
+            unsafe headers[index].msg_hdr.msg_name = UnsafeMutableRawPointer(senders + index)
+            unsafe headers[index].msg_hdr.msg_namelen = socklen_t(MemoryLayout<sockaddr_nl>.size)
         }
         try bind(options, copyRange)
         socket.setReceiveBuffer(options.receiveBuffer)
@@ -76,6 +82,7 @@ package final class Queue: PacketQueue {
         unsafe verdicts.deallocate()
         unsafe vectors.deallocate()
         unsafe headers.deallocate()
+        unsafe senders.deallocate()
     }
 
     /// The file descriptor to wait on until packets can be received.
@@ -121,6 +128,11 @@ package final class Queue: PacketQueue {
             }
         }
         for index in 0..<Int(count) {
+            // The kernel's address is 0 (netlink(7)); root can send here, too.
+            guard unsafe senders[index].nl_pid == 0 else {
+                batch.malformedMessages += 1
+                continue
+            }
             var rest = unsafe Int32(headers[index].msg_len)
             var message = unsafe UnsafePointer(
                 (slots + index * slotSize).assumingMemoryBound(to: nlmsghdr.self))

@@ -119,4 +119,9 @@ import Wire
         // So that it is not all thrown away at the first look.
         #expect(survivors > 5000)
     }
+
+    @Test("A length that is not that of the datagram", arguments: [0, 1, 15, 1 << 31, 1 << 31 + 16, .max - 3, .max])
+    func lengths(_ length: UInt32) {
+        #expect(Self.take(Array(Self.native(length) + Self.ipv4[4...])).1.isEmpty)
+    }
 }

@@ -39,6 +39,7 @@ package final class ClientDaemon: Sendable {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        try AddressSpace.check(queues: 1)
         identity = try Privileges.find(settings.user)
         let logger = settings.logger("tcpknock-client")
         effective.logWarnings(to: logger)

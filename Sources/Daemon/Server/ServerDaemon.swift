@@ -61,6 +61,7 @@ package final class ServerDaemon: Sendable {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
+        try AddressSpace.check(queues: settings.queues.count)
         let identity = try Privileges.find(settings.user)
         let logger = settings.logger("tcpknock-server")
         effective.logWarnings(to: logger)

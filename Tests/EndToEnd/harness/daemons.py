@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from typing import Any, Iterable, Optional
+from typing import Any, Dict, Iterable, Optional
 
 from .firewall import PROJECT
 from .hosts import Host
@@ -47,6 +47,7 @@ def start_server(
     log_level: Optional[str] = None,
     log_format: Optional[str] = None,
     more: Iterable[str] = (),
+    env: Optional[Dict[str, str]] = None,
 ) -> Program:
     """tcpknock-server, bound to its queue when this returns; without a key file the configuration names the keys."""
     command = [program("tcpknock-server"), "--config", "", "--control-socket", control_socket(host, "server")]
@@ -59,7 +60,7 @@ def start_server(
     command += ["--no-time"] if no_time else []
     command += _flag("--mark", None if mark is None else hex(mark))
     command += _flag("--log-level", log_level) + _flag("--log-format", log_format)
-    return _start(host, [*command, *more])
+    return _start(host, [*command, *more], env)
 
 
 def start_client(
@@ -75,6 +76,7 @@ def start_client(
     log_level: Optional[str] = None,
     log_format: Optional[str] = None,
     more: Iterable[str] = (),
+    env: Optional[Dict[str, str]] = None,
 ) -> Program:
     """tcpknock-client, bound to its queue when this returns; without a key file the configuration names the keys."""
     command = [program("tcpknock-client"), "--config", "", "--control-socket", control_socket(host, "client")]
@@ -89,7 +91,7 @@ def start_client(
         command += _flag("--server", server)
     command += ["--no-time"] if no_time else []
     command += _flag("--log-level", log_level) + _flag("--log-format", log_format)
-    return _start(host, [*command, *more])
+    return _start(host, [*command, *more], env)
 
 
 # All hosts have the file system in common, and each daemon needs a socket of its own.
@@ -125,8 +127,8 @@ def _flag(name: str, value: object) -> "list[str]":
     return [] if value is None else [name, str(value)]
 
 
-def _start(host: Host, command: "list[str]") -> Program:
+def _start(host: Host, command: "list[str]", env: Optional[Dict[str, str]]) -> Program:
     # Without the crash handler of the Swift runtime, which can hang for minutes.
-    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no"})
+    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no", **(env or {})})
     daemon.wait_for_line(r"\bready\b", 10, which="stdout")
     return daemon
