@@ -7,7 +7,9 @@
 #
 #   on_lockout = ["/usr/local/lib/tcpknock/hooks/mail.sh", "root"]
 #
-# It needs a mail server's sendmail(8), which Debian's postfix, exim4 and msmtp-mta have, or else mail(1).
+# It needs a sendmail(8) that works without privileges, such as that of Debian's msmtp-mta, or else mail(1) on top of
+# one. Hooks have no capabilities and setuid programs give them none, so the sendmail of postfix and exim4 cannot put a
+# mail into its queue.
 set -eu
 
 if [ $# -ne 1 ]; then
