@@ -32,13 +32,18 @@ struct UnlockCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     @Argument(help: "The address, as 'tcpknock locks' shows it.", transform: AddressArgument.parse)
     var address: IPAddress
 
     func run() throws {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
             let socket = DaemonChoice.server(socket)
-            try ControlClient.ask(socket, .unlock(address), .text) { StandardOutput.write($0) }
+            let answer = try ControlClient.answer(socket, .unlock(address))
+            let object = JSONValue.object([("address", .string("\(address)")), ("message", .string(answer))])
+            StandardOutput.write(json ? object.text + "\n" : answer + "\n")
         }
     }
 }

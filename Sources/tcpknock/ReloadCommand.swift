@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import SystemPackage
 
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,10 +14,15 @@ struct ReloadCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonChoice
 
+    @Flag(help: "Print one JSON object a line for each daemon.")
+    var json = false
+
     func run() throws {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
             for socket in try daemon.sockets() {
-                try ControlClient.ask(socket, .reload, .text) { StandardOutput.write("\(socket): \($0)") }
+                let answer = try ControlClient.answer(socket, .reload)
+                let object = JSONValue.object([("socket", .string(socket.string)), ("message", .string(answer))])
+                StandardOutput.write(json ? object.text + "\n" : "\(socket): \(answer)\n")
             }
         }
     }

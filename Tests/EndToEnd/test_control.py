@@ -170,6 +170,9 @@ def test_locks_and_unlock(pair: Pair) -> None:
     assert 0 < lock["secondsLeft"] <= 60
     assert server.tool("unlock", "10.81.1.77").stdout == "10.81.1.77 is let in again\n"
     assert server.tool("locks").stdout == "nobody is locked out\n"
+    pair.get_locked_out()
+    answer = json.loads(server.tool("unlock", "10.81.1.77", "--json").stdout)
+    assert answer == {"address": "10.81.1.77", "message": "10.81.1.77 is let in again"}
     again = server.tool("unlock", "10.81.1.77", check=False)
     assert (again.returncode, again.stdout) == (65, "") and "10.81.1.77 is not locked out" in again.stderr
 
@@ -184,6 +187,9 @@ def test_what_the_client_cannot_do(pair: Pair) -> None:
 def test_reload_says_what_it_did(pair: Pair, role: str) -> None:
     said = pair.daemons[role].tool("reload").stdout
     assert said.startswith(f"{pair.daemons[role].socket_path}: configuration read again: ")
+    answer = json.loads(pair.daemons[role].tool("reload", "--json").stdout)
+    assert answer["socket"] == pair.daemons[role].socket_path
+    assert answer["message"].startswith("configuration read again: ")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,17 @@ package enum ControlClient {
         }
     }
 
+    /// Asks a daemon for something that is answered by a sentence.
+    ///
+    /// - Returns: The sentence, without the end of its line.
+    /// - Throws: Why there is no answer, or what the daemon says against it.
+    package static func answer(_ path: FilePath, _ request: ControlRequest) throws(FatalError) -> String {
+        var answer = ""
+        try ask(path, request, .text) { answer += $0 }
+        while answer.last?.isNewline == true { answer.removeLast() }
+        return answer
+    }
+
     private static func connect(_ path: FilePath) throws(FatalError) -> Int32 {
         do throws(SystemError) {
             let descriptor = try UnixSocket.open()
