@@ -28,7 +28,7 @@ internal import Wire
             (layout, isRight) = (packet.layout, packet.hasValidTCPChecksum)
             var answer = [UInt8](repeating: 0xff, count: ResetSegment.maximumLength)
             var span = answer.mutableSpan
-            let length = ResetSegment.write(answering: packet, hops: (64, 64), to: &span)
+            let length = ResetSegment.write(answering: packet, hops: (64, 64), flowLabel: 0, to: &span)
             reset = length.map { Array(answer[..<$0]).hex } ?? "-"
         } catch {
             return "none \(error)"
