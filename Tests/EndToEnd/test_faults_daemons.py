@@ -124,6 +124,14 @@ def test_a_signal_at_each_stage(protected: Protected, stage: str, role: str, num
 
     if held:
         end_synacks(*held, False)
+    if held and role == "server" and number != signal.SIGHUP:
+        # The codes are used up, and who goes on with a handshake that the next daemon knows nothing of cannot be told
+        # from who replays it: a new attempt gets in. (A daemon that was killed may not have written the code down.)
+        for connection in connections:
+            select.select([], [connection], [], 1)
+            connection.close()
+        protected.check()
+        return
     for connection in connections:
         assert select.select([], [connection], [], 10)[1], "the handshake is finished behind the signal"
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
