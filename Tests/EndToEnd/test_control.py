@@ -108,7 +108,7 @@ def test_a_socket_in_use_is_not_taken(host: Host, role: str, key_file: str) -> N
 
 def test_what_is_no_socket_is_not_removed(host: Host, key_file: str, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("data")
-    daemon = host.popen([program("tcpknock-server"), "--key-file", key_file,
+    daemon = host.popen([program("tcpknock-server"), "--state-dir", "", "--key-file", key_file,
                          "--control-socket", str(tmp_path / "precious")])  # fmt: skip
     assert daemon.wait(5) == 73
     assert str(tmp_path / "precious") in daemon.output

@@ -109,8 +109,9 @@ def closed_port(packet):
     tcp = packet[TCP]
     if "R" in tcp.flags:
         return None
-    header = IP(src=packet[IP].dst, dst=packet[IP].src, id=0, flags="DF", ttl=64) if IP in packet \
-        else IPv6(src=packet[IPv6].dst, dst=packet[IPv6].src, hlim=64)
+    # The service class is that of the packet, without the bits of ECN.
+    header = IP(src=packet[IP].dst, dst=packet[IP].src, id=0, flags="DF", ttl=64, tos=packet[IP].tos & 0xfc) \
+        if IP in packet else IPv6(src=packet[IPv6].dst, dst=packet[IPv6].src, hlim=64, tc=packet[IPv6].tc & 0xfc)
     length = len(packet[Raw].load) if Raw in packet else 0
     if "A" in tcp.flags:
         answer = TCP(flags="R", seq=tcp.ack)

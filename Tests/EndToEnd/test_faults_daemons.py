@@ -144,6 +144,8 @@ def test_a_signal_at_each_stage(protected: Protected, stage: str, role: str, num
 @signals
 @roles
 def test_a_signal_under_load(protected: Protected, role: str, number: signal.Signals) -> None:
+    if role == "client" and number != signal.SIGHUP:
+        pytest.skip("whose SYN/ACK comes just then is locked out: test_a_client_daemon_that_ends_before_the_synack")
     server = protected.daemons["server"]
     before = counters(server)["acknowledgment-verified"]
     patience = 60 if role == "client" or number == signal.SIGHUP else 8

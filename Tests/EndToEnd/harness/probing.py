@@ -63,7 +63,7 @@ def protect_for_guests(
     with open(config, "w", encoding="utf-8") as file:
         file.write("\n".join([top, 'control_socket = ""', *guests]))
     os.chmod(config, 0o600)
-    daemon = host.popen([program("tcpknock-server"), "--config", config, *WITHOUT_FILTER], env=_QUIET)
+    daemon = host.popen([program("tcpknock-server"), "--config", config, "--state-dir", "", *WITHOUT_FILTER], env=_QUIET)
     daemon.wait_for_line("ready", 10, which="stdout")
     return daemon
 
@@ -76,7 +76,8 @@ def clock_ahead(seconds: int) -> Dict[str, str]:
 
 def protect_with_clock(host: Host, key_file: str, seconds: int) -> Program:
     """As `protect`, with a daemon whose clock is so many seconds ahead."""
-    command = [program("tcpknock-server"), "--config", "", "--control-socket", "", "--key-file", key_file]
+    command = [program("tcpknock-server"), "--config", "", "--control-socket", "", "--state-dir", "",
+               "--key-file", key_file]  # fmt: skip
     daemon = host.popen([*command, *WITHOUT_FILTER], env=clock_ahead(seconds))
     daemon.wait_for_line("ready", 10, which="stdout")
     put_rules(host, "server")
