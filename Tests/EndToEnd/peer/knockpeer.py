@@ -23,6 +23,7 @@ import argparse
 import contextlib
 import fcntl
 import ipaddress
+import itertools
 import json
 import os
 import random
@@ -420,6 +421,10 @@ class SynAck:
     tcp_checksum_ok: "bool | None"
 
 
+#: Ports for clients that ask for none in particular, in random order: none twice until all have been used.
+_source_ports = itertools.cycle(random.sample(range(20_000, 30_000), 10_000))
+
+
 class KnockClient:
     """One TCP connection of a tcpknock client, step by step.
 
@@ -457,7 +462,7 @@ class KnockClient:
         self.clock = clock
         self.expect_plain = expect_plain
         self.port = port
-        self.source_port = random.randint(20_000, 30_000) if source_port is None else source_port
+        self.source_port = next(_source_ports) if source_port is None else source_port
         self.link = Link(server, source, interface, next_hop, raw)
         self.server = self.link.destination
         self.source = self.link.source
@@ -591,8 +596,10 @@ class KnockClient:
             if segment.sport == self.port and segment.dport == self.source_port:
                 return segment
 
-    def receive_synack(self, timeout: float = 1.0) -> "SynAck | None":
+    def receive_synack(self, timeout: float = 5.0) -> "SynAck | None":
         """The next SYN/ACK, None if none comes in time or a RST comes instead (then `reset` is set).
+
+        The default leaves the server time to repeat a SYN/ACK that was lost on a busy machine.
 
         If the proof holds, or `expect_plain` is set, the following steps use it: rcv_nxt is S + 1, snd_nxt what it
         acknowledges (F). If the proof does not hold, rcv_nxt is one above the sequence number on the wire.
