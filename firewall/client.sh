@@ -51,13 +51,21 @@ wanted_rules() { # FAMILY TABLE
     local port
     for port in $PORTS; do
         case $2 in
-        mangle) echo "-A POSTROUTING ! -o lo -p tcp -m tcp --dport $port --tcp-flags FIN,SYN,RST,ACK SYN -j $OWN-OUT" ;;
-        raw) echo "-A PREROUTING ! -i lo -p tcp -m tcp --sport $port --tcp-flags FIN,SYN,RST,ACK SYN,ACK -j $OWN-IN" ;;
+        mangle) echo "-A POSTROUTING -p tcp -m tcp --dport $port --tcp-flags FIN,SYN,RST,ACK SYN -j $OWN-OUT" ;;
+        raw) echo "-A PREROUTING -p tcp -m tcp --sport $port --tcp-flags FIN,SYN,RST,ACK SYN,ACK -j $OWN-IN" ;;
         esac
     done
+    # A host does not knock at itself. The hooks do not ask for the interface: that costs more than all else there, and
+    # every segment would pay for it.
     case $2 in
-    mangle) echo "-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE --queue-bypass" ;;
-    raw) echo "-A $OWN-IN -j NFQUEUE --queue-num $QUEUE --queue-bypass" ;;
+    mangle)
+        echo "-A $OWN-OUT -o lo -j RETURN"
+        echo "-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE --queue-bypass"
+        ;;
+    raw)
+        echo "-A $OWN-IN -i lo -j RETURN"
+        echo "-A $OWN-IN -j NFQUEUE --queue-num $QUEUE --queue-bypass"
+        ;;
     esac
 }
 

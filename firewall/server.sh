@@ -95,18 +95,20 @@ wanted_raw_rules() { # FAMILY
     esac
 
     for port in $PORTS; do
-        echo "-A PREROUTING ! -i lo -p tcp -m tcp --dport $port ! --tcp-flags SYN,RST,ACK ACK -j $OWN-RAW"
+        echo "-A PREROUTING -p tcp -m tcp --dport $port ! --tcp-flags SYN,RST,ACK ACK -j $OWN-RAW"
     done
     # RAW: what needs no second look. The segments of a connection, nearly all of them with ACK and without SYN and
     # RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
     # 1. The program that the daemon has put into the kernel knows which codes are wrong. It comes first, because a
-    #    flood of them is what it is for; and it looks at the flags itself, which saves a match.
-    # 2. The daemon puts who is locked out into a set; the set lets go of them by itself.
-    # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
-    # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
+    #    flood of them is what it is for; and it looks at flags and interface itself, which saves two matches.
+    # 2. What this host sends to itself needs no knock.
+    # 3. The daemon puts who is locked out into a set; the set lets go of them by itself.
+    # 4. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
+    # 5. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
     [ -z "$FILTER" ] ||
         echo "-A $OWN-RAW -m bpf --object-pinned ${FILTER%:*} -j DROP"
+    echo "-A $OWN-RAW -i lo -j RETURN"
     [ -z "$SETS" ] || echo "-A $OWN-RAW -m set --match-set $(set_name "$1") src -j DROP"
     cat <<EOF
 -A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m u32 --u32 $empty_ack -j DROP
@@ -123,25 +125,28 @@ wanted_mangle_rules() { # FAMILY
 
     for port in $PORTS; do
         cat <<EOF
--A PREROUTING ! -i lo -p tcp -m tcp --dport $port -j $OWN-IN
--A INPUT ! -i lo -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
--A INPUT ! -i lo -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
--A FORWARD ! -i lo -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
--A FORWARD ! -i lo -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
--A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN,ACK SYN,ACK -j $OWN-OUT
+-A PREROUTING -p tcp -m tcp --dport $port -j $OWN-IN
+-A INPUT -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
+-A INPUT -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
+-A FORWARD -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
+-A FORWARD -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
+-A POSTROUTING -p tcp -m tcp --sport $port --tcp-flags SYN,ACK SYN,ACK -j $OWN-OUT
 EOF
         [ -z "$KEEPING" ] ||
-            echo "-A POSTROUTING ! -o lo -p tcp -m tcp --sport $port --tcp-flags SYN NONE" \
+            echo "-A POSTROUTING -p tcp -m tcp --sport $port --tcp-flags SYN NONE" \
                 "-m conntrack --ctstate NEW -j $OWN-KEPT"
     done
 
     # IN: who comes in.
     # 1. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
-    # 2. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
-    # 3. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
-    # 4. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
+    # 2. What this host sends to itself needs no knock. (Not asked in the hooks above: to compare the name of an
+    #    interface costs more than all else there, and every segment of a connection would pay for it.)
+    # 3. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
+    # 4. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
+    # 5. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
     cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
+-A $OWN-IN -i lo -j RETURN
 EOF
     [ -z "$KEEPING" ] || cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
@@ -152,7 +157,10 @@ EOF
     echo "-A $OWN-IN $to_queue"
 
     # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
-    echo "-A $OWN-OUT $to_queue"
+    cat <<EOF
+-A $OWN-OUT -o lo -j RETURN
+-A $OWN-OUT $to_queue
+EOF
 
     # SAVE: the daemon accepts the right third ACK with the packet mark set. A packet from a queue goes on behind the
     # chain that queued it, so the mark is saved here, one hook later, in INPUT or FORWARD.

@@ -154,6 +154,16 @@ def test_who_has_the_key_gets_in(direct: Network, backend: str, key_file: str, p
     assert counters(daemon)["syn-accepted"] == 40
 
 
+def test_what_the_host_sends_to_itself_needs_no_knock(direct: Network, key_file: str, pins: str) -> None:
+    server = direct.server
+    echo_server(server, 22)
+    filtering_server(server, key_file, pins)
+    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    for address in ("127.0.0.1", "::1", server.ipv4, server.ipv6):
+        assert echo(server, address, 22, connections=3).complete == 3
+    assert queued(server) == 0
+
+
 def test_a_gateway_filters_too(routed: Network, key_file: str, pins: str) -> None:
     router = routed.router
     assert router

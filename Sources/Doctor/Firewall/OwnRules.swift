@@ -59,13 +59,14 @@ struct OwnChain {
         let bit = subject.markText
         guard subject.role == .server else {
             return [
-                OwnChain(table: "mangle", name: own + "OUT", rules: ["@queue"], optional: []),
-                OwnChain(table: "raw", name: own + "IN", rules: ["@queue"], optional: []),
+                OwnChain(table: "mangle", name: own + "OUT", rules: ["-o lo -j RETURN", "@queue"], optional: []),
+                OwnChain(table: "raw", name: own + "IN", rules: ["-i lo -j RETURN", "@queue"], optional: []),
             ]
         }
         let raw = OwnChain(
             table: "raw", name: own + "RAW",
             rules: [
+                "-i lo -j RETURN",
                 "--tcp-flags FIN,SYN,RST,ACK SYN -m u32", "--tcp-flags FIN,SYN,RST,ACK SYN -j RETURN",
                 "--tcp-flags SYN SYN -j DROP", "--tcp-flags RST,ACK NONE -j DROP",
             ], optional: ["-m bpf --object-pinned", "-m set --match-set"])
@@ -73,11 +74,13 @@ struct OwnChain {
         return (subject.answersRefused ? [] : [raw]) + [
             OwnChain(
                 table: "mangle", name: own + "IN",
-                rules: ["--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN"] + refusals + ["@queue"],
+                rules: [
+                    "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN", "-i lo -j RETURN",
+                ] + refusals + ["@queue"],
                 optional: [
                     "-j \(own)KEPT", "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN",
                 ]),
-            OwnChain(table: "mangle", name: own + "OUT", rules: ["@queue"], optional: []),
+            OwnChain(table: "mangle", name: own + "OUT", rules: ["-o lo -j RETURN", "@queue"], optional: []),
             OwnChain(
                 table: "mangle", name: own + "SAVE",
                 rules: [
