@@ -16,6 +16,8 @@ package struct DaemonDuties: Sendable {
     package var take: @Sendable (Event) -> Void = { _ in }
     /// Reads the configuration again.
     package var reload: @Sendable () -> Void = {}
+    /// Waits, for a limited time, until what must not be left half done is done; verdicts are still given meanwhile.
+    package var finish: @Sendable () -> Void = {}
     /// What reports of the counters are to say beside them.
     package var more: @Sendable () -> Logger.Metadata = { [:] }
 
@@ -68,6 +70,7 @@ package struct DaemonRunner: Sendable {
         ProgramText.releasePages()
         waitForEnd(group, failure, duties)
         ServiceManager.stopping()
+        if failure.error == nil { duties.finish() }
         for worker in group.workers { worker.stop() }
         Self.report(group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, duties.more(), logger)
         if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }

@@ -11,10 +11,16 @@ package struct ClientEngine: Engine, ~Copyable {
         let target: KeyID
         let handshake: Handshake
         let mode: MaskMode
+        /// When it was sent, by `Instant.uptime`.
+        let time: UInt64
+        var isAnswered = false
     }
 
     /// How long a SYN is remembered after its last retransmission, in milliseconds: longer than any kernel retransmits.
     private static let handshakeLifetime: UInt64 = 180_000
+    /// How long an answer is waited for at the end, in milliseconds: one that is lost comes again after a second
+    /// (RFC 6298 §2.1).
+    private static let answerPatience: UInt64 = 2000
 
     package static let directionOfClient = Direction.outbound
     package static let actionOnDamage = Verdict.Action.accept
@@ -23,6 +29,7 @@ package struct ClientEngine: Engine, ~Copyable {
 
     private var targets: TargetList
     private var codedSYNs: ExpiringTable<Flow, CodedSYN>
+    private var isLeaving = false
 
     /// Reserves all memory that verdicts will need.
     ///
@@ -39,6 +46,22 @@ package struct ClientEngine: Engine, ~Copyable {
     /// Takes over other targets; handshakes under way with those that stay go on.
     package mutating func adopt(targets: [Target]) {
         self.targets = TargetList(targets)
+    }
+
+    /// Codes no more SYNs from now on; SYN/ACKs are still decrypted.
+    package mutating func leave() {
+        isLeaving = true
+    }
+
+    /// Whether the SYN/ACK of a SYN that was coded less than two seconds ago has not come yet.
+    ///
+    /// Once nobody decrypts it, its receiver acknowledges the masked ISN, and is locked out.
+    package func awaitsAnswers(at now: Instant) -> Bool {
+        var awaits = false
+        codedSYNs.forEach(at: now.uptime) { _, syn in
+            if !syn.isAnswered, now.uptime < syn.time &+ Self.answerPatience { awaits = true }
+        }
+        return awaits
     }
 
     /// How many handshakes are remembered.
@@ -68,6 +91,7 @@ package struct ClientEngine: Engine, ~Copyable {
         guard segment.flags.isSYN else { return Verdict(.accept, .otherSegment) }
         guard packet.isComplete else { return Verdict(.accept, .incompleteCopy) }
         guard segment.acknowledgmentNumber == 0 else { return Verdict(.accept, .synAlreadyCoded) }
+        guard !isLeaving else { return Verdict(.accept, .synAtTheEnd) }
         guard let position = targets.position(of: flow) else { return Verdict(.accept, .synToOtherServer) }
 
         let target = targets.targets[position]
@@ -75,7 +99,8 @@ package struct ClientEngine: Engine, ~Copyable {
         ledger.note(target.id, mode)
         let slot = target.usesTime ? now.slot : .timeless
         let code = SYNCode(keys: target.keys, handshake: handshake, slot: slot)
-        codedSYNs.insert(flow, CodedSYN(target: target.id, handshake: handshake, mode: mode), at: now.uptime)
+        codedSYNs.insert(
+            flow, CodedSYN(target: target.id, handshake: handshake, mode: mode, time: now.uptime), at: now.uptime)
         var rewrite = HeaderRewrite(acknowledgmentNumber: code[mode])
         if target.sendsHint {
             rewrite.nonceField = KeyHint(keys: target.keys, slot: slot).nonceField(flow.clientAddress.family)
@@ -107,13 +132,13 @@ package struct ClientEngine: Engine, ~Copyable {
 
     /// What the SYN was coded with; if nothing is known of it, it was coded before a restart, or its addresses were
     /// translated in between.
-    private func terms(
+    private mutating func terms(
         _ flow: Flow, clientISN: UInt32, at now: Instant
     ) -> (position: Int, handshake: Handshake, mode: MaskMode)? {
-        if let known = codedSYNs.position(of: flow, at: now.uptime).map({ codedSYNs[$0] }),
-            let position = targets.position(of: known.target)
-        {
-            return (position, known.handshake, known.mode)
+        if let entry = codedSYNs.position(of: flow, at: now.uptime) {
+            codedSYNs[entry].isAnswered = true
+            let known = codedSYNs[entry]
+            if let position = targets.position(of: known.target) { return (position, known.handshake, known.mode) }
         }
         guard let position = targets.position(of: flow) else { return nil }
         let (handshake, mode) = targets.targets[position].terms(flow.clientAddress, clientISN: clientISN)

@@ -21,7 +21,7 @@ package enum Reason: UInt8, CaseIterable, Sendable {
         wrongAcknowledgment, maskedAcknowledgment, acknowledgmentVerified, segmentOfVerified, resetOfHandshake,
         resetBeforeSynAck, lockedOut
     // Client, SYN.
-    case synCoded, synAlreadyCoded, synToOtherServer
+    case synCoded, synAlreadyCoded, synAtTheEnd, synToOtherServer
     // Client, SYN/ACK.
     case synAckProven, synAckOfOtherServer, proofMissing, proofWrong
 
@@ -103,6 +103,8 @@ package enum Reason: UInt8, CaseIterable, Sendable {
             ("syn-coded", "A SYN, the code added.")
         case .synAlreadyCoded:
             ("syn-already-coded", "A SYN that carries something in its acknowledgment field already.")
+        case .synAtTheEnd:
+            ("syn-at-the-end", "A SYN that came while the daemon was about to end, and goes without a code.")
         case .synToOtherServer:
             ("syn-to-other-server", "A SYN to a server that no target names.")
         case .synAckProven:
@@ -134,7 +136,7 @@ package enum Reason: UInt8, CaseIterable, Sendable {
             .proofMissing, .proofWrong:
             .always
         case .synRetransmitted, .synAckMasked, .segmentOfVerified, .resetBeforeSynAck, .synCoded, .synAlreadyCoded,
-            .synToOtherServer, .synAckOfOtherServer:
+            .synAtTheEnd, .synToOtherServer, .synAckOfOtherServer:
             .stage
         case .truncated, .malformed, .fragment, .notTCP, .otherPort, .otherSegment, .incompleteCopy, .synWithoutCode,
             .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .synAckWithoutHandshake,

@@ -51,6 +51,9 @@ final class ClientBench {
         now.uptime += UInt64(seconds) * 1000
     }
 
+    /// Whether the engine still waits for a SYN/ACK.
+    var awaitsAnswers: Bool { engine.awaitsAnswers(at: now) }
+
     /// A packet to the network.
     func send(_ bytes: [UInt8]) -> (verdict: Verdict, bytes: [UInt8]) { process(bytes, .outbound) }
 

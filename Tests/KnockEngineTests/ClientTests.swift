@@ -53,6 +53,32 @@ import Wire
         #expect(bench.receive(conversation.maskedSYNACK()).bytes == bytes)
     }
 
+    @Test("At the end nothing more is coded, and answers are waited for", arguments: Conversation.kinds)
+    func end(_ conversation: Conversation) {
+        let bench = Self.bench(conversation)
+        #expect(!bench.awaitsAnswers)
+        _ = bench.send(conversation.plainSYN)
+        bench.engine.leave()
+        #expect(bench.awaitsAnswers)
+        let late = conversation.with { $0.clientPort &+= 1 }
+        let (verdict, bytes) = bench.send(late.plainSYN)
+        #expect(verdict == Verdict(.accept, .synAtTheEnd))
+        #expect(bytes == late.plainSYN)
+        #expect(bench.receive(conversation.maskedSYNACK()).verdict.reason == .synAckProven)
+        #expect(!bench.awaitsAnswers)
+    }
+
+    @Test("An answer that never comes is waited for two seconds")
+    func noAnswer() {
+        let bench = ClientBench()
+        _ = bench.send(Conversation().plainSYN)
+        bench.engine.leave()
+        bench.wait(seconds: 1)
+        #expect(bench.awaitsAnswers)
+        bench.wait(seconds: 1)
+        #expect(!bench.awaitsAnswers)
+    }
+
     @Test("After a restart a SYN/ACK is unmasked all the same", arguments: Conversation.kinds)
     func restart(_ conversation: Conversation) {
         let bench = Self.bench(conversation)

@@ -152,6 +152,10 @@ import Wire
             bench.send(talk.plainSYN).verdict
         },
         .client(.synAlreadyCoded, .accept) { bench, talk in bench.send(talk.syn(bench.now.slot)).verdict },
+        .client(.synAtTheEnd, .accept) { bench, talk in
+            bench.engine.leave()
+            return bench.send(talk.plainSYN).verdict
+        },
         Scenario(.synToOtherServer, .accept) {
             let target = Target(id: KeyID(0), keys: TestKeys.published, prefixes: [], ports: [22])
             let bench = ClientBench()

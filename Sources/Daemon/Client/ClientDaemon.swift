@@ -11,6 +11,9 @@ internal import Wire
 
 /// `tcpknock-client`: its queue, and all that is done beside giving verdicts.
 package final class ClientDaemon: Sendable {
+    /// How often is asked at the end whether all answers have come, in milliseconds.
+    private static let answerInterval: Int32 = 10
+
     private struct State {
         var settings: ClientSettings
         var roster: TargetRoster
@@ -105,6 +108,7 @@ package final class ClientDaemon: Sendable {
         duties.name = { [registry] in registry.name(of: $0) }
         duties.take = { [self] in take($0) }
         duties.reload = { [self] in _ = administration.sync { reload() } }
+        duties.finish = { [workers] in Self.awaitAnswers(workers) }
         defer {
             control?.remove()
             chores.cancel()
@@ -112,6 +116,14 @@ package final class ClientDaemon: Sendable {
             administration.sync { KeyMemory.wipe() }
         }
         try runner.run(workers, duties)
+    }
+
+    /// Codes nothing more, and waits for the SYN/ACKs of what was coded; two seconds at most.
+    private static func awaitAnswers(_ workers: WorkerGroup<ClientEngine>) {
+        workers.perform { $0.leave() }
+        while workers.sum(false, { $0 = $0 || $1.awaitsAnswers(at: SystemClock.now()) }) {
+            _ = poll(nil, 0, answerInterval)
+        }
     }
 
     private func startChores() -> any DispatchSourceTimer {
