@@ -42,7 +42,9 @@ class Place:
 
     def protect(self, context: Context, host: Host) -> Program:
         """tcpknock-server with its filter in the kernel, and the rules that use it."""
-        command = [daemons.program("tcpknock-server"), "--key-file", context.key_file, FILTER_FLAG, "on"]
+        command = [daemons.program("tcpknock-server"), "--config", "", "--key-file", context.key_file, FILTER_FLAG, "on"]
+        command += ["--control-socket", daemons.control_socket(host, "server")]
+        command += ["--state-dir", daemons.state_folder(host)]
         # The program ends with the host, like all that runs in its namespace.
         daemon = Program(self._command(host, command), "tcpknock-server with its filter")
         try:

@@ -24,15 +24,16 @@ def run(context: Context) -> None:
     resident: Dict[str, List[float]] = {REST: [], after: [], WITH_PENDING: []}
     own: Dict[str, List[float]] = {name: [] for name in resident}
     baseline: List[float] = []
-    with topologies.direct() as network:
-        client, server = network.client, network.server
-        # SYN/ACKs go back to the clients that do not exist, and end there.
-        client.sysctl({"net.ipv4.ip_forward": 0})
-        server.ip("route", "add", "default", "via", client.ipv4)
-        context.serve(server)
-        context.put_server_rules(server)
-        generator = context.generator(client, server)
-        for _ in range(context.rounds):
+    for _ in range(context.rounds):
+        # A network for each round: what a daemon keeps of its state is of the host.
+        with topologies.direct() as network:
+            client, server = network.client, network.server
+            # SYN/ACKs go back to the clients that do not exist, and end there.
+            client.sysctl({"net.ipv4.ip_forward": 0})
+            server.ip("route", "add", "default", "via", client.ipv4)
+            context.serve(server)
+            context.put_server_rules(server)
+            generator = context.generator(client, server)
             with start_noop(server, context.tool("noop-one")) as noop:
                 baseline.append(resident_megabytes(noop.pid))
             with context.start_server(server) as daemon:
@@ -49,7 +50,7 @@ def run(context: Context) -> None:
                 note(after)
                 _fill(generator, daemon)
                 note(WITH_PENDING)
-            context.say(", ".join(f"{when}: {values[-1]:.1f} MB" for when, values in resident.items()))
+        context.say(", ".join(f"{when}: {values[-1]:.1f} MB" for when, values in resident.items()))
     results = context.results
     for when, values in resident.items():
         results.add(

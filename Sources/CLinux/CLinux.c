@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <malloc.h>
 #include <spawn.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -212,3 +213,5 @@ int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const ch
     *call = "prctl PR_SET_DUMPABLE";
     return clinux_forbid_dumps();
 }
+
+void clinux_trim_heap(void) { malloc_trim(0); }

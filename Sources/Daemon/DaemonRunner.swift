@@ -67,7 +67,7 @@ package struct DaemonRunner: Sendable {
         logger.notice("ready", metadata: duties.details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
-        ProgramText.releasePages()
+        UnusedMemory.release()
         waitForEnd(group, failure, duties)
         ServiceManager.stopping()
         if failure.error == nil { duties.finish() }
@@ -109,6 +109,7 @@ package struct DaemonRunner: Sendable {
                     let counters = group.sum(Counters()) { $0.add($1.counters) }
                     Self.report(counters, duties.more(), logger)
                 }
+                UnusedMemory.release()
             }
         }
     }

@@ -7,9 +7,10 @@
 /// choose keys that fall into one bucket.
 struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     private struct Entry {
+        // First, so that nothing is lost between it and smaller fields.
+        var deadline: UInt64
         var key: Key
         var value: Value
-        var deadline: UInt64
         /// The next entry of the bucket, or of the free list.
         var chained: Int32
         var older: Int32
@@ -17,6 +18,8 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     }
 
     private static var none: Int32 { -1 }
+    /// More would take more memory than they save time.
+    private static var mostBuckets: Int { 65_536 }
 
     /// How many entries there can be.
     let capacity: Int
@@ -44,7 +47,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         self.lifetime = lifetime
         entries.reserveCapacity(capacity)
         let bucketCount = 1 << (Int.bitWidth - (capacity - 1).leadingZeroBitCount)
-        buckets = [Int32](repeating: Self.none, count: bucketCount)
+        buckets = [Int32](repeating: Self.none, count: min(bucketCount, Self.mostBuckets))
     }
 
     /// Finds the entry of a key; nil if there is none or it has expired.
@@ -83,7 +86,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         removeExpired(at: uptime) { _, _ in }
         if count == capacity { remove(at: Int(oldest)) }
         let entry = Entry(
-            key: key, value: value, deadline: uptime &+ lifetime, chained: buckets[bucket], older: newest,
+            deadline: uptime &+ lifetime, key: key, value: value, chained: buckets[bucket], older: newest,
             newer: Self.none)
         if free == Self.none {
             index = Int32(entries.count)

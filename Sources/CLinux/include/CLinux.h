@@ -101,3 +101,6 @@ struct clinux_clock_state {
 
 /** Asks for it, and changes nothing. Returns 0, or -1 and errno. */
 int clinux_read_clock_state(struct clinux_clock_state *state);
+
+/** Gives free room of the heap back to the kernel (malloc_trim(3)): <malloc.h> is missing in the Glibc module. */
+void clinux_trim_heap(void);

@@ -146,6 +146,7 @@ package final class ControlSocket: Sendable {
         }
         _ = UnixSocket.send(answer(request, form).text, to: connection)
         close(connection)
+        UnusedMemory.release()
     }
 }
 

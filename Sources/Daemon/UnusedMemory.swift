@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
 internal import Glibc
 internal import SystemPackage
 
-/// The code of the running program, as it lies in memory.
-enum ProgramText {
-    /// Gives back the pages that only the start of the program needed: most of what a daemon has in memory otherwise.
-    ///
-    /// They are clean pages of a file; the kernel brings back whatever is used again.
-    static func releasePages() {
-        for range in ranges() {
+/// What a daemon has in memory and does not need to give verdicts: most of it, after its start or a report for people.
+enum UnusedMemory {
+    /// Gives it back: pages of code, which the kernel brings back when they are used again, and free room of the heap.
+    static func release() {
+        for range in codeRanges() {
             unsafe madvise(UnsafeMutableRawPointer(bitPattern: range.lowerBound), range.count, MADV_DONTNEED)
         }
+        clinux_trim_heap()
     }
 
-    /// Where the program's own file is mapped to be executed, from /proc/self/maps (proc(5)).
+    /// Where the program and its libraries are mapped to be executed, from /proc/self/maps (proc(5)).
     ///
     /// Not what can only be read: part of that was written by the dynamic linker before, and cannot be brought back.
-    private static func ranges() -> [Range<UInt>] {
-        var link = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = unsafe readlink("/proc/self/exe", &link, link.count - 1)
-        guard length > 0, let maps = read("/proc/self/maps") else { return [] }
-        let path = String(decoding: link.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    private static func codeRanges() -> [Range<UInt>] {
+        guard let maps = read("/proc/self/maps") else { return [] }
         return maps.split(separator: "\n").compactMap { line in
             let columns = line.split(separator: " ", maxSplits: 5)
-            guard columns.count == 6, columns[1].hasPrefix("r-x"), columns[5].drop(while: { $0 == " " }) == path
+            guard columns.count == 6, columns[1].hasPrefix("r-x"), columns[5].drop(while: { $0 == " " }).hasPrefix("/")
             else { return nil }
             let ends = columns[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
             return ends.count == 2 && ends[0] < ends[1] ? ends[0]..<ends[1] : nil
