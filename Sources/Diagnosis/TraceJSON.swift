@@ -6,8 +6,8 @@ extension HandshakeTrace {
     /// The stages as an object; numbers of the protocol are hexadecimal digits as in docs/vectors.json.
     package var json: JSONTree {
         .object([
-            "client": .string("\(endpoints.clientAddress)"), "client_port": .number(Int(endpoints.clientPort)),
-            "server": .string("\(endpoints.serverAddress)"), "server_port": .number(Int(endpoints.serverPort)),
+            "client": .string("\(flow.clientAddress)"), "client_port": .number(Int(flow.clientPort)),
+            "server": .string("\(flow.serverAddress)"), "server_port": .number(Int(flow.serverPort)),
             "begin_seconds": .number(Int(begin.seconds)), "begin_nanoseconds": .number(Int(begin.nanoseconds)),
             "client_isn": .string(clientISN.hexadecimal),
             "syn": syn.map(json) ?? .null,

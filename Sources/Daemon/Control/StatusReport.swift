@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockEngine
 internal import NetfilterQueue
+internal import Wire
 
 /// How a daemon is doing, for people and for programs.
 package struct StatusReport: Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockEngine
+internal import Wire
 
 /// One step of a handshake, for people who watch.
 package struct WatchLine {

@@ -3,6 +3,7 @@ internal import Glibc
 package import KnockEngine
 internal import KnockProtocol
 package import Settings
+package import Wire
 
 /// The guests of a configuration, with their keys: what the engine needs, and what everybody else does.
 package struct GuestRoster: Sendable {

@@ -6,6 +6,7 @@ package import Logging
 internal import NetfilterQueue
 package import Settings
 internal import Synchronization
+package import Wire
 
 /// Keeps in a file what must outlive the daemon: lockouts, used codes, and whose the open connections are.
 ///
