@@ -77,7 +77,7 @@ let package = Package(
         .target(
             name: "Doctor",
             dependencies: [
-                "Wire", "KnockProtocol", "Settings", "Daemon", "CLinux",
+                "Wire", "KnockProtocol", "NetfilterQueue", "Settings", "Daemon", "CLinux",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
