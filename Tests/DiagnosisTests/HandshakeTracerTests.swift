@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Diagnosis
+import JSONText
 import KnockProtocol
 import TestSupport
 import Testing

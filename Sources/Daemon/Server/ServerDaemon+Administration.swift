@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Dispatch
 internal import Glibc
+internal import JSONText
 internal import KnockEngine
 internal import Logging
 internal import NetfilterQueue
