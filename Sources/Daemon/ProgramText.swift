@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+internal import KernelFilter
 internal import SystemPackage
 
 /// The code of the running program, as it lies in memory.
@@ -17,10 +18,7 @@ enum ProgramText {
     ///
     /// Not what can only be read: part of that was written by the dynamic linker before, and cannot be brought back.
     private static func ranges() -> [Range<UInt>] {
-        var link = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = unsafe readlink("/proc/self/exe", &link, link.count - 1)
-        guard length > 0, let maps = read("/proc/self/maps") else { return [] }
-        let path = String(decoding: link.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard let path = KernelFilter.executable?.string, let maps = read("/proc/self/maps") else { return [] }
         return maps.split(separator: "\n").compactMap { line in
             let columns = line.split(separator: " ", maxSplits: 5)
             guard columns.count == 6, columns[1].hasPrefix("r-x"), columns[5].drop(while: { $0 == " " }) == path
