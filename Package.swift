@@ -44,6 +44,7 @@ let package = Package(
         .target(name: "CTOML"),
 
         .target(name: "Wire", swiftSettings: strict),
+        .target(name: "JSONText", swiftSettings: strict),
         .target(
             name: "KnockProtocol",
             dependencies: ["Wire", "CSodium", "CLinux", .product(name: "SystemPackage", package: "swift-system")],
@@ -67,7 +68,8 @@ let package = Package(
         .target(
             name: "Daemon",
             dependencies: [
-                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "KernelFilter", "Settings", "CLinux",
+                "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "KernelFilter", "Settings",
+                "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -77,20 +79,21 @@ let package = Package(
         .target(
             name: "Doctor",
             dependencies: [
-                "Wire", "KnockProtocol", "Settings", "Daemon", "CLinux",
+                "Wire", "JSONText", "KnockProtocol", "NetfilterQueue", "Settings", "Daemon", "CLinux",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         // What went wrong with a handshake: `Diagnosis` says it without I/O, `Capture` gets the packets.
-        .target(name: "Diagnosis", dependencies: ["Wire", "KnockProtocol"], swiftSettings: strict),
+        .target(name: "Diagnosis", dependencies: ["Wire", "JSONText", "KnockProtocol"], swiftSettings: strict),
         .target(name: "Capture", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "CPcap"], swiftSettings: strict),
 
         .executableTarget(name: "keygen", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock", dependencies: executable + ["Doctor", "Diagnosis", "Capture"], swiftSettings: strict),
+            name: "tcpknock", dependencies: executable + ["JSONText", "Doctor", "Diagnosis", "Capture"],
+            swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
@@ -99,6 +102,7 @@ let package = Package(
             path: "Tests/TestSupport", swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: common),
+        .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: common),
         .testTarget(
             name: "KnockProtocolTests",
             dependencies: [
@@ -121,7 +125,7 @@ let package = Package(
             ],
             swiftSettings: common),
         .testTarget(
-            name: "DiagnosisTests", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "TestSupport"],
+            name: "DiagnosisTests", dependencies: ["Wire", "JSONText", "KnockProtocol", "Diagnosis", "TestSupport"],
             swiftSettings: common),
         .testTarget(
             name: "CaptureTests",
@@ -176,8 +180,8 @@ if Context.environment["TCPKNOCK_TEST_PROGRAMS"] != nil {
 // What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
 // runtime the variable names; otherwise it is part of the tests, which replay what was found.
 let fuzzed: [Target.Dependency] = [
-    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon", "Diagnosis",
-    "Capture",
+    "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon",
+    "Diagnosis", "Capture",
     "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
 ]
 if let runtime = Context.environment["TCPKNOCK_FUZZ"] {

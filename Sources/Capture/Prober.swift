@@ -48,7 +48,7 @@ package enum Prober {
         _ settings: ProbeSettings, _ route: Route, _ traffic: ProbeTraffic, _ findings: inout ProbeFindings
     ) throws(CaptureError) {
         let connection = try WatchedConnection(from: route.local)
-        let ends = Endpoints(
+        let flow = Flow(
             clientAddress: route.local, clientPort: connection.port, serverAddress: route.remote,
             serverPort: settings.port)
         var outcome = ConnectionOutcome.silence
@@ -56,30 +56,30 @@ package enum Prober {
             outcome = .failed(reason)
         } else {
             try traffic.wait(settings.timeout) {
-                traffic.tracer[ends]?.synACK != nil || connection.state != .pending
+                traffic.tracer[flow]?.synACK != nil || connection.state != .pending
             }
-            outcome = try follow(connection, ends, settings, traffic)
+            outcome = try follow(connection, flow, settings, traffic)
         }
-        findings.connection = traffic.tracer[ends]
+        findings.connection = traffic.tracer[flow]
         findings.outcome = outcome
         findings.unreachable = traffic.quotes.first {
-            if case .unreachable = $0.kind { $0.sourcePort == ends.clientPort } else { false }
+            if case .unreachable = $0.kind { $0.sourcePort == flow.clientPort } else { false }
         }
     }
 
     /// Goes on from the SYN/ACK, if there is one.
     private static func follow(
-        _ connection: WatchedConnection, _ ends: Endpoints, _ settings: ProbeSettings, _ traffic: ProbeTraffic
+        _ connection: WatchedConnection, _ flow: Flow, _ settings: ProbeSettings, _ traffic: ProbeTraffic
     ) throws(CaptureError) -> ConnectionOutcome {
-        guard let synACK = traffic.tracer[ends]?.synACK else {
+        guard let synACK = traffic.tracer[flow]?.synACK else {
             // What is captured may come a little later than what the socket says.
-            try traffic.wait(0.2) { (traffic.tracer[ends]?.server.resets ?? 0) > 0 }
-            if (traffic.tracer[ends]?.server.resets ?? 0) > 0 { return .refused }
-            guard case .failed(let number) = connection.state, traffic.tracer[ends]?.syn == nil else { return .silence }
+            try traffic.wait(0.2) { (traffic.tracer[flow]?.server.resets ?? 0) > 0 }
+            if (traffic.tracer[flow]?.server.resets ?? 0) > 0 { return .refused }
+            guard case .failed(let number) = connection.state, traffic.tracer[flow]?.syn == nil else { return .silence }
             return .failed(unsafe String(cString: strerror(number)))
         }
         guard case .explained(let proof) = synACK.finding else {
-            if let answer = traffic.answers.last(where: { $0.destinationPort == ends.clientPort }) {
+            if let answer = traffic.answers.last(where: { $0.destinationPort == flow.clientPort }) {
                 traffic.reset(answer)
             }
             return .withheld
@@ -89,11 +89,11 @@ package enum Prober {
         guard try traffic.wait(max(settings.timeout, repetition), until: { connection.state == .connected }) else {
             return .notUnmasked
         }
-        func wentOn() -> Bool { traffic.tracer[ends]?.serverWentOn ?? false }
+        func wentOn() -> Bool { traffic.tracer[flow]?.serverWentOn ?? false }
         if try traffic.wait(patienceForService, until: wentOn) { return .works }
         connection.shutDown()
         if try traffic.wait(max(settings.timeout, repetition), until: wentOn) { return .works }
-        return (traffic.tracer[ends]?.unheardSYNACKs ?? 0) > 0 ? .stalled : .unconfirmed
+        return (traffic.tracer[flow]?.unheardSYNACKs ?? 0) > 0 ? .stalled : .unconfirmed
     }
 
     // MARK: Experiments

@@ -8,28 +8,12 @@ internal import Wire
 /// right but may come before an experiment's own answer.
 final class QuietPort {
     /// The number of the port.
-    let number: UInt16
-    private let descriptor: Int32
+    var number: UInt16 { socket.port }
+    private let socket: FilteredSocket
 
     /// Takes a free port at a local address.
     init(at address: IPAddress) throws(CaptureError) {
-        let name = SocketAddress(address)
-        let descriptor = socket(name.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw callFailed("socket") }
-        self.descriptor = descriptor
-        do throws(CaptureError) {
-            try SocketFilter.none.attach(to: descriptor)
-            guard unsafe name.withPointer({ unsafe bind(descriptor, $0, $1) }) == 0, listen(descriptor, 1) == 0,
-                let local = SocketAddress.local(of: descriptor)
-            else { throw callFailed("a local port at \(address)") }
-            number = local.port
-        } catch {
-            close(descriptor)
-            throw error
-        }
-    }
-
-    deinit {
-        close(descriptor)
+        socket = try FilteredSocket(at: address, .none)
+        guard listen(socket.descriptor, 1) == 0 else { throw callFailed("a local port at \(address)") }
     }
 }

@@ -7,44 +7,28 @@ internal import Wire
 /// So it never acknowledges a wrong ISN, for which a server would lock this host out.
 final class WatchedConnection {
     /// Its local port.
-    let port: UInt16
-    private let descriptor: Int32
+    var port: UInt16 { socket.port }
+    private let socket: FilteredSocket
 
     /// Prepares a connection from a local address.
     init(from local: IPAddress) throws(CaptureError) {
-        let name = SocketAddress(local)
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(name.family, type, 0)
-        guard descriptor >= 0 else { throw callFailed("socket") }
-        self.descriptor = descriptor
-        do throws(CaptureError) {
-            try SocketFilter.withoutSYN.attach(to: descriptor)
-            guard unsafe name.withPointer({ unsafe bind(descriptor, $0, $1) }) == 0,
-                let bound = SocketAddress.local(of: descriptor)
-            else { throw callFailed("a local port at \(local)") }
-            port = bound.port
-        } catch {
-            close(descriptor)
-            throw error
-        }
-    }
-
-    deinit {
-        close(descriptor)
+        socket = try FilteredSocket(at: local, .withoutSYN)
     }
 
     /// Sends the SYN.
     ///
     /// - Returns: Why that failed at once; nil if it is on its way.
     func connect(to server: IPAddress, port: UInt16) -> String? {
-        let result = unsafe SocketAddress(server, port: port).withPointer { unsafe Glibc.connect(descriptor, $0, $1) }
+        let result = unsafe SocketAddress(server, port: port).withPointer { name, length in
+            unsafe Glibc.connect(socket.descriptor, name, length)
+        }
         let number = errno
         return result == 0 || number == EINPROGRESS ? nil : unsafe String(cString: strerror(number))
     }
 
     /// Lets the kernel see segments.
     func admit(_ filter: SocketFilter) throws(CaptureError) {
-        try filter.attach(to: descriptor)
+        try filter.attach(to: socket.descriptor)
     }
 
     /// How the attempt stands.
@@ -56,16 +40,16 @@ final class WatchedConnection {
 
     /// Asks the kernel.
     var state: State {
-        var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        var waiting = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
         guard unsafe poll(&waiting, 1, 0) > 0 else { return .pending }
         var number: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
-        unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &length)
+        unsafe getsockopt(socket.descriptor, SOL_SOCKET, SO_ERROR, &number, &length)
         return number == 0 ? .connected : .failed(number)
     }
 
     /// Says that no more data will come: a FIN, which a server that has the connection acknowledges.
     func shutDown() {
-        shutdown(descriptor, Int32(SHUT_WR))
+        shutdown(socket.descriptor, Int32(SHUT_WR))
     }
 }

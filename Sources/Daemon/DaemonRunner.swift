@@ -27,6 +27,9 @@ package struct DaemonDuties: Sendable {
 
 /// Runs a daemon from its bound queues to the signal that ends it.
 package struct DaemonRunner: Sendable {
+    /// How long the last events may take at the end, in seconds.
+    private static let patience = 5.0
+
     private let signals: Signals
     private let logger: Logger
     private let partyLabel: String
@@ -60,7 +63,7 @@ package struct DaemonRunner: Sendable {
     package func run<Judge: Engine & ~Copyable>(
         _ group: WorkerGroup<Judge>, _ duties: DaemonDuties
     ) throws(FatalError) {
-        startEventThread(duties)
+        let events = startEventThread(duties)
         let failure = Failure(try Waker())
         for worker in group.workers { worker.start { failure.report($0) } }
 
@@ -72,24 +75,32 @@ package struct DaemonRunner: Sendable {
         ServiceManager.stopping()
         if failure.error == nil { duties.finish() }
         for worker in group.workers { worker.stop() }
+        // What has just happened is not to be lost to the log and the state.
+        journal.finish()
+        _ = events.wait(timeout: .now() + Self.patience)
         Self.report(group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, duties.more(), logger)
         if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
         logger.notice("stopped")
     }
 
-    private func startEventThread(_ duties: DaemonDuties) {
+    /// Returns what is signalled when the thread has taken the last event.
+    private func startEventThread(_ duties: DaemonDuties) -> DispatchSemaphore {
+        let ended = DispatchSemaphore(value: 0)
         DispatchQueue(label: "events").async { [journal, logger, partyLabel] in
             var log = EventLog(logger, partyLabel: partyLabel)
             var entries = EventJournal.Entries()
-            while true {
-                journal.wait(&entries)
+            var goesOn = true
+            while goesOn {
+                goesOn = journal.wait(&entries)
                 for event in entries.events {
                     duties.take(event)
                     log.write(event, of: event.key.flatMap { duties.name($0) }, at: SystemClock.now())
                 }
                 log.writeTrouble(entries, at: SystemClock.now())
             }
+            ended.signal()
         }
+        return ended
     }
 
     private func waitForEnd<Judge: Engine & ~Copyable>(

@@ -36,6 +36,7 @@ package final class EventJournal: Sendable {
 
     private let entries = Mutex(Entries())
     private let arrival = DispatchSemaphore(value: 0)
+    private let isFinished = Atomic(false)
 
     /// Reserves the room for waiting events.
     package init() {}
@@ -71,13 +72,22 @@ package final class EventJournal: Sendable {
         arrival.signal()
     }
 
+    /// Nothing more will come: who waits is to take what is there, and end.
+    package func finish() {
+        isFinished.store(true, ordering: .releasing)
+        announce()
+    }
+
     /// Waits until there is something, and takes it all.
     ///
     /// - Parameter entries: Is emptied and filled; its room takes what comes next.
-    package func wait(_ entries: inout Entries) {
+    /// - Returns: Whether there may be more; false after `finish`.
+    package func wait(_ entries: inout Entries) -> Bool {
         arrival.wait()
+        let mayGoOn = !isFinished.load(ordering: .acquiring)
         entries.clear()
         // The two change places, so neither ever grows.
         self.entries.withLock { swap(&$0, &entries) }
+        return mayGoOn
     }
 }

@@ -40,12 +40,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     /// Tells the program the time from now on.
     package func start() {
         queue.sync {
-            let timer = DispatchSource.makeTimerSource(queue: queue)
-            timer.setEventHandler { [unowned self] in refresh() }
-            timer.schedule(
-                deadline: .now(), repeating: .seconds(Self.refreshInterval), leeway: .milliseconds(100))
-            timer.activate()
-            self.timer = timer
+            timer = queue.every(seconds: Self.refreshInterval) { [unowned self] in refresh() }
         }
     }
 

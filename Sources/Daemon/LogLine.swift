@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import JSONText
 package import Logging
 package import Settings
 

@@ -1,26 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// The two ends of a connection, the one that sent the SYN first.
-package struct Endpoints: Hashable, Sendable {
-    /// The address of the end that sent the SYN.
-    package let clientAddress: IPAddress
-    /// The port of the end that sent the SYN.
-    package let clientPort: UInt16
-    /// The address of the end that answers it.
-    package let serverAddress: IPAddress
-    /// The port of the end that answers it.
-    package let serverPort: UInt16
-
-    /// Names both ends.
-    package init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
-        self.clientAddress = clientAddress
-        self.clientPort = clientPort
-        self.serverAddress = serverAddress
-        self.serverPort = serverPort
-    }
-}
-
 /// What a handshake is traced by: the header fields of one captured TCP segment.
 package struct CapturedSegment: Equatable, Sendable {
     /// When it was captured.
@@ -62,15 +42,13 @@ package struct CapturedSegment: Equatable, Sendable {
             0, packet.layout.totalLength - packet.layout.transportOffset - packet.segment.headerLength)
     }
 
-    /// The ends, if the client sent this.
-    package var endpointsFromClient: Endpoints {
-        Endpoints(
-            clientAddress: source, clientPort: sourcePort, serverAddress: destination, serverPort: destinationPort)
+    /// The connection, if the client sent this.
+    package var flowFromClient: Flow {
+        Flow(clientAddress: source, clientPort: sourcePort, serverAddress: destination, serverPort: destinationPort)
     }
 
-    /// The ends, if the server sent this.
-    package var endpointsFromServer: Endpoints {
-        Endpoints(
-            clientAddress: destination, clientPort: destinationPort, serverAddress: source, serverPort: sourcePort)
+    /// The connection, if the server sent this.
+    package var flowFromServer: Flow {
+        Flow(clientAddress: destination, clientPort: destinationPort, serverAddress: source, serverPort: sourcePort)
     }
 }

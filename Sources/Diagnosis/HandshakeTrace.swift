@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import Wire
 
 /// Which number the third segment acknowledges.
 package enum AcknowledgmentFinding: Equatable, Sendable {
@@ -63,7 +64,7 @@ package struct HandshakeTrace: Equatable, Sendable {
     }
 
     /// Both ends.
-    package let endpoints: Endpoints
+    package let flow: Flow
     /// `C`.
     package let clientISN: UInt32
     /// When the first packet of it was captured.
@@ -87,8 +88,8 @@ package struct HandshakeTrace: Equatable, Sendable {
     /// What the server sent.
     package var server = Sender()
 
-    init(endpoints: Endpoints, clientISN: UInt32, begin: CaptureTime) {
-        self.endpoints = endpoints
+    init(flow: Flow, clientISN: UInt32, begin: CaptureTime) {
+        self.flow = flow
         self.clientISN = clientISN
         self.begin = begin
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
-internal import Wire
+package import Wire
 
 /// Puts the packets of a capture together to handshakes.
 ///
@@ -19,7 +19,7 @@ package struct HandshakeTracer: Sendable {
     private let targetPorts: Set<UInt16>
     private let capacity: Int
     /// Where the latest handshake between two ends is.
-    private var positions: [Endpoints: Int] = [:]
+    private var positions: [Flow: Int] = [:]
 
     /// Takes what is tried on codes and proofs.
     ///
@@ -34,8 +34,8 @@ package struct HandshakeTracer: Sendable {
     }
 
     /// The latest handshake between two ends.
-    package subscript(endpoints: Endpoints) -> HandshakeTrace? {
-        positions[endpoints].map { handshakes[$0] }
+    package subscript(flow: Flow) -> HandshakeTrace? {
+        positions[flow].map { handshakes[$0] }
     }
 
     /// Takes a packet that begins with its IP header.
@@ -56,9 +56,9 @@ package struct HandshakeTracer: Sendable {
         } else if segment.flags.isSYNACK {
             guard isTarget(segment.sourcePort) else { return }
             takeSYNACK(segment)
-        } else if let position = positions[segment.endpointsFromClient] {
+        } else if let position = positions[segment.flowFromClient] {
             takeFromClient(segment, &handshakes[position])
-        } else if let position = positions[segment.endpointsFromServer] {
+        } else if let position = positions[segment.flowFromServer] {
             takeFromServer(segment, &handshakes[position])
         }
     }
@@ -66,8 +66,8 @@ package struct HandshakeTracer: Sendable {
     private func isTarget(_ port: UInt16) -> Bool { targetPorts.isEmpty || targetPorts.contains(port) }
 
     /// Finds the handshake of two ends with this ISN of the client, or begins it; nil if there is no room.
-    private mutating func position(of endpoints: Endpoints, clientISN: UInt32?, _ segment: CapturedSegment) -> Int? {
-        if let position = positions[endpoints],
+    private mutating func position(of flow: Flow, clientISN: UInt32?, _ segment: CapturedSegment) -> Int? {
+        if let position = positions[flow],
             clientISN == nil || handshakes[position].clientISN == clientISN
         {
             return position
@@ -76,17 +76,17 @@ package struct HandshakeTracer: Sendable {
             ignoredHandshakes += 1
             return nil
         }
-        positions[endpoints] = handshakes.count
+        positions[flow] = handshakes.count
         handshakes.append(
             HandshakeTrace(
-                endpoints: endpoints, clientISN: clientISN ?? segment.acknowledgmentNumber &- 1, begin: segment.time))
+                flow: flow, clientISN: clientISN ?? segment.acknowledgmentNumber &- 1, begin: segment.time))
         return handshakes.count - 1
     }
 
     private mutating func takeSYN(_ segment: CapturedSegment) {
         guard
             let position = position(
-                of: segment.endpointsFromClient, clientISN: segment.sequenceNumber, segment)
+                of: segment.flowFromClient, clientISN: segment.sequenceNumber, segment)
         else { return }
         if let earlier = handshakes[position].syn {
             handshakes[position].repeatedSYNs += 1
@@ -101,7 +101,7 @@ package struct HandshakeTracer: Sendable {
 
     private mutating func takeSYNACK(_ segment: CapturedSegment) {
         // With TCP Fast Open it acknowledges more than C + 1, so the ends alone must do.
-        guard let position = position(of: segment.endpointsFromServer, clientISN: nil, segment) else { return }
+        guard let position = position(of: segment.flowFromServer, clientISN: nil, segment) else { return }
         let trace = handshakes[position]
         if let earlier = trace.synACK {
             handshakes[position].repeatedSYNACKs += 1

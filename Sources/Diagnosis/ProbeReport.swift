@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import JSONText
 internal import Wire
 
 extension ProbeFindings {
@@ -36,11 +37,11 @@ extension ProbeFindings {
     }
 
     /// The report as an object.
-    package var json: JSONTree {
+    package var json: JSONValue {
         .object([
             "server": .string("\(serverAddress)"), "local_address": .string("\(localAddress)"),
             "bound_to": .string("\(configured.address)"), "key": .string(fingerprint),
-            "mask": .string("\(mode)"), "works": .bool(works),
+            "mask": .string("\(mode)"), "works": .boolean(works),
             "stages": .array(
                 stages.map {
                     .object([
@@ -54,11 +55,11 @@ extension ProbeFindings {
             "routers": .array(
                 (hops ?? []).map {
                     .object([
-                        "distance": .number($0.distance), "address": .string("\($0.router)"),
+                        "distance": .integer($0.distance), "address": .string("\($0.router)"),
                         "changes": .array($0.changes.map { .string($0.rawValue) }),
                     ])
                 }),
-            "windowed_gets_through": windowedGetsThrough.map { .bool($0) } ?? .null,
+            "windowed_gets_through": .boolean(windowedGetsThrough),
             "reasons": .array(
                 reasons.map {
                     .object([

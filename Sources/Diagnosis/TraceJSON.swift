@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import JSONText
 internal import KnockProtocol
 internal import Wire
 
 extension HandshakeTrace {
     /// The stages as an object; numbers of the protocol are hexadecimal digits as in docs/vectors.json.
-    package var json: JSONTree {
+    package var json: JSONValue {
         .object([
-            "client": .string("\(endpoints.clientAddress)"), "client_port": .number(Int(endpoints.clientPort)),
-            "server": .string("\(endpoints.serverAddress)"), "server_port": .number(Int(endpoints.serverPort)),
-            "begin_seconds": .number(Int(begin.seconds)), "begin_nanoseconds": .number(Int(begin.nanoseconds)),
+            "client": .string("\(flow.clientAddress)"), "client_port": .integer(Int(flow.clientPort)),
+            "server": .string("\(flow.serverAddress)"), "server_port": .integer(Int(flow.serverPort)),
+            "begin_seconds": .integer(Int(begin.seconds)), "begin_nanoseconds": .integer(Int(begin.nanoseconds)),
             "client_isn": .string(clientISN.hexadecimal),
             "syn": syn.map(json) ?? .null,
             "syn_ack": synACK.map(json) ?? .null,
@@ -17,23 +18,23 @@ extension HandshakeTrace {
             }
                 ?? .null,
             "after": .object([
-                "client": client.json, "server": server.json, "server_went_on": .bool(serverWentOn),
+                "client": client.json, "server": server.json, "server_went_on": .boolean(serverWentOn),
             ]),
             "verdict": .string(verdict.rawValue), "explanation": .string(verdict.explanation),
         ])
     }
 
-    private func after(_ time: CaptureTime) -> JSONTree { .number(Int(time.microseconds(since: begin))) }
+    private func after(_ time: CaptureTime) -> JSONValue { .integer(Int(time.microseconds(since: begin))) }
 
-    private func json(_ syn: SYN) -> JSONTree {
-        var members: KeyValuePairs<String, JSONTree> {
+    private func json(_ syn: SYN) -> JSONValue {
+        var members: KeyValuePairs<String, JSONValue> {
             switch syn.finding {
             case .absent: ["finding": .string("no-code")]
             case .unexplained: ["finding": .string("unknown-code")]
             case .explained(let code):
                 [
                     "finding": .string("right-code"), "key": .string(code.key), "mask": .string("\(code.mode)"),
-                    "minutes_off": .number(code.slotOffset), "uses_time": .bool(code.slotOffset != nil),
+                    "minutes_off": .integer(code.slotOffset), "uses_time": .boolean(code.slotOffset != nil),
                     "address": .string("\(code.candidate.address)"),
                     "bound_to": .string(code.candidate.binding.rawValue), "hint": .string(code.hint.rawValue),
                 ]
@@ -41,14 +42,14 @@ extension HandshakeTrace {
         }
         return .object(
             [
-                .init(name: "after_microseconds", value: after(syn.time)),
-                .init(name: "code", value: .string(syn.code.hexadecimal)),
-                .init(name: "repeated", value: .number(repeatedSYNs)),
-            ] + members.map { .init(name: $0.key, value: $0.value) })
+                .init("after_microseconds", after(syn.time)),
+                .init("code", .string(syn.code.hexadecimal)),
+                .init("repeated", .integer(repeatedSYNs)),
+            ] + members.map { .init($0.key, $0.value) })
     }
 
-    private func json(_ synACK: SYNACK) -> JSONTree {
-        var members: KeyValuePairs<String, JSONTree> {
+    private func json(_ synACK: SYNACK) -> JSONValue {
+        var members: KeyValuePairs<String, JSONValue> {
             switch synACK.finding {
             case .absent: ["finding": .string("plain")]
             case .unexplained: ["finding": .string("not-proven")]
@@ -62,17 +63,17 @@ extension HandshakeTrace {
         }
         return .object(
             [
-                .init(name: "after_microseconds", value: after(synACK.time)),
-                .init(name: "isn", value: .string(synACK.capturedISN.hexadecimal)),
-                .init(name: "nonce", value: .string(synACK.nonce.hexadecimal)),
-                .init(name: "repeated", value: .number(repeatedSYNACKs)),
-                .init(name: "repeated_after_third_ack", value: .number(unheardSYNACKs)),
-            ] + members.map { .init(name: $0.key, value: $0.value) })
+                .init("after_microseconds", after(synACK.time)),
+                .init("isn", .string(synACK.capturedISN.hexadecimal)),
+                .init("nonce", .string(synACK.nonce.hexadecimal)),
+                .init("repeated", .integer(repeatedSYNACKs)),
+                .init("repeated_after_third_ack", .integer(unheardSYNACKs)),
+            ] + members.map { .init($0.key, $0.value) })
     }
 }
 
 extension AcknowledgmentFinding {
-    var json: JSONTree {
+    var json: JSONValue {
         switch self {
         case .trueISN: .string("true-isn")
         case .maskedISN: .string("masked-isn")
@@ -84,10 +85,10 @@ extension AcknowledgmentFinding {
 }
 
 extension HandshakeTrace.Sender {
-    var json: JSONTree {
+    var json: JSONValue {
         .object([
-            "bytes": .number(bytes), "repeated_segments": .number(repeatedSegments), "resets": .number(resets),
-            "fins": .number(fins),
+            "bytes": .integer(bytes), "repeated_segments": .integer(repeatedSegments), "resets": .integer(resets),
+            "fins": .integer(fins),
         ])
     }
 }

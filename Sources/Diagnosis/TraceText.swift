@@ -5,7 +5,7 @@ internal import Wire
 extension HandshakeTrace {
     /// The stages for people: a headline and one indented line each.
     package var text: String {
-        var lines = ["\(endpoints)"]
+        var lines = ["\(flow)"]
         func add(_ time: CaptureTime, _ what: String, _ text: String) {
             lines.append("  \(seconds(time))  \(what.padded(to: 8))\(text)")
         }
@@ -40,17 +40,6 @@ extension HandshakeTrace {
         let microseconds = max(0, time.microseconds(since: begin))
         let fraction = String(1_000_000 + microseconds % 1_000_000).dropFirst()
         return "+\(microseconds / 1_000_000).\(fraction)"
-    }
-}
-
-extension Endpoints: CustomStringConvertible {
-    /// `client -> server`, each with its port.
-    package var description: String {
-        "\(Self.text(clientAddress, clientPort)) -> \(Self.text(serverAddress, serverPort))"
-    }
-
-    private static func text(_ address: IPAddress, _ port: UInt16) -> String {
-        address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
 }
 

@@ -10,13 +10,21 @@ extension KernelFilter {
     /// Where filters are pinned, each in a folder of its own.
     package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
 
+    /// The file of the running program, from /proc/self/exe (proc(5)); nil if the kernel does not say.
+    package static var executable: FilePath? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        guard length > 0 else { return nil }
+        return FilePath(String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+
     /// Finds the compiled program: in the folder of the executable, as it is built, or where `make install` puts it.
     ///
     /// - Parameter executable: The path of this program; nil asks the kernel.
     /// - Returns: The path of the first that is there.
     /// - Throws: `objectMissing`, with the folders.
     package static func locateObject(executable: FilePath? = nil) throws(KernelFilterError) -> FilePath {
-        guard let executable = executable ?? ownExecutable() else { throw .objectMissing([]) }
+        guard let executable = executable ?? Self.executable else { throw .objectMissing([]) }
         let folder = executable.removingLastComponent()
         let folders = [folder, folder.removingLastComponent().appending("lib").appending("tcpknock")]
         for folder in folders {
@@ -38,13 +46,6 @@ extension KernelFilter {
             throw .system(call: "stat /proc/self/ns/net", error)
         }
         return parent.appending("\(namespace.inode.rawValue)-\(queue)")
-    }
-
-    private static func ownExecutable() -> FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        guard length > 0 else { return nil }
-        return FilePath(String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockProtocol
+package import Wire
 
 /// A verdict that people or other parts of the daemon want to know.
 package struct Event: Equatable, Sendable {

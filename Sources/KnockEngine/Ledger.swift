@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
+package import Wire
 
 /// What an engine keeps of its verdicts: how many there were for each reason, and the ones somebody wants to know.
 package struct Ledger: Sendable {

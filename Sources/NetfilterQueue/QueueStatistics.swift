@@ -32,6 +32,11 @@ package struct QueueStatistics: Equatable, Sendable {
         self.packets = packets
     }
 
+    /// Reads the whole file; lines that are no queue are passed over.
+    package static func parse(_ text: String) -> [QueueStatistics] {
+        text.split(separator: "\n").compactMap { QueueStatistics($0) }
+    }
+
     /// Reads all queues of this network namespace; none if this process may not know.
     package static func all() -> [QueueStatistics] { QueueListing().all() }
 }
@@ -63,6 +68,6 @@ package final class QueueListing: Sendable {
         {
             text += buffer.prefix(count)
         }
-        return String(decoding: text, as: UTF8.self).split(separator: "\n").compactMap { QueueStatistics($0) }
+        return QueueStatistics.parse(String(decoding: text, as: UTF8.self))
     }
 }

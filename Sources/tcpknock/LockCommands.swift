@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import JSONText
 import Settings
 import Wire
 
@@ -42,7 +43,7 @@ struct UnlockCommand: ParsableCommand {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
             let socket = DaemonChoice.server(socket)
             let answer = try ControlClient.answer(socket, .unlock(address))
-            let object = JSONValue.object([("address", .string("\(address)")), ("message", .string(answer))])
+            let object = JSONValue.object(["address": .string("\(address)"), "message": .string(answer)])
             StandardOutput.write(json ? object.text + "\n" : answer + "\n")
         }
     }

@@ -4,6 +4,7 @@ import Capture
 import Daemon
 import Diagnosis
 import Glibc
+import JSONText
 import KnockProtocol
 import NetfilterQueue
 import Settings
@@ -113,7 +114,7 @@ struct ProbeCommand: ParsableCommand {
             } catch {
                 throw FatalError(error)
             }
-            StandardOutput.write(json ? findings.json.text() + "\n" : findings.text)
+            StandardOutput.write(json ? findings.json.indentedText + "\n" : findings.text)
             return findings.works
         }
         if !works { throw ExitCode(1) }

@@ -2,7 +2,6 @@
 import Capture
 import Daemon
 import Diagnosis
-import KnockProtocol
 import Settings
 import SystemPackage
 import Wire
@@ -69,16 +68,5 @@ extension TargetHost {
 
     fileprivate var prefixLength: Int {
         if case .prefix(let prefix) = self { prefix.mappedLength } else { 128 }
-    }
-}
-
-extension MaskChoice {
-    /// The mask to ask for; nil is left to whether there is a NAT.
-    fileprivate var mode: MaskMode? {
-        switch self {
-        case .auto: nil
-        case .full: .full
-        case .windowed: .windowed
-        }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import JSONText
 import KnockEngine
 
 struct ReasonsCommand: ParsableCommand {
@@ -21,8 +22,8 @@ struct ReasonsCommand: ParsableCommand {
         }
         let reasons = Reason.allCases.filter { names.isEmpty || names.contains($0.name) }
         if json {
-            let pairs = reasons.map { "  \(JSON.string($0.name)): \(JSON.string($0.explanation))" }
-            StandardOutput.write("{\n\(pairs.joined(separator: ",\n"))\n}\n")
+            let object = JSONValue.object(reasons.map { .init($0.name, .string($0.explanation)) })
+            StandardOutput.write(object.indentedText + "\n")
         } else {
             let width = reasons.map(\.name.count).max() ?? 0
             for reason in reasons {

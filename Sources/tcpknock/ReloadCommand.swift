@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import JSONText
 import SystemPackage
 
 struct ReloadCommand: ParsableCommand {
@@ -21,7 +22,7 @@ struct ReloadCommand: ParsableCommand {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
             for socket in try daemon.sockets() {
                 let answer = try ControlClient.answer(socket, .reload)
-                let object = JSONValue.object([("socket", .string(socket.string)), ("message", .string(answer))])
+                let object = JSONValue.object(["socket": .string(socket.string), "message": .string(answer)])
                 StandardOutput.write(json ? object.text + "\n" : "\(socket): \(answer)\n")
             }
         }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Capture
 import Daemon
 import Diagnosis
+import JSONText
 import KnockProtocol
 import Settings
 import SystemPackage
@@ -100,10 +101,10 @@ struct TraceCommand: ParsableCommand {
     }
 
     private static func json(_ tracer: HandshakeTracer) -> String {
-        JSONTree.object([
-            "handshakes": .array(tracer.handshakes.map(\.json)), "segments": .number(tracer.segments),
-            "ignored_handshakes": .number(tracer.ignoredHandshakes),
-            "unreadable_packets": .number(tracer.unreadablePackets),
-        ]).text() + "\n"
+        JSONValue.object([
+            "handshakes": .array(tracer.handshakes.map(\.json)), "segments": .integer(tracer.segments),
+            "ignored_handshakes": .integer(tracer.ignoredHandshakes),
+            "unreadable_packets": .integer(tracer.unreadablePackets),
+        ]).indentedText + "\n"
     }
 }

@@ -17,7 +17,7 @@ import Testing
         engine.offer(Self.events(101...200))
         if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.events == Self.events(1...200))
         #expect(entries.lost == 0)
     }
@@ -27,10 +27,10 @@ import Testing
         var engine = ScriptedEngine(events: Self.events(1...3))
         if journal.drain(&engine) { journal.announce() }
         var entries = EventJournal.Entries()
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         engine.offer(Self.events(4...4))
         if journal.drain(&engine) { journal.announce() }
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.events == Self.events(4...4))
     }
 
@@ -42,14 +42,25 @@ import Testing
             if journal.drain(&engine) { journal.announce() }
         }
         var entries = EventJournal.Entries()
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.events == Self.events(0..<4096))
         #expect(entries.lost == 904)
         engine.offer(Self.events(1...1))
         if journal.drain(&engine) { journal.announce() }
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.lost == 0)
         #expect(entries.events.count == 1)
+    }
+
+    @Test func whatWaitsAtTheEndIsTaken() {
+        let journal = EventJournal()
+        var engine = ScriptedEngine(events: Self.events(1...3))
+        let hasNews = journal.drain(&engine)
+        #expect(hasNews)
+        journal.finish()
+        var entries = EventJournal.Entries()
+        #expect(!journal.wait(&entries))
+        #expect(entries.events == Self.events(1...3))
     }
 
     @Test func troubleAddsUp() {
@@ -59,7 +70,7 @@ import Testing
         (batch.overflowed, batch.refusedVerdicts, batch.malformedMessages) = (true, 2, 3)
         for _ in 0..<2 where journal.drain(&engine, batch) { journal.announce() }
         var entries = EventJournal.Entries()
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.overflows == 2)
         #expect(entries.refusedVerdicts == 4)
         #expect(entries.malformedMessages == 6)
@@ -75,7 +86,7 @@ import Testing
         let waitsForLockout = journal.drain(&engine)
         #expect(waits && !waitsForLockout)
         var entries = EventJournal.Entries()
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.events == Self.events(1...1) + [lockout])
     }
 
@@ -90,7 +101,7 @@ import Testing
             if journal.drain(&engine) { journal.announce() }
         }
         var entries = EventJournal.Entries()
-        journal.wait(&entries)
+        #expect(journal.wait(&entries))
         #expect(entries.events == [Event(flow(9), .acknowledgmentVerified, at: instant)])
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Diagnosis
+import JSONText
 import KnockProtocol
 import TestSupport
 import Testing
@@ -154,7 +155,7 @@ import Wire
         let other = it.fromClient(.syn, 7, 0)
         let tracer = it.traced([it.syn, it.synACK, it.ack, other])
         #expect(tracer.handshakes.map(\.verdict) == [.complete, .uncoded])
-        #expect(tracer[tracer.handshakes[0].endpoints]?.clientISN == 7)
+        #expect(tracer[tracer.handshakes[0].flow]?.clientISN == 7)
     }
 
     @Test("Memory is bounded; what is no TCP segment is counted")

@@ -5,28 +5,6 @@ import Testing
 @testable import Doctor
 
 @Suite("Tables of /proc") struct ProcTableTests {
-    @Test func queues() {
-        let entries = QueueEntry.parse(
-            """
-              100  27889     3 2   512     5     7       41  1
-              101 -4123     0 2   512     0     0        0  1
-                7 4294963173     0 2   512     0     0        0  1
-            """)
-        #expect(entries.map(\.number) == [100, 101, 7])
-        #expect(entries.map(\.port) == [27889, 4_294_963_173, 4_294_963_173])
-        #expect(entries[0] == QueueEntry(number: 100, port: 27889, waiting: 3, lostInQueue: 5, lostAtSocket: 7))
-    }
-
-    @Test(
-        "Lines that are no queue",
-        arguments: [
-            "", "100", "100 1 2 3 4 5", "x 1 0 2 512 0 0", "70000 1 0 2 512 0 0", "1 1 -1 2 512 0 0",
-            "1 99999999999 0 2 512 0 0", "1 1 0 2 512 99999999999999999999999 0",
-        ])
-    func noQueue(_ line: String) {
-        #expect(QueueEntry.parse(line).isEmpty)
-    }
-
     @Test func netlinkSockets() {
         let text = """
             sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode
@@ -105,7 +83,6 @@ import Testing
         for _ in 0..<2000 {
             let bytes = (0..<200).map { _ in alphabet.randomElement(using: &generator) ?? 0 }
             let text = String(decoding: bytes, as: UTF8.self)
-            _ = QueueEntry.parse(text)
             _ = NetlinkOwner.inode(ofPort: 1, in: text)
             _ = ListeningSocket.parse(text)
             _ = RouteTable.defaultInterfaces(text)

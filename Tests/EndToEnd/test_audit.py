@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ from typing import Dict, Iterator, Optional
 import pytest
 
 from harness import topologies
+from harness.daemons import state_folder
 from harness.echo import echo_server
 from harness.inside import connect, echoes, inside, receive
 from harness.knock import FAMILIES, WRONG, keep_kernel_quiet, peer
@@ -167,8 +169,21 @@ def test_the_reason_when_its_client_is_locked_out(pair: Pair, family: int) -> No
 
 
 def test_a_connection_from_before_the_daemon(pair: Pair) -> None:
+    """Whose it is outlives the daemon, and be it told to end in the very moment."""
     connection, client = pair.connect()
     assert pair.server.daemon.stop() == 0
+    pair.server.start()
+    assert echoes(connection)
+    [entry] = [entry for entry in pair.server.status()["connections"] if entry["client"] == client]
+    assert entry["guest"] == "alice" and entry["server"] == server_of(pair, 4)
+    connection.close()
+    assert pair.ended(pair.server, client)["guest"] == "alice"
+
+
+def test_a_connection_that_nothing_is_known_of(pair: Pair) -> None:
+    connection, client = pair.connect()
+    assert pair.server.daemon.stop() == 0
+    shutil.rmtree(state_folder(pair.network.server))
     pair.server.start()
     assert echoes(connection)
     [entry] = [entry for entry in pair.server.status()["connections"] if entry["client"] == client]

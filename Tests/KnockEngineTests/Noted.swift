@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import KnockEngine
 import KnockProtocol
+import Wire
 
 /// What tests compare of an event: all but the time, and whose key it was.
 struct Noted: Equatable {

@@ -10,7 +10,7 @@ internal import Synchronization
 internal import Wire
 
 /// `tcpknock-client`: its queue, and all that is done beside giving verdicts.
-package final class ClientDaemon: Sendable {
+package final class ClientDaemon: AdministeredDaemon {
     /// How often is asked at the end whether all answers have come, in milliseconds.
     private static let answerInterval: Int32 = 10
 
@@ -19,19 +19,19 @@ package final class ClientDaemon: Sendable {
         var roster: TargetRoster
     }
 
-    private let flags: ClientFlags
-    private let logger: Logger
+    let flags: ClientFlags
+    let logger: Logger
     private let state: Mutex<State>
-    private let registry: KeyRegistry
+    let registry: KeyRegistry
     private let workers: WorkerGroup<ClientEngine>
     private let connections: ConnectionKeeper
-    private let watchers: WatchBoard
+    let watchers: WatchBoard
     private let names: HostNames
     private let runner: DaemonRunner
-    private let control: ControlSocket?
-    private let identity: Privileges.Identity?
+    let control: ControlSocket?
+    let identity: Privileges.Identity?
     private let queueListing = QueueListing()
-    private let administration = DispatchQueue(label: "administration")
+    let administration = DispatchQueue(label: "administration")
     private let namesChanged: Signal
     private let started = SystemClock.now()
 
@@ -74,15 +74,6 @@ package final class ClientDaemon: Sendable {
         tryReload()
     }
 
-    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
-    private func tryReload() {
-        do throws(FatalError) {
-            _ = try TargetRoster(try flags.effectiveSettings().settings, registry)
-        } catch {
-            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
-        }
-    }
-
     /// Works until a signal ends it.
     ///
     /// - Throws: What made the queue unusable.
@@ -90,32 +81,19 @@ package final class ClientDaemon: Sendable {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
         if settings.countBytes { ByteCounting.enable(logger) }
         connections.start { [self] in noteEnd($0) }
-        control?.start(logger: logger, watchers: watchers) { [self] in answer($0, $1) }
         namesChanged.handler.withLock { handler in
             handler = { [self] in
                 administration.async { [self] in adoptTargets() }
             }
         }
         names.start()
-        let chores = startChores()
-        let metrics = MetricsKeeper(settings.metricsFile, logger: logger) { [self] in
-            administration.sync { DaemonMetrics.families(statusReport()) }
-        }
-
-        var duties = DaemonDuties()
-        duties.details = settings.details(
+        let details = settings.details(
             queues: settings.queue...settings.queue, ports: settings.allPorts, fingerprint: roster.fingerprint)
-        duties.name = { [registry] in registry.name(of: $0) }
-        duties.take = { [self] in take($0) }
-        duties.reload = { [self] in _ = administration.sync { reload() } }
-        duties.finish = { [workers] in Self.awaitAnswers(workers) }
-        defer {
-            control?.remove()
-            chores.cancel()
-            metrics.stop()
-            administration.sync { KeyMemory.wipe() }
+        try administer(details) { duties throws(FatalError) in
+            var duties = duties
+            duties.finish = { [workers] in Self.awaitAnswers(workers) }
+            try runner.run(workers, duties)
         }
-        try runner.run(workers, duties)
     }
 
     /// Codes nothing more, and waits for the SYN/ACKs of what was coded; two seconds at most.
@@ -126,17 +104,9 @@ package final class ClientDaemon: Sendable {
         }
     }
 
-    private func startChores() -> any DispatchSourceTimer {
-        let timer = DispatchSource.makeTimerSource(queue: administration)
-        timer.schedule(deadline: .now() + .seconds(1), repeating: .seconds(1), leeway: .milliseconds(100))
-        timer.setEventHandler { [watchers] in watchers.sweep() }
-        timer.activate()
-        return timer
-    }
-
     // MARK: Events
 
-    private func take(_ event: Event) {
+    func take(_ event: Event) {
         watchers.show(event, of: event.key.flatMap { registry.name(of: $0) })
         if event.reason == .synAckProven { connections.book.add(event.flow, event.key, at: event.time) }
     }
@@ -148,41 +118,19 @@ package final class ClientDaemon: Sendable {
 
     // MARK: What people ask for
 
-    private func answer(_ request: ControlRequest, _ form: ControlRequest.Form) -> ControlAnswer {
-        administration.sync {
-            switch request {
-            case .status:
-                let report = statusReport()
-                return .done(form == .json ? report.json.text + "\n" : report.text)
-            case .reload:
-                return reload()
-            case .locks, .unlock:
-                return .failed(EX_USAGE, "only the server locks anybody out")
-            case .watch:
-                return .failed(EX_PROTOCOL, "to watch is not answered here")
-            }
-        }
+    var settings: ClientSettings { state.withLock { $0.settings } }
+
+    func roster(_ settings: ClientSettings) throws(FatalError) -> TargetRoster {
+        try TargetRoster(settings, registry)
     }
 
-    /// Reads the configuration again; what is wrong with it leaves the old one in force.
-    private func reload() -> ControlAnswer {
-        do throws(FatalError) {
-            let effective = try flags.effectiveSettings()
-            effective.logWarnings(to: logger)
-            let (settings, kept) = effective.settings.keeping(what: state.withLock { $0.settings })
-            let roster = try TargetRoster(settings, registry)
-            state.withLock { $0 = State(settings: settings, roster: roster) }
-            names.adopt(roster.hostNames)
-            adoptTargets()
-            var text = "configuration read again: \(settings.targets.count) targets"
-            if !kept.isEmpty { text += "; changed only at the next start: \(kept.joined(separator: ", "))" }
-            logger.notice("\(text)")
-            return .done(text + "\n")
-        } catch {
-            let error = error.explained(for: identity)
-            logger.error("configuration not read again, the old one stays in force: \(error.description)")
-            return .failed(error.status, "the old configuration stays in force:\n\(error.description)")
-        }
+    func keepFixed(_ keeper: inout SettingsKeeper<ClientSettings>) { keeper.keep(\.queue, "queue_num") }
+
+    func adopt(_ settings: ClientSettings, _ roster: TargetRoster) -> String {
+        state.withLock { $0 = State(settings: settings, roster: roster) }
+        names.adopt(roster.hostNames)
+        adoptTargets()
+        return "\(settings.targets.count) targets"
     }
 
     private func adoptTargets() {
@@ -192,7 +140,15 @@ package final class ClientDaemon: Sendable {
         }
     }
 
-    private func statusReport() -> StatusReport {
+    func doChores() {}
+
+    func locks(_ form: ControlRequest.Form) -> ControlAnswer { Self.locksNobodyOut }
+
+    func unlock(_ address: IPAddress) -> ControlAnswer { Self.locksNobodyOut }
+
+    private static let locksNobodyOut = ControlAnswer.failed(EX_USAGE, "only the server locks anybody out")
+
+    func statusReport() -> StatusReport {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
@@ -209,14 +165,4 @@ private final class Signal: Sendable {
     let handler = Mutex<@Sendable () -> Void>({})
 
     func send() { handler.withLock { $0 }() }
-}
-
-extension ClientSettings {
-    /// These settings, but with those of before that cannot change while the daemon runs; and which of them would have.
-    fileprivate func keeping(what old: ClientSettings) -> (settings: ClientSettings, kept: [String]) {
-        var keeper = SettingsKeeper(self, old)
-        keeper.keep(\.queue, "queue_num")
-        keeper.keepCommon()
-        return (keeper.settings, keeper.kept)
-    }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockEngine
-internal import KnockProtocol
+package import KnockProtocol
 package import Settings
 package import Wire
 
@@ -133,8 +133,8 @@ extension NATAddress {
 }
 
 extension MaskChoice {
-    /// The mask to ask for; nil leaves it to the engine.
-    fileprivate var mode: MaskMode? {
+    /// The mask to ask for; nil leaves it to whether there is a NAT.
+    package var mode: MaskMode? {
         switch self {
         case .auto: nil
         case .full: .full

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockEngine
 internal import Synchronization
+package import Wire
 
 /// A connection that was admitted, on the client: one whose server has proven itself.
 package struct OpenConnection: Equatable, Sendable {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Dispatch
 internal import Glibc
-package import KnockEngine
+internal import KnockEngine
 package import Logging
 internal import NetfilterQueue
-internal import Wire
+package import Wire
 
 /// Keeps the book of open connections: follows connection tracking to see when they end, and ends them where they must.
 package final class ConnectionKeeper: Sendable {

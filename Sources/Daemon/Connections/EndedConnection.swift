@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockEngine
+internal import KnockEngine
 internal import Logging
+package import Wire
 
 /// A connection that has ended, as the audit tells it.
 package struct EndedConnection: Equatable, Sendable {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import JSONText
 package import KnockEngine
 package import Wire
 
@@ -30,8 +31,8 @@ package struct LockList {
         .array(
             locks.map { address, lockout in
                 .object([
-                    ("address", .string("\(address)")), ("secondsLeft", .unsigned(remaining(lockout))),
-                    ("reason", .string(lockout.reason.name)),
+                    "address": .string("\(address)"), "secondsLeft": .unsigned(remaining(lockout)),
+                    "reason": .string(lockout.reason.name),
                 ])
             })
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import JSONText
 internal import KnockEngine
 internal import NetfilterQueue
+internal import Wire
 
 /// How a daemon is doing, for people and for programs.
 package struct StatusReport: Sendable {
@@ -72,42 +74,38 @@ package struct StatusReport: Sendable {
     /// One JSON object.
     package var json: JSONValue {
         .object([
-            ("program", .string(program)), ("version", .string(version)),
-            ("started", .string(SystemClock.timestamp(unixSeconds: started.unixSeconds))),
-            ("uptimeSeconds", .unsigned(started.seconds(until: now))),
-            ("queues", .array(queues.map(Self.json))), ("handshakes", .integer(Int64(handshakes))),
-            ("lockedOut", lockedOut.map { .integer(Int64($0)) } ?? .null),
-            (
-                "kernelFilter",
-                kernelFilter.map { .object([("dropped", .unsigned($0.wrong)), ("passed", .unsigned($0.passed))]) }
-                    ?? .null
-            ),
-            (
-                "\(partyLabel)s",
-                .array(parties.map { .object([("name", .string($0.name)), ("scope", .string($0.scope))]) })
-            ),
-            ("connections", .array(connections.map(json))), ("unrecordedConnections", .unsigned(unrecorded)),
-            ("packets", .object(Reason.allCases.map { ($0.name, .unsigned(counters[$0])) })),
+            "program": .string(program), "version": .string(version),
+            "started": .string(SystemClock.timestamp(unixSeconds: started.unixSeconds)),
+            "uptimeSeconds": .unsigned(started.seconds(until: now)),
+            "queues": .array(queues.map(Self.json)), "handshakes": .integer(handshakes),
+            "lockedOut": .integer(lockedOut),
+            "kernelFilter": kernelFilter.map {
+                .object(["dropped": .unsigned($0.wrong), "passed": .unsigned($0.passed)])
+            } ?? .null,
+            "\(partyLabel)s": .array(
+                parties.map { .object(["name": .string($0.name), "scope": .string($0.scope)]) }),
+            "connections": .array(connections.map(json)), "unrecordedConnections": .unsigned(unrecorded),
+            "packets": .object(Reason.allCases.map { .init($0.name, .unsigned(counters[$0])) }),
         ])
     }
 
     private static func json(_ queue: QueueStatistics) -> JSONValue {
         .object([
-            ("number", .integer(Int64(queue.number))), ("holder", .integer(Int64(queue.holder))),
-            ("waiting", .integer(Int64(queue.waiting))), ("packets", .integer(Int64(queue.packets))),
-            ("droppedInQueue", .integer(Int64(queue.droppedInQueue))),
-            ("droppedOnTheWay", .integer(Int64(queue.droppedOnTheWay))),
+            "number": .integer(Int(queue.number)), "holder": .integer(Int(queue.holder)),
+            "waiting": .integer(Int(queue.waiting)), "packets": .integer(Int(queue.packets)),
+            "droppedInQueue": .integer(Int(queue.droppedInQueue)),
+            "droppedOnTheWay": .integer(Int(queue.droppedOnTheWay)),
         ])
     }
 
     private func json(_ connection: Connection) -> JSONValue {
         .object([
-            (partyLabel, .optional(connection.party)), ("client", .string(connection.flow.client)),
-            ("server", .string(connection.flow.server)),
-            ("since", .string(SystemClock.timestamp(unixSeconds: connection.connection.since.unixSeconds))),
-            ("seconds", .unsigned(connection.connection.since.seconds(until: now))),
-            ("bytesReceived", connection.bytes.map { .unsigned($0.received) } ?? .null),
-            ("bytesSent", connection.bytes.map { .unsigned($0.sent) } ?? .null),
+            partyLabel: .string(connection.party), "client": .string(connection.flow.client),
+            "server": .string(connection.flow.server),
+            "since": .string(SystemClock.timestamp(unixSeconds: connection.connection.since.unixSeconds)),
+            "seconds": .unsigned(connection.connection.since.seconds(until: now)),
+            "bytesReceived": .unsigned(connection.bytes?.received),
+            "bytesSent": .unsigned(connection.bytes?.sent),
         ])
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import JSONText
 package import KnockEngine
+internal import Wire
 
 /// One step of a handshake, for people who watch.
 package struct WatchLine {
@@ -25,9 +27,9 @@ package struct WatchLine {
     /// One JSON object.
     package var json: String {
         let value: JSONValue = .object([
-            ("time", .string(time)), ("client", .string(event.flow.client)), ("server", .string(event.flow.server)),
-            ("name", .optional(party)), ("reason", .string(event.reason.name)),
-            ("mask", .optional(event.mode.map { "\($0)" })), ("explanation", .string(event.reason.explanation)),
+            "time": .string(time), "client": .string(event.flow.client), "server": .string(event.flow.server),
+            "name": .string(party), "reason": .string(event.reason.name),
+            "mask": .string(event.mode.map { "\($0)" }), "explanation": .string(event.reason.explanation),
         ])
         return value.text + "\n"
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockEngine
-internal import Wire
+internal import KnockEngine
+package import Wire
 
 /// What a hook can be run for; the raw value is `TCPKNOCK_EVENT`.
 package enum HookEvent: String, CaseIterable, Sendable {

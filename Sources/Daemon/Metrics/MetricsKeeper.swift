@@ -25,11 +25,8 @@ package final class MetricsKeeper: @unchecked Sendable {
             return
         }
         let file = MetricsFile(path, logger: logger)
-        let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "metrics"))
-        timer.schedule(deadline: .now(), repeating: .seconds(Self.interval), leeway: .seconds(1))
-        timer.setEventHandler { file.write(families()) }
-        timer.activate()
-        (self.timer, self.file) = (timer, file)
+        timer = DispatchQueue(label: "metrics").every(seconds: Self.interval) { file.write(families()) }
+        self.file = file
     }
 
     /// Writes no more, and removes the file.

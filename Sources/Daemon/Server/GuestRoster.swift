@@ -3,6 +3,7 @@ internal import Glibc
 package import KnockEngine
 internal import KnockProtocol
 package import Settings
+package import Wire
 
 /// The guests of a configuration, with their keys: what the engine needs, and what everybody else does.
 package struct GuestRoster: Sendable {
@@ -12,6 +13,7 @@ package struct GuestRoster: Sendable {
     package let settings: [KeyID: GuestSettings]
     /// The fingerprint of the key where there is but one guest.
     package let fingerprint: String?
+    private let byID: [KeyID: Guest]
 
     /// Reads all keys.
     ///
@@ -21,7 +23,7 @@ package struct GuestRoster: Sendable {
     /// - Throws: Which key cannot be read, or that two guests have the same.
     package init(_ settings: ServerSettings, _ registry: KeyRegistry) throws(FatalError) {
         var guests: [Guest] = []
-        var byID: [KeyID: GuestSettings] = [:]
+        var settingsByID: [KeyID: GuestSettings] = [:]
         var owners: [String: String] = [:]
         for guest in settings.effectiveGuests where guest.enabled {
             let keys = try KeySchedule.read(guest.keyFile)
@@ -32,20 +34,21 @@ package struct GuestRoster: Sendable {
                     status: EX_CONFIG)
             }
             let id = registry.id(of: guest.name, fingerprint: fingerprint)
-            byID[id] = guest
+            settingsByID[id] = guest
             guests.append(
                 Guest(
                     id: id, keys: keys, ports: guest.ports ?? settings.targetPorts, networks: guest.networks,
                     expires: guest.expires, isRoaming: guest.roaming))
         }
         self.guests = guests
-        self.settings = byID
+        self.settings = settingsByID
+        byID = Dictionary(guests.map { ($0.id, $0) }) { first, _ in first }
         fingerprint = owners.count == 1 ? owners.first?.key : nil
     }
 
     /// Why a connection of a guest would not be admitted now; nil if it would.
     package func refusal(of flow: Flow, _ id: KeyID, at now: Instant) -> String? {
-        guard let guest = guests.first(where: { $0.id == id }) else { return "revoked" }
+        guard let guest = byID[id] else { return "revoked" }
         return guest.refusal(of: flow, at: now)?.name
     }
 }

@@ -11,10 +11,7 @@ internal import SystemPackage
 internal import Wire
 
 /// `tcpknock-server`: its queues, and all that is done beside giving verdicts.
-///
-/// What people ask for - to read the configuration again, to let somebody in - is done one after the other on a queue
-/// of its own; what events ask for, on the thread that takes them.
-package final class ServerDaemon: Sendable {
+package final class ServerDaemon: AdministeredDaemon {
     /// What is in force.
     struct State {
         var settings: ServerSettings
@@ -51,8 +48,8 @@ package final class ServerDaemon: Sendable {
     let queueListing = QueueListing()
     let administration = DispatchQueue(label: "administration")
     let started = SystemClock.now()
+    let control: ControlSocket?
     private let runner: DaemonRunner
-    private let control: ControlSocket?
 
     /// Reads configuration and keys, and binds the queues.
     ///
@@ -91,15 +88,6 @@ package final class ServerDaemon: Sendable {
         tryReload()
     }
 
-    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
-    private func tryReload() {
-        do throws(FatalError) {
-            _ = try GuestRoster(try flags.effectiveSettings().settings, registry)
-        } catch {
-            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
-        }
-    }
-
     private static func workers(
         _ settings: ServerSettings, _ roster: GuestRoster, _ configuration: ServerEngine.Configuration,
         _ shared: SharedState, _ runner: DaemonRunner
@@ -126,55 +114,27 @@ package final class ServerDaemon: Sendable {
         if settings.countBytes { ByteCounting.enable(logger) }
         connections.start { [self] in noteEnd($0) }
         connections.adopt(ports: settings.targetPorts)
-        control?.start(logger: logger, watchers: watchers) { [self] in answer($0, $1) }
         filter.start()
-        let chores = startChores()
-        let keeping = startKeeping()
-        let metrics = MetricsKeeper(settings.metricsFile, logger: logger) { [self] in metricFamilies() }
-
-        var duties = DaemonDuties()
-        duties.details = settings.details(
-            queues: settings.queues, ports: settings.targetPorts, fingerprint: roster.fingerprint)
-        if roster.fingerprint == nil { duties.details["guests"] = "\(roster.guests.count)" }
-        duties.name = { [registry] in registry.name(of: $0) }
-        duties.take = { [self] in take($0) }
-        duties.reload = { [self] in _ = reload() }
-        duties.more = { [filter] in
-            guard let counters = filter.counters else { return [:] }
-            return ["kernel-filter-wrong": "\(counters.wrong)", "kernel-filter-passed": "\(counters.passed)"]
+        let keeping = keeper.map { keeper in
+            // Apart, because it may take its time.
+            DispatchQueue(label: "keeping").every(seconds: 1, after: 1) { keeper.tick() }
         }
         defer {
-            control?.remove()
-            chores.cancel()
             keeping?.cancel()
             keeper?.close()
-            metrics.stop()
             hooks.shutDown()
             filter.stop()
-            administration.sync { KeyMemory.wipe() }
         }
-        try runner.run(workers, duties)
-    }
-
-    /// What is to be done every second: ending the connections of guests whose time is over.
-    private func startChores() -> any DispatchSourceTimer {
-        let timer = DispatchSource.makeTimerSource(queue: administration)
-        timer.schedule(deadline: .now() + .seconds(1), repeating: .seconds(1), leeway: .milliseconds(100))
-        timer.setEventHandler { [self] in
-            watchers.sweep()
-            closeWhatIsNotAdmitted()
+        var details = settings.details(
+            queues: settings.queues, ports: settings.targetPorts, fingerprint: roster.fingerprint)
+        if roster.fingerprint == nil { details["guests"] = "\(roster.guests.count)" }
+        try administer(details) { duties throws(FatalError) in
+            var duties = duties
+            duties.more = { [filter] in
+                guard let counters = filter.counters else { return [:] }
+                return ["kernel-filter-wrong": "\(counters.wrong)", "kernel-filter-passed": "\(counters.passed)"]
+            }
+            try runner.run(workers, duties)
         }
-        timer.activate()
-        return timer
-    }
-
-    /// What is to be done every second, and may take its time.
-    private func startKeeping() -> (any DispatchSourceTimer)? {
-        guard let keeper else { return nil }
-        let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "keeping"))
-        timer.schedule(deadline: .now() + .seconds(1), repeating: .seconds(1), leeway: .milliseconds(100))
-        timer.setEventHandler { keeper.tick() }
-        timer.activate()
-        return timer
     }
 }

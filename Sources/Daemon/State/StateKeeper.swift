@@ -6,6 +6,7 @@ package import Logging
 internal import NetfilterQueue
 package import Settings
 internal import Synchronization
+package import Wire
 
 /// Keeps in a file what must outlive the daemon: lockouts, used codes, and whose the open connections are.
 ///
@@ -14,45 +15,11 @@ internal import Synchronization
 /// that was synchronised. From time to time the file is written anew, without what is over.
 package final class StateKeeper: Sendable {
     private struct State: ~Copyable {
-        /// nil while nothing can be written.
-        var writer: StateWriter?
-        /// What has changed while a new file is written.
-        var pending: [Pending]?
+        var file = StateFile()
         var entries: [SharedState.Entry] = []
-        var isToBeRewritten = false
-        var isUnsynchronised = false
-        /// How long the file was when it was new.
-        var newLength = 0
-        var nextTry: UInt64 = 0
+        /// What is in the way.
         var trouble: SystemError?
-
-        mutating func keepPending(_ change: ConnectionChange?, most: Int) {
-            guard pending != nil else { return }
-            pending?.append(contentsOf: entries.map { .entry($0) })
-            if let change { pending?.append(.connection(change)) }
-            if let count = pending?.count, count > most { pending = nil }
-        }
-
-        mutating func write(_ change: ConnectionChange?) throws(SystemError) {
-            guard writer != nil else { return }
-            for entry in entries { try writer?.write(entry) }
-            if let change { try writer?.write(change) }
-            try writer?.flush()
-            isUnsynchronised = true
-        }
     }
-
-    private enum Pending {
-        case entry(SharedState.Entry)
-        case connection(ConnectionChange)
-    }
-
-    /// A file may grow by this, and to three times its length, until it is written anew; in bytes.
-    private static let growth = 1 << 20
-    /// More changes while a new file is written are too many for it.
-    private static let longestPending = 100_000
-    /// How long to wait after a failure, in milliseconds.
-    private static let pause: UInt64 = 10_000
 
     private let folder: StateFolder
     private let shared: SharedState
@@ -111,7 +78,7 @@ package final class StateKeeper: Sendable {
     // MARK: What was
 
     private func restore() {
-        guard let content = read() else { return }
+        guard let content = folder.content(logger) else { return }
         let now = SystemClock.now()
         let kept = KeptState(content, boot: Boot.id, registry, at: now)
         shared.restore(kept.entries, at: now)
@@ -122,35 +89,6 @@ package final class StateKeeper: Sendable {
                 "lockouts": "\(kept.lockouts)", "used-codes": "\(kept.usedCodes)",
                 "connections": "\(kept.connections.count)",
             ])
-    }
-
-    /// The content of the file; nil if there is none that can be trusted.
-    private func read() -> StateFormat.Content? {
-        do throws(StateFolder.Distrust) {
-            guard let bytes = try folder.read() else { return nil }
-            do throws(StateFormat.Damage) {
-                let content = try StateFormat.parse(bytes)
-                if content.torn > 0 {
-                    logger.warning(
-                        "the last change of the state was not written completely, and is left out",
-                        metadata: ["file": "\(folder.file)", "bytes": "\(content.torn)"])
-                }
-                return content
-            } catch {
-                setAside(error.description)
-            }
-        } catch {
-            setAside(error.description)
-        }
-        return nil
-    }
-
-    private func setAside(_ reason: String) {
-        var outcome = "set aside as \(folder.damagedFile)"
-        do throws(SystemError) { try folder.setAside() } catch { outcome = "not to be set aside: \(error)" }
-        logger.error(
-            "the state of before is not used, so used codes and lockouts are forgotten: \(reason); \(outcome)",
-            metadata: ["file": "\(folder.file)"])
     }
 
     // MARK: What changes
@@ -167,15 +105,11 @@ package final class StateKeeper: Sendable {
     private func note(_ change: ConnectionChange?) {
         guard change != nil || shared.hasChanges else { return }
         let error = state.withLock { state -> SystemError? in
-            if !shared.takeChanges(&state.entries) { state.isToBeRewritten = true }
-            state.keepPending(change, most: Self.longestPending)
+            let isComplete = shared.takeChanges(&state.entries)
             do throws(SystemError) {
-                try state.write(change)
+                try state.file.add(state.entries, isComplete: isComplete, change)
                 return nil
             } catch {
-                // What is in it is whole but for the last record, and is left as it is until there is a new file.
-                state.writer = nil
-                state.isToBeRewritten = true
                 return error
             }
         }
@@ -188,11 +122,7 @@ package final class StateKeeper: Sendable {
             note()
             synchronise()
             let now = SystemClock.now().uptime
-            let isDue = state.withLock { state in
-                let limit = 3 * state.newLength + Self.growth
-                let isLong = (state.writer?.length ?? 0) > limit
-                return (isLong || state.isToBeRewritten) && now >= state.nextTry
-            }
+            let isDue = state.withLock { $0.file.isDue(at: now) }
             if isDue { rewrite() }
         }
     }
@@ -206,11 +136,7 @@ package final class StateKeeper: Sendable {
     }
 
     private func synchronise() {
-        let file = state.withLock { state -> Int32 in
-            guard state.isUnsynchronised else { return -1 }
-            state.isUnsynchronised = false
-            return state.writer?.duplicate() ?? -1
-        }
+        let file = state.withLock { $0.file.descriptorToSynchronise() }
         guard file >= 0 else { return }
         defer { Glibc.close(file) }
         if fdatasync(file) != 0 { report(SystemError("fdatasync", errno)) }
@@ -219,21 +145,14 @@ package final class StateKeeper: Sendable {
     // MARK: A new file
 
     private func rewrite() {
-        state.withLock { state in
-            state.pending = []
-            state.isToBeRewritten = false
-        }
+        state.withLock { $0.file.beginAnew() }
         do throws(SystemError) {
             try put(try newFile())
             folder.synchronise()
             report(nil)
         } catch {
             folder.discard()
-            state.withLock { state in
-                state.pending = nil
-                state.isToBeRewritten = true
-                state.nextTry = SystemClock.now().uptime &+ Self.pause
-            }
+            state.withLock { $0.file.giveUp(at: SystemClock.now().uptime) }
             report(error)
         }
     }
@@ -257,29 +176,17 @@ package final class StateKeeper: Sendable {
     /// Adds what has changed meanwhile, and gives the file its name.
     private func put(_ writer: consuming StateWriter) throws(SystemError) {
         var made: StateWriter? = writer
-        let outcome = state.withLock { state -> Result<Void, SystemError> in
-            guard let pending = state.pending, var writer = made.take() else {
-                return .failure(SystemError("too many changes for a new file", EAGAIN))
-            }
+        let error = state.withLock { state -> SystemError? in
+            // It is there: this is called once.
+            guard let writer = made.take() else { return nil }
             do throws(SystemError) {
-                for change in pending {
-                    switch change {
-                    case .entry(let entry): try writer.write(entry)
-                    case .connection(let change): try writer.write(change)
-                    }
-                }
-                try writer.flush()
-                try folder.put()
+                try state.file.goOn(with: writer, in: folder)
+                return nil
             } catch {
-                return .failure(error)
+                return error
             }
-            state.isUnsynchronised = !pending.isEmpty
-            state.newLength = writer.length
-            state.writer = consume writer
-            state.pending = nil
-            return .success(())
         }
-        try outcome.get()
+        if let error { throw error }
     }
 
     /// Says what is in the way, once until that changes, and when it no longer is.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import NetfilterQueue
 
 /// Looks whether the daemon is bound to its queues, and keeps up.
 enum QueueCheck {
     private static let name = "queue"
     private static let table = "/proc/net/netfilter/nfnetlink_queue"
     /// Nobody waits for long while a daemon is well: verdicts take microseconds.
-    private static let manyWaiting: UInt64 = 256
+    private static let manyWaiting: UInt32 = 256
 
     static func run(_ examination: Examination) -> [Finding] {
         switch examination.host.read(table) {
@@ -14,14 +15,14 @@ enum QueueCheck {
         case .refused:
             return [Examination.unseen(name, "who is bound to queue \(examination.subject.queueText)")]
         case .text(let text, _):
-            let entries = QueueEntry.parse(text)
+            let entries = QueueStatistics.parse(text)
             return examination.subject.queues.flatMap { number in
                 findings(number, entries.first { $0.number == number }, examination)
             }
         }
     }
 
-    private static func findings(_ number: UInt16, _ entry: QueueEntry?, _ examination: Examination) -> [Finding] {
+    private static func findings(_ number: UInt16, _ entry: QueueStatistics?, _ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard let entry else {
             return [
@@ -36,7 +37,7 @@ enum QueueCheck {
                 examination.host.userID == 0
                     ? Finding(
                         name, .note,
-                        "queue \(number) is bound (netlink port \(entry.port)), but by no process that can be seen here"
+                        "queue \(number) is bound (netlink port \(entry.holder)), but by no process that can be seen here"
                     )
                     : Examination.unseen(name, "which process is bound to queue \(number)"))
             return findings
@@ -52,14 +53,14 @@ enum QueueCheck {
         return Examination.findings(findings, or: name, "\(number) is bound by \(owner.name), process \(owner.number)")
     }
 
-    private static func losses(_ entry: QueueEntry, _ subject: DoctorSubject) -> [Finding] {
+    private static func losses(_ entry: QueueStatistics, _ subject: DoctorSubject) -> [Finding] {
         var findings: [Finding] = []
-        if entry.lostInQueue > 0 || entry.lostAtSocket > 0 {
+        if entry.droppedInQueue > 0 || entry.droppedOnTheWay > 0 {
             findings.append(
                 Finding(
                     name, .warning,
-                    "queue \(entry.number) has lost packets since it was bound: \(entry.lostInQueue) because too many "
-                        + "waited, \(entry.lostAtSocket) because the daemon's socket was full",
+                    "queue \(entry.number) has lost packets since it was bound: \(entry.droppedInQueue) because too "
+                        + "many waited, \(entry.droppedOnTheWay) because the daemon's socket was full",
                     cure: subject.role == .server
                         ? "several queues, for daemon and rules: --queue-num \(subject.queues.lowerBound):"
                             + "\(min(Int(subject.queues.lowerBound) + 3, 65535)); and the kernel filter, if there is none"
@@ -76,10 +77,10 @@ enum QueueCheck {
         return findings
     }
 
-    private static func owner(of entry: QueueEntry, _ host: Host) -> (number: Int32, name: String)? {
+    private static func owner(of entry: QueueStatistics, _ host: Host) -> (number: Int32, name: String)? {
         guard let sockets = host.read("/proc/net/netlink").text,
-            let inode = NetlinkOwner.inode(ofPort: entry.port, in: sockets),
-            let number = NetlinkOwner.process(withSocket: inode, guess: entry.port, host)
+            let inode = NetlinkOwner.inode(ofPort: entry.holder, in: sockets),
+            let number = NetlinkOwner.process(withSocket: inode, guess: entry.holder, host)
         else { return nil }
         let name = host.read("/proc/\(number)/comm").text?.split(separator: "\n").first.map(String.init)
         return (number, name ?? "an unknown program")

@@ -4,30 +4,20 @@
 """
 
 import os
-import socket
-import struct
 import sys
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from .hosts import PYTHON, Host
+from .hosts import Host
+from .kernel_queue import ACCEPT, DROP, KernelQueue, queue_forwarded, start_program
 from .processes import Program
-from .queue_stand_in import _attributes, _message
 
-_PACKET, _VERDICT, _CONFIG = 0, 1, 2
-_PACKET_HEADER, _VERDICT_HEADER, _PAYLOAD = 1, 2, 10
-_DROP, _ACCEPT = 0, 1
 _QUEUE = 7
 
 
 def box(router: Host, change: str) -> Program:
     """Starts a box on a router; it is bound to its queue, and the rules are in, when this returns."""
-    code = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('harness.boxes', run_name='__main__')"
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    program = router.popen([PYTHON, "-c", code, folder, change], name=f"box ({change}) on {router.role}")
-    program.wait_for_line("^ready$", 20)
-    for iptables in ("iptables", "ip6tables"):
-        router.run([iptables, "-w", "-t", "mangle", "-A", "FORWARD", "-p", "tcp",
-                    "-j", "NFQUEUE", "--queue-num", str(_QUEUE)])  # fmt: skip
+    program = start_program(router, __name__, change, name=f"box ({change}) on {router.role}")
+    queue_forwarded(router, _QUEUE)
     return program
 
 
@@ -106,38 +96,30 @@ def _judge(payload: bytes, change: Change, state: Dict[Any, Any]) -> Tuple[int, 
 
     packet = IP(payload) if payload[0] >> 4 == 4 else IPv6(payload)
     if "TCP" not in packet:
-        return _ACCEPT, payload
+        return ACCEPT, payload
     before = bytes(packet)
     if change(packet, packet["TCP"], state) is False:
-        return _DROP, payload
+        return DROP, payload
     if bytes(packet) == before:
-        return _ACCEPT, payload
+        return ACCEPT, payload
     del packet["TCP"].chksum
     if "IP" in packet:
         del packet["IP"].chksum
-    return _ACCEPT, bytes(packet)
+    return ACCEPT, bytes(packet)
 
 
 def main(change: Change) -> None:
     import scapy.layers.inet  # noqa: F401  (before "ready": it takes a while)
     import scapy.layers.inet6  # noqa: F401
 
-    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
-    netlink.bind((0, 0))
-    netlink.send(_message(_CONFIG, _QUEUE, (1, struct.pack("!BBH", 1, 0, 0))))  # bind
-    netlink.send(_message(_CONFIG, _QUEUE, (2, struct.pack("!IB", 0xFFFF, 2))))  # copy whole packets
+    queue = KernelQueue(_QUEUE)
     print("ready", flush=True)
     state: Dict[Any, Any] = {}
     while True:
-        data = netlink.recv(1 << 17)
-        if struct.unpack_from("=H", data, 4)[0] != 3 << 8 | _PACKET:
-            continue
-        attributes = _attributes(data[20:])
-        (identifier,) = struct.unpack_from("!I", attributes[_PACKET_HEADER])
-        verdict, payload = _judge(attributes[_PAYLOAD], change, state)
-        netlink.send(
-            _message(_VERDICT, _QUEUE, (_VERDICT_HEADER, struct.pack("!II", verdict, identifier)), (_PAYLOAD, payload))
-        )
+        packet = queue.receive()
+        if packet:
+            verdict, payload = _judge(packet.payload, change, state)
+            queue.judge(packet.identifier, verdict, payload=payload)
 
 
 if __name__ == "__main__":

@@ -4,22 +4,17 @@ This needs no netem: losses are firewall rules of a router; the rest is a progra
 """
 
 import heapq
-import os
 import random
 import select
 import socket
-import struct
 import sys
 import time
-from typing import Dict, List, Tuple
+from typing import List, Tuple
 
-from .hosts import PYTHON, Host
+from .hosts import Host
+from .kernel_queue import KernelQueue, QueuedPacket, queue_forwarded, start_program, tcp_flags
 from .processes import Program
-from .queue_stand_in import _attributes, _message, _tcp_flags
 
-_PACKET, _VERDICT, _CONFIG = 0, 1, 2
-_PACKET_HEADER, _VERDICT_HEADER, _PAYLOAD = 1, 2, 10
-_ACCEPT = 1
 _QUEUE = 7
 #: SYN and ACK among the flags of the segment; None stands for all.
 SEGMENTS = {"SYN": 0x02, "SYN/ACK": 0x12, "ACK": 0x10, "all": None}
@@ -56,15 +51,10 @@ def unreliable(router: Host, what: str, segment: str = "all", milliseconds: int 
     - `reorder`: each comes later, by a random time up to that;
     - `repeat`: each comes twice, the second time so many milliseconds later.
     """
-    code = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('harness.faults', run_name='__main__')"
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    program = router.popen(
-        [PYTHON, "-c", code, folder, what, segment, str(milliseconds), str(seed)], name=f"{what} on {router.role}"
+    program = start_program(
+        router, __name__, what, segment, str(milliseconds), str(seed), name=f"{what} on {router.role}"
     )
-    program.wait_for_line("^ready$", 10)
-    for iptables in ("iptables", "ip6tables"):
-        router.run([iptables, "-w", "-t", "mangle", "-A", "FORWARD", "-p", "tcp",
-                    "-j", "NFQUEUE", "--queue-num", str(_QUEUE)])  # fmt: skip
+    queue_forwarded(router, _QUEUE)
     return program
 
 
@@ -88,36 +78,24 @@ class _Box:
         self.random = random.Random(seed)
         self.waiting: List[Tuple[float, int, int, bytes]] = []  # when, number, packet id or -1 for a copy, packet
         self.number = self.last_sent = self.count = 0
-        self.netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
-        self.netlink.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
-        self.netlink.bind((0, 0))
-        self.netlink.send(_message(_CONFIG, _QUEUE, (1, struct.pack("!BBH", 1, 0, 0))))  # bind
-        self.netlink.send(_message(_CONFIG, _QUEUE, (2, struct.pack("!IB", 0xFFFF, 2))))  # copy whole packets
-        self.netlink.send(_message(_CONFIG, _QUEUE, (3, struct.pack("!I", 65_536))))  # so many may wait
+        self.queue = KernelQueue(_QUEUE)
+        self.queue.make_room(65_536)
         self.raw = {4: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
                     6: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)}  # fmt: skip
 
-    def take(self, message: bytes) -> None:
-        if struct.unpack_from("=H", message, 4)[0] != 3 << 8 | _PACKET:
-            return
-        attributes: Dict[int, bytes] = _attributes(message[20:])
-        (identifier,) = struct.unpack_from("!I", attributes[_PACKET_HEADER])
-        packet = attributes[_PAYLOAD]
+    def take(self, packet: QueuedPacket) -> None:
         self.number += 1
-        if self.flags is not None and _tcp_flags(packet) & 0x12 != self.flags:
-            self._accept(identifier)
+        if self.flags is not None and tcp_flags(packet.payload) & 0x12 != self.flags:
+            self.queue.judge(packet.identifier)
         elif self.what == "repeat":
-            self._accept(identifier)
-            self._later(self.delay, -1, packet)
+            self.queue.judge(packet.identifier)
+            self._later(self.delay, -1, packet.payload)
         else:
-            self._later(self.delay * (self.random.random() if self.what == "reorder" else 1), identifier, packet)
+            delay = self.delay * (self.random.random() if self.what == "reorder" else 1)
+            self._later(delay, packet.identifier, packet.payload)
 
     def _later(self, delay: float, identifier: int, packet: bytes) -> None:
         heapq.heappush(self.waiting, (time.monotonic() + delay, self.number, identifier, packet))
-
-    def _accept(self, identifier: int) -> None:
-        verdict = struct.pack("!II", _ACCEPT, identifier)
-        self.netlink.send(_message(_VERDICT, _QUEUE, (_VERDICT_HEADER, verdict)))
 
     def release(self) -> float:
         """Sends on what is due; returns the seconds until more is."""
@@ -128,7 +106,7 @@ class _Box:
                 return left
             heapq.heappop(self.waiting)
             if identifier >= 0:
-                self._accept(identifier)
+                self.queue.judge(identifier)
                 self.count += number < self.last_sent
                 self.last_sent = max(self.last_sent, number)
             else:
@@ -144,9 +122,11 @@ def main(what: str, segment: str, milliseconds: float, seed: int) -> None:
     box = _Box(what, segment, milliseconds / 1000, seed)
     print("ready", flush=True)
     while True:
-        readable, _, _ = select.select([box.netlink, sys.stdin], [], [], box.release())
-        if box.netlink in readable:
-            box.take(box.netlink.recv(1 << 17))
+        readable, _, _ = select.select([box.queue, sys.stdin], [], [], box.release())
+        if box.queue in readable:
+            packet = box.queue.receive()
+            if packet:
+                box.take(packet)
         if sys.stdin in readable and sys.stdin.readline():
             print(box.count, flush=True)
 

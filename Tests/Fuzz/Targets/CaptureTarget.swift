@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Capture
 internal import Diagnosis
+internal import JSONText
 internal import TestSupport
 internal import Wire
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import Daemon
 import Foundation
+import JSONText
 import Testing
 
 @Suite struct JSONTests {

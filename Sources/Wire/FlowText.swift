@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import KnockEngine
-internal import Wire
 
-extension Flow {
+extension Flow: CustomStringConvertible {
     /// The client's end, as `address:port` or `[address]:port`.
-    var client: String { Self.text(clientAddress, clientPort) }
+    package var client: String { Self.text(clientAddress, clientPort) }
 
     /// The server's end, as `address:port` or `[address]:port`.
-    var server: String { Self.text(serverAddress, serverPort) }
+    package var server: String { Self.text(serverAddress, serverPort) }
+
+    /// `client -> server`, each with its port.
+    package var description: String { "\(client) -> \(server)" }
 
     private static func text(_ address: IPAddress, _ port: UInt16) -> String {
         address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"

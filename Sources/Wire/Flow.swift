@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import Wire
 
-/// Which way a packet passes the host, as the netfilter hook it was queued at tells.
-package enum Direction: Sendable {
-    /// From the network: PREROUTING.
-    case inbound
-    /// To the network: POSTROUTING.
-    case outbound
-}
-
-/// The two ends of a connection.
+/// The two ends of a connection, the one that sent the SYN first.
 package struct Flow: Hashable, Sendable {
     /// The address of the end that sent the SYN.
     package let clientAddress: IPAddress
@@ -21,6 +12,7 @@ package struct Flow: Hashable, Sendable {
     package let serverPort: UInt16
 
     /// Names both ends.
+    @inlinable
     package init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
         self.clientAddress = clientAddress
         self.clientPort = clientPort
@@ -29,6 +21,7 @@ package struct Flow: Hashable, Sendable {
     }
 
     /// The flow of a packet that the client sent.
+    @inlinable
     package init(fromClient packet: borrowing Packet) {
         self.init(
             clientAddress: packet.source, clientPort: packet.segment.sourcePort,
@@ -36,6 +29,7 @@ package struct Flow: Hashable, Sendable {
     }
 
     /// The flow of a packet that the server sent.
+    @inlinable
     package init(fromServer packet: borrowing Packet) {
         self.init(
             clientAddress: packet.destination, clientPort: packet.segment.destinationPort,

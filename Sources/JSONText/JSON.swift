@@ -13,7 +13,7 @@ package enum JSON {
     ///   - text: Any text.
     ///   - quotes: Whether to escape quotation marks and backslashes too, as between quotation marks.
     /// - Returns: The text without quotation marks around it.
-    static func escaped(_ text: String, quotes: Bool) -> String {
+    package static func escaped(_ text: String, quotes: Bool) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -32,7 +32,7 @@ package enum JSON {
     }
 
     /// Whether a character can end a line, or change how a terminal shows it; none of these has more than 16 bits.
-    static func breaksLines(_ scalar: Unicode.Scalar) -> Bool {
+    package static func breaksLines(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         // C0, DEL and C1 (ISO 6429).
         case 0..<0x20, 0x7f..<0xa0: true
