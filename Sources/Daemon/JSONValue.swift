@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// A value to be written as JSON (RFC 8259); members keep their order.
-package indirect enum JSONValue: Sendable, ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
-    ExpressibleByIntegerLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
-{
+package indirect enum JSONValue: Sendable {
     /// Members in the order in which they are written.
     case object([(String, JSONValue)])
     case array([JSONValue])
@@ -12,17 +10,6 @@ package indirect enum JSONValue: Sendable, ExpressibleByStringLiteral, Expressib
     case unsigned(UInt64)
     case boolean(Bool)
     case null
-
-    /// A string.
-    package init(stringLiteral value: String) { self = .string(value) }
-    /// true or false.
-    package init(booleanLiteral value: Bool) { self = .boolean(value) }
-    /// A whole number.
-    package init(integerLiteral value: Int64) { self = .integer(value) }
-    /// An array.
-    package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-    /// An object.
-    package init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(elements) }
 
     /// A string, or null.
     package static func optional(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }

@@ -24,7 +24,4 @@ package indirect enum JSONTree: Equatable, Sendable {
 
     /// A number, or null.
     package static func number(_ value: Int?) -> JSONTree { value.map { .number($0) } ?? .null }
-
-    /// A text, or null.
-    package static func string(_ value: String?) -> JSONTree { value.map { .string($0) } ?? .null }
 }
