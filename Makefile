@@ -101,7 +101,7 @@ lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
 	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run
 
-coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes)
+coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
 	@WORKERS=$(WORKERS) .ci/coverage
 
 install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents
