@@ -99,11 +99,10 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/fuzz .ci/install-packages .ci/run
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run
 
-coverage: build-packages ## line coverage of the unit tests, room by room
-	swift test --disable-xctest --enable-code-coverage
-	@.ci/coverage
+coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
+	@WORKERS=$(WORKERS) .ci/coverage
 
 install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system

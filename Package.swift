@@ -177,6 +177,16 @@ if Context.environment["TCPKNOCK_TEST_PROGRAMS"] != nil {
             swiftSettings: common))
 }
 
+// SwiftPM has coverage counted in Swift alone; `make coverage` wants it of the C code, too, and as it goes, so that
+// nothing is lost of a process that is killed.
+if Context.environment["TCPKNOCK_COVERAGE"] != nil {
+    let flags = ["-fprofile-instr-generate", "-fcoverage-mapping", "-mllvm", "-runtime-counter-relocation"]
+    for target in package.targets where ["CLinux", "CTOML"].contains(target.name) {
+        target.cSettings = [.unsafeFlags(flags)]
+        target.cxxSettings = [.unsafeFlags(flags)]
+    }
+}
+
 // What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
 // runtime the variable names; otherwise it is part of the tests, which replay what was found.
 let fuzzed: [Target.Dependency] = [

@@ -20,17 +20,6 @@ package enum LinkLayer: Int32, CaseIterable, Sendable {
     /// Linux cooked, version 2.
     case linuxCooked2 = 276
 
-    /// What people call it.
-    package var name: String {
-        switch self {
-        case .null, .loop: "BSD loopback"
-        case .ethernet: "Ethernet"
-        case .raw, .ipv4, .ipv6: "raw IP"
-        case .linuxCooked: "Linux cooked"
-        case .linuxCooked2: "Linux cooked v2"
-        }
-    }
-
     /// The numbers of IPv4 and IPv6 as payloads of a frame, and of VLAN tags (IEEE 802.1Q, 802.1ad, and an older one).
     private static let ipTypes: Set<UInt16> = [0x0800, 0x86dd]
     private static let vlanTags: Set<UInt16> = [0x8100, 0x88a8, 0x9100]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// When a packet was captured, by the clock of the host that captured it.
-package struct CaptureTime: Hashable, Comparable, Sendable {
+package struct CaptureTime: Hashable, Sendable {
     /// Seconds since 1970-01-01 00:00 UTC.
     package let seconds: Int64
     /// Nanoseconds within the second.
@@ -11,11 +11,6 @@ package struct CaptureTime: Hashable, Comparable, Sendable {
     package init(seconds: Int64, nanoseconds: Int64 = 0) {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
-    }
-
-    /// Says which time comes first.
-    package static func < (left: CaptureTime, right: CaptureTime) -> Bool {
-        (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
     }
 
     /// Microseconds since an earlier time; a file may hold any numbers, so sums wrap.

@@ -92,6 +92,42 @@ import Wire
         #expect(Self.causes(findings).prefix(2) == [.natAddress, .wrongKey])
     }
 
+    @Test("A host on the way that says so comes first", arguments: IPFamily.allCases)
+    func rejected(_ family: IPFamily) {
+        let it = Conversation(family: family)
+        let type: UInt8 = family == .ipv4 ? 3 : 1
+        let bytes = ICMPQuoteTests.error(family, type: type, code: 13, about: it.syn)
+        let quote = ICMPQuote(bytes.span)
+        var findings = Self.silent
+        findings.unreachable = quote
+        let reporter = family == .ipv4 ? ICMPQuoteTests.router : ICMPQuoteTests.router6
+        #expect(findings.stages[2].detail == "\(reporter) reports that it cannot be delivered")
+        #expect(Self.causes(findings).prefix(2) == [.rejected, .wrongKey])
+        #expect(findings.reasons.first?.evidence == "\(reporter) sent an ICMP error")
+    }
+
+    @Test("A SYN that nobody saw") func unseen() {
+        let findings = Self.findings(.silence, [])
+        #expect(findings.stages.first?.detail == "no SYN was seen on the interface")
+        #expect(Self.causes(findings) == [.localFirewall])
+    }
+
+    @Test("A connection that ends before the server goes on") func ended() {
+        let it = Self.it
+        let reset = it.fromServer(.rst, it.serverISN &+ 1, 0)
+        let findings = Self.findings(.refused, [it.syn, it.synACK, it.ack, reset])
+        #expect(findings.stages.last?.detail == "the connection ended")
+        #expect(Self.causes(findings) == [.lost])
+        #expect(findings.reasons.first?.evidence == "as captured: reset")
+    }
+
+    @Test("A server that answers the daemon's SYN shows that the daemon's settings are right") func otherSettings() {
+        let it = Conversation(keys: TestKeys.other)
+        let findings = Self.findings(.works, [it.syn, it.synACK])
+        #expect(Self.causes(findings) == [.clientOtherSettings])
+        #expect(findings.reasons.first?.evidence.contains("those given here are not") == true)
+    }
+
     @Test("A router that got the code changed is the cause; one that got another identification may be")
     func hops() {
         var findings = Self.silent

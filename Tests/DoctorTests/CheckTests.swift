@@ -116,6 +116,9 @@ import Wire
         #expect(findings("100 78 0 2 512 0 0 9 1").map(\.severity) == [.note])
         made.refused = ["/proc/net/netfilter/nfnetlink_queue"]
         #expect(QueueCheck.run(made.examination()).map(\.severity) == [.note])
+        made.refused = []
+        made.files["/proc/net/netfilter/nfnetlink_queue"] = nil
+        #expect(QueueCheck.run(made.examination()).first?.found.contains("has no queues now") == true)
     }
 
     @Test("The number of a process need not be the netlink port") func otherPort() {
@@ -187,6 +190,13 @@ import Wire
         #expect(FileCheck.run(made.examination(subject)).first?.cure == "chown root /etc/tcpknock/server.toml")
         made.refused = ["/etc/tcpknock/server.toml"]
         #expect(FileCheck.run(made.examination(subject)).map(\.severity) == [.note])
+        made.refused = ["/run/tcpknock/server.sock"]
+        made.statuses["/etc/tcpknock/server.toml"]?.owner = 0
+        #expect(FileCheck.run(made.examination(subject)).map(\.severity) == [.note])
+        // There need be no socket, but one that was asked for is missing where the daemon runs.
+        made.refused = []
+        made.run(77, "tcpknock-server")
+        #expect(FileCheck.run(made.examination(subject)).first?.found.contains("has no control socket") == true)
     }
 
     @Test("A gateway need not have the service itself") func gateway() {

@@ -602,7 +602,7 @@ def is_watcher(pid: str) -> bool:
 
 @pytest.mark.parametrize("ending", ("confirm", "down", "up", "up with other values"))
 def test_a_confirmation_ends_the_watcher(host: Host, ending: str) -> None:
-    firewall(host, "server", "up", "--confirm", 2)
+    firewall(host, "server", "up", "--confirm", 60)
     assert "waiting for" in firewall(host, "server", "status").stdout
     assert len(watchers(host)) == 1
     firewall(host, "server", *{"up with other values": ["up", "--queue-num", "5"]}.get(ending, [ending]))

@@ -25,8 +25,8 @@ struct KernelFilterTests {
         try KernelFilter.load(object: object, pinFolder: folder)
     }
 
-    /// Another version: the same program in a file that differs.
-    private func otherVersion() throws -> FilePath {
+    /// The object file with a change.
+    private func changedObject(_ change: (inout [UInt8]) -> Void) throws -> FilePath {
         let path = FilePath("/tmp/tcpknock-test-\(UInt64.random(in: 0...UInt64.max)).o")
         let original = try FileDescriptor.open(object, .readOnly)
         defer { try? original.close() }
@@ -35,9 +35,14 @@ struct KernelFilterTests {
         defer { try? copy.close() }
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         let count = try buffer.withUnsafeMutableBytes { try original.read(into: $0) }
-        try copy.writeAll(buffer.prefix(count) + [0])
+        buffer.removeSubrange(count...)
+        change(&buffer)
+        try copy.writeAll(buffer)
         return path
     }
+
+    /// Another version: the same program in a file that differs.
+    private func otherVersion() throws -> FilePath { try changedObject { $0.append(0) } }
 
     // MARK: What is dropped
 
@@ -223,6 +228,56 @@ struct KernelFilterTests {
         try load().remove()
         #expect(throws: Errno.noSuchFileOrDirectory) { try FileDescriptor.open(folder, .readOnly) }
         #expect(try load().origin == .loaded)
+    }
+
+    @Test("A program that the kernel does not take is refused with its reason, and leaves nothing behind")
+    func refused() throws {
+        // `exit` of BPF (Documentation/bpf/standardization/instruction-set.rst), and `r0 = 0` in its place: the program
+        // runs past its end.
+        let (exit, other) = ([0x95, 0, 0, 0, 0, 0, 0, 0] as [UInt8], [0xb7, 0, 0, 0, 0, 0, 0, 0] as [UInt8])
+        var count = 0
+        let path = try changedObject { bytes in
+            for index in stride(from: 0, to: bytes.count - 8, by: 8) where Array(bytes[index..<index + 8]) == exit {
+                bytes.replaceSubrange(index..<index + 8, with: other)
+                count += 1
+            }
+        }
+        defer { unlink(path.string) }
+        try #require(count > 0)
+        do throws(KernelFilterError) {
+            _ = try KernelFilter.load(object: path, pinFolder: folder)
+            Issue.record("it was taken")
+        } catch {
+            guard case .refused(let errno, let reason) = error else {
+                Issue.record("\(error)")
+                return
+            }
+            #expect(errno == .invalidArgument && !reason.isEmpty && !reason.hasPrefix("processed"))
+            #expect(error.description.contains(reason))
+        }
+        #expect(throws: Errno.noSuchFileOrDirectory) {
+            try FileDescriptor.open(folder.appending("syn_code"), .readOnly)
+        }
+    }
+
+    @Test("Who may not load programs is told what it takes") func notPermitted() async throws {
+        await #expect(processExitsWith: .success) {
+            let files = try BPFFileSystem()
+            let object = try KernelFilter.locateObject()
+            chmod(files.root.string, 0o777)
+            dropPrivileges()
+            defer { regainPrivileges() }
+            do throws(KernelFilterError) {
+                _ = try KernelFilter.load(object: object, pinFolder: files.root.appending("100"))
+                Issue.record("it was loaded")
+            } catch {
+                guard case .notPermitted = error else {
+                    Issue.record("\(error)")
+                    return
+                }
+                #expect(error.description.contains("CAP_BPF"))
+            }
+        }
     }
 
     @Test("Each answer is counted")

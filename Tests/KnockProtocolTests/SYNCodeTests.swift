@@ -50,6 +50,26 @@ import Wire
         #expect(code == SYNCode(keys: TestKeys.published, handshake: handshake, slot: TimeSlot(number: 9)))
     }
 
+    // Only the lower half of a slot's number is the last word of the hash, so the upper one may change in between.
+    @Test(
+        "Three slots at once have the codes of each",
+        arguments: [1, 28_500_000, 1 << 32 - 2, 1 << 32 - 1, 1 << 32, 1 << 32 + 1] as [UInt64])
+    func around(_ number: UInt64) {
+        let handshake = Handshake(clientAddress: Self.client, clientISN: 5)
+        let codes = SYNCode.around(TimeSlot(number: number), keys: TestKeys.published, handshake: handshake)
+        #expect(codes.previous == Self.code(5, TimeSlot(number: number - 1)))
+        #expect(codes.current == Self.code(5, TimeSlot(number: number)))
+        #expect(codes.next == Self.code(5, TimeSlot(number: number + 1)))
+    }
+
+    @Test("Slot 0 stands for the one before it, too") func aroundZero() {
+        let handshake = Handshake(clientAddress: Self.client, clientISN: 5)
+        let codes = SYNCode.around(TimeSlot(number: 0), keys: TestKeys.published, handshake: handshake)
+        #expect(codes.previous == codes.current)
+        #expect(codes.current == Self.code(5))
+        #expect(codes.next == Self.code(5, TimeSlot(number: 1)))
+    }
+
     @Test func codesAreNeverZero() {
         // The clients of the published vectors whose codes would be 0.
         #expect(Self.code(0x1908_2a28, TimeSlot(unixSeconds: 1_710_000_000)).full == 1)

@@ -70,6 +70,32 @@ import Testing
         #expect(failure(long) == .tooLong(long))
     }
 
+    // proc_pid_pagemap(5) goes on for as long as there is address space.
+    @Test("A file that is longer than it says is bounded, too") func endless() {
+        let path: FilePath = "/proc/self/pagemap"
+        #expect(failure(path) == .tooLong(path))
+    }
+
+    // Nothing is mapped at address 0, where reading proc_pid_mem(5) begins.
+    @Test("A file that cannot be read") func unreadable() {
+        let path: FilePath = "/proc/self/mem"
+        #expect(failure(path) == .system(call: "read", path, .ioError))
+    }
+
+    @Test("Messages name the file and what is wrong with it")
+    func messages() {
+        let path: FilePath = "/etc/x/f.toml"
+        for (error, text) in [
+            (.system(call: "open", path, .noSuchFileOrDirectory), "there is no such file"),
+            (.system(call: "open", path, .permissionDenied), "open: Permission denied"),
+            (.system(call: "read", path, .ioError), "read: Input/output error"),
+            (.notARegularFile(path), "not a regular file"),
+            (.tooLong(path), "longer than 1048576 bytes, which none needs to be"),
+        ] as [(SettingsError, String)] {
+            #expect(error.description == "configuration file /etc/x/f.toml: \(text)")
+        }
+    }
+
     @Test(
         "No file is too deep", arguments: ["a.", "[", "{a=", "a.b.", "[[", "a.'.'.", "a={", "[{a="])
     func depth(_ unit: String) {
@@ -97,6 +123,20 @@ import Testing
         let written = text.map { ["Q": "\"", "T": "'", "X": "\n"][$0] ?? String($0) }.joined()
         var scanner = TOMLScanner(Array(written.utf8))
         #expect(scanner.countDots(limit: 100) == count)
+    }
+
+    @Test("Every character is written so that it is read again as the same")
+    func characters() throws {
+        let text = String(String.UnicodeScalarView((0..<0x180).compactMap(Unicode.Scalar.init) + ["\u{10ffff}"]))
+        let written = TOMLText.string(text)
+        #expect(written.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f })
+        let entries = try parseTOML(Array("a = \(written)\n".utf8))
+        guard entries.count == 1, case .string(let read) = entries[0].value.content else {
+            Issue.record("\(entries)")
+            return
+        }
+        // Not as strings, of which two can be equal with other characters (\r\n, for one).
+        #expect(Array(read.utf8) == Array(text.utf8))
     }
 
     @Test("Damaged files are refused, or read; never more") func damage() throws {

@@ -38,9 +38,6 @@ package struct Firewall: Sendable {
     /// What could not be looked at, and why.
     package var unread: [String] = []
 
-    /// Makes one without any rules.
-    package init() {}
-
     /// Reads all of them, and changes nothing.
     package init(_ host: Host) {
         for family in IPFamily.allCases {

@@ -39,11 +39,6 @@ package struct DaemonProcess: Equatable, Sendable {
     package func path(_ text: String) -> String {
         text.hasPrefix("/") ? text : folder.map { "\($0)/\(text)" } ?? text
     }
-
-    /// Whether a flag is on its command line.
-    package func has(flag: String) -> Bool {
-        arguments.dropFirst().contains { $0.replacing("_", with: "-") == flag }
-    }
 }
 
 /// The processes of the host.

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import Foundation
+import KnockEngine
+import NetfilterQueue
+import Testing
+import Wire
+
+@testable import Daemon
+
+@Suite("How a daemon is doing") struct StatusReportTests {
+    private static let begin = Instant(unixSeconds: 1_800_000_000, uptime: 5_000)
+
+    private static func flow(_ port: UInt16) -> Flow {
+        Flow(
+            clientAddress: IPAddress(192, 0, 2, 1), clientPort: port, serverAddress: IPAddress(198, 51, 100, 2),
+            serverPort: 22)
+    }
+
+    /// Of a server with a filter in the kernel and two connections, one of them from before the daemon.
+    private static var report: StatusReport {
+        StatusReport(
+            program: "tcpknock-server", partyLabel: "guest", started: begin,
+            now: Instant(unixSeconds: 1_800_003_725, uptime: 3_730_000),
+            queues: [QueueStatistics("100 77 3 2 512 1 2 40 1")].compactMap(\.self), counters: Counters(),
+            handshakes: 4,
+            parties: [StatusReport.Party(name: "alice", scope: "to port 22")],
+            connections: [
+                StatusReport.Connection(
+                    party: "alice", flow: flow(40_000),
+                    connection: OpenConnection(
+                        key: KeyID(1), since: Instant(unixSeconds: 1_800_003_665, uptime: 3_670_000)),
+                    bytes: ByteCount(received: 100, sent: 2000)),
+                StatusReport.Connection(
+                    party: nil, flow: flow(40_001), connection: OpenConnection(key: nil, since: begin), bytes: nil),
+            ],
+            unrecorded: 5, lockedOut: 2, kernelFilter: (wrong: 70, passed: 8))
+    }
+
+    @Test func text() {
+        #expect(
+            Self.report.text == """
+                tcpknock-server \(version), up 1 h 2 min
+                queue 100: 3 waiting, 40 so far, 3 lost
+                handshakes remembered: 4
+                locked out: 2
+                kernel filter: 70 SYNs dropped, 8 passed on
+                guests:
+                  alice  to port 22
+                connections: 2
+                  alice      192.0.2.1:40000 > 198.51.100.2:22  1 min 0 s              100 bytes in, 2000 out
+                  (unknown)  192.0.2.1:40001 > 198.51.100.2:22  longer than 1 h 2 min  bytes not counted
+                  and 5 more that there was no room to write down
+                packets by reason:
+
+                """)
+    }
+
+    @Test func json() throws {
+        let object = try JSONSerialization.jsonObject(with: Data(Self.report.json.text.utf8))
+        let members = try #require(object as? [String: Any])
+        #expect(members["uptimeSeconds"] as? Int == 3725 && members["unrecordedConnections"] as? Int == 5)
+        #expect(members["kernelFilter"] as? [String: Int] == ["dropped": 70, "passed": 8])
+        let connections = try #require(members["connections"] as? [[String: Any]])
+        #expect(connections.map { $0["bytesSent"] as? Int } == [2000, nil])
+        #expect(connections.map { $0["guest"] as? String } == ["alice", nil])
+        #expect(connections.map { $0["seconds"] as? Int } == [60, 3725])
+    }
+
+    @Test func metrics() {
+        let lines = MetricsText.text(DaemonMetrics.families(Self.report)).split(separator: "\n").map(String.init)
+        for line in [
+            #"tcpknock_kernel_filter_syns_total{answer="dropped"} 70"#,
+            #"tcpknock_kernel_filter_syns_total{answer="passed"} 8"#, #"tcpknock_queue_waiting_packets{queue="100"} 3"#,
+            #"tcpknock_queue_lost_packets_total{queue="100"} 3"#,
+            #"tcpknock_locked_out_addresses{program="tcpknock-server"} 2"#,
+            #"tcpknock_connections{program="tcpknock-server",guest="alice"} 1"#,
+            #"tcpknock_connections{program="tcpknock-server",guest=""} 1"#,
+        ] {
+            #expect(lines.contains(line), "\(line)")
+        }
+    }
+}
