@@ -35,8 +35,9 @@ FUZZER = .build-fuzz/release/tcpknock-fuzz
 # libFuzzer of the Swift toolchain.
 FUZZ_RUNTIME = $$($$(dirname "$$(readlink -f "$$(command -v swiftc)")")/clang \
 	-print-file-name=libclang_rt.fuzzer_no_main-$$(uname -m).a)
-# Tests that say nothing about this code with a sanitizer: those that count allocations.
-SANITIZED = --disable-xctest --skip AllocationTests
+# The end-to-end tests whose daemons run with AddressSanitizer, and with ThreadSanitizer.
+ADDRESS_TESTS = $(addprefix test_,$(addsuffix .py,handshake lockout control reload guests faults_network))
+THREAD_TESTS = $(addprefix test_,$(addsuffix .py,handshake reload guests kernel_filter))
 
 FOLDER = $(BIN)
 PREFIX = /usr/local
@@ -86,10 +87,9 @@ fuzz: fuzzer ## all fuzz targets, FUZZ_SECONDS (600) each; what is found is kept
 fuzz-short: fuzzer ## all fuzz targets, 4 seconds each, from the corpora
 	.ci/fuzz $(FUZZER) 4 $(FUZZ)
 
-sanitize: build-packages test-packages ## the unit tests with AddressSanitizer, and with ThreadSanitizer
-	swift test $(SANITIZED) --sanitize address --scratch-path .build-address
-	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.txt \
-		swift test $(SANITIZED) --sanitize thread --scratch-path .build-thread
+sanitize: build-packages test-packages ## AddressSanitizer and ThreadSanitizer: unit tests, some end-to-end tests (as root)
+	.ci/sanitize address $(WORKERS) $(ADDRESS_TESTS)
+	.ci/sanitize thread $(WORKERS) $(THREAD_TESTS)
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
@@ -99,7 +99,7 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run .ci/sanitize
 
 coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
 	@WORKERS=$(WORKERS) .ci/coverage

@@ -273,6 +273,7 @@ import Testing
             var other: pid_t = 0
             var arguments: [UnsafeMutablePointer<CChar>?] =
                 ["/bin/sh", "-c", "exit 7"].map { (text: String) in strdup(text) } + [nil]
+            defer { for argument in arguments { free(argument) } }
             try #require(posix_spawn(&other, "/bin/sh", nil, nil, &arguments, nil) == 0)
             for _ in 0..<20 { runner.run(try #require(HookCommand(shell: "exit 1")), environment: [:]) }
             #expect(eventually { collector.all.count == 20 })

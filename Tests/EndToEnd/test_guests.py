@@ -21,7 +21,7 @@ from harness.nonce_rewriter import rewrite_nonces
 from harness.segments import send
 from harness.settings import Configured, Settings, keys
 from harness.topologies import Network
-from harness.waiting import eventually
+from harness.waiting import PATIENCE, eventually
 
 PORTS = [22, 2222, 8022]
 NAMES = ("alice", "bob", "carol", "dave")
@@ -94,7 +94,8 @@ def party(one_party: Party) -> Party:
 
 
 def assert_out(connection: Any, begin: float, within: float = 1.0) -> None:
-    """The server ends the connection by a RST within so many seconds of `begin`."""
+    """The server ends the connection by a RST within so many seconds of `begin`, or PATIENCE times that."""
+    within *= PATIENCE
     connection.settimeout(within + 5)
     with pytest.raises(ConnectionResetError):
         assert connection.recv(1) != b"", "closed, but not by a RST"

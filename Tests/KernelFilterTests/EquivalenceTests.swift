@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import Glibc
 import KernelFilter
 import KnockProtocol
 import SystemPackage
@@ -9,11 +10,12 @@ import Wire
 /// The program in the kernel against the Swift code that the daemon judges with, on random packets.
 @Suite(.enabled(if: BPFFileSystem.obstacle == nil, Comment(rawValue: BPFFileSystem.obstacle ?? "")))
 struct EquivalenceTests {
-    /// A tenth without optimisation, so that it takes no longer.
+    /// A tenth without optimisation or with a sanitizer, so that it takes no longer.
     #if DEBUG
         private static let packets = 100_000
     #else
-        private static let packets = 1_000_000
+        private static let packets = hasSanitizer ? 100_000 : 1_000_000
+        private static let hasSanitizer = ["__asan_init", "__tsan_init"].contains { dlsym(nil, $0) != nil }
     #endif
     private static let packetsPerConfiguration = 500
 
