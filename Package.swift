@@ -143,7 +143,7 @@ let package = Package(
         .testTarget(
             name: "DaemonTests",
             dependencies: [
-                "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon", "TestSupport",
+                "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
