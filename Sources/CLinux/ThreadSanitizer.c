@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tells ThreadSanitizer of the locks of Swift's Synchronization.Mutex; empty in any other build.
+ * Tells ThreadSanitizer how Swift's libraries, which are not instrumented, put threads in order; empty in other builds.
  *
- * An uncontended Mutex is locked and unlocked by atomic operations that are compiled into the caller, which
- * ThreadSanitizer sees. A contended one is so by futex(2) within libswiftSynchronization, which is not instrumented
- * (stdlib/public/Synchronization/Mutex/LinuxImpl.swift): without this the two threads seem to have nothing to do with each
- * other, and whatever the Mutex guards is reported. The functions here have the names of that library's, come before it
- * in the order of search, and call it.
+ * The functions here have the names of those libraries', come before them in the order of search, and call them.
  */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,29 +24,43 @@ void __tsan_release(void *address);
 #define UNLOCK "$s15Synchronization12_MutexHandleV11_unlockSlowyyF"
 #define TRY_LOCK "$s15Synchronization12_MutexHandleV12_tryLockSlowSbyF"
 
-SWIFT void clinux_mutex_lock(uint32_t thread, MUTEX) __asm__(LOCK);
-SWIFT void clinux_mutex_unlock(MUTEX) __asm__(UNLOCK);
-SWIFT _Bool clinux_mutex_try_lock(MUTEX) __asm__(TRY_LOCK);
-
 static SWIFT void (*next_lock)(uint32_t, MUTEX);
 static SWIFT void (*next_unlock)(MUTEX);
 static SWIFT _Bool (*next_try_lock)(MUTEX);
+static void (*next_release)(void *);
+static void (*next_release_n)(void *, uint32_t);
+static _Bool (*next_is_unique)(const void *);
+static void (*next_deallocate)(void *, size_t, size_t);
 
 static void *next(const char *name) {
     void *function = dlsym(RTLD_NEXT, name);
     if (!function) {
-        fprintf(stderr, "%s is missing: this Swift has another Mutex than ThreadSanitizer.c\n", name);
+        fprintf(stderr, "%s is missing: this Swift is another one than ThreadSanitizer.c was written for\n", name);
         abort();
     }
     return function;
 }
 
-/* Before there are threads. */
-__attribute__((constructor)) static void find(void) {
+/* First of the constructors, and before there are threads. */
+__attribute__((constructor(101))) static void find(void) {
     next_lock = next(LOCK);
     next_unlock = next(UNLOCK);
     next_try_lock = next(TRY_LOCK);
+    next_release_n = next("swift_release_n");
+    next_is_unique = next("swift_isUniquelyReferenced_nonNull_native");
+    next_deallocate = next("swift_deallocClassInstance");
+    next_release = next("swift_release");
 }
+
+/*
+ * Mutex: where nobody waits it is locked and unlocked by atomic operations that are compiled into the caller, which
+ * ThreadSanitizer sees. Else futex(2) does it, within libswiftSynchronization (Mutex/LinuxImpl.swift of the standard
+ * library), and without this whatever the Mutex guards would be reported.
+ */
+
+SWIFT void clinux_mutex_lock(uint32_t thread, MUTEX) __asm__(LOCK);
+SWIFT void clinux_mutex_unlock(MUTEX) __asm__(UNLOCK);
+SWIFT _Bool clinux_mutex_try_lock(MUTEX) __asm__(TRY_LOCK);
 
 SWIFT void clinux_mutex_lock(uint32_t thread, MUTEX) {
     next_lock(thread, mutex);
@@ -65,6 +76,36 @@ SWIFT _Bool clinux_mutex_try_lock(MUTEX) {
     _Bool is_locked = next_try_lock(mutex);
     if (is_locked) __tsan_acquire(mutex);
     return is_locked;
+}
+
+/*
+ * References: who reads an array lets go of it, and only then does another thread find itself the only owner and write
+ * to it in place, or free it. That is counted within libswiftCore (HeapObject.cpp), by the functions below.
+ */
+
+void swift_release(void *object) {
+    if (!next_release) find();
+    if (object) __tsan_release(object);
+    next_release(object);
+}
+
+void swift_release_n(void *object, uint32_t count) {
+    if (!next_release) find();
+    if (object) __tsan_release(object);
+    next_release_n(object, count);
+}
+
+_Bool swift_isUniquelyReferenced_nonNull_native(const void *object) {
+    if (!next_release) find();
+    _Bool is_unique = next_is_unique(object);
+    if (is_unique) __tsan_acquire((void *)object);
+    return is_unique;
+}
+
+void swift_deallocClassInstance(void *object, size_t size, size_t alignment_mask) {
+    if (!next_release) find();
+    __tsan_acquire(object);
+    next_deallocate(object, size, alignment_mask);
 }
 #endif
 #endif
