@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import daemons, topologies  # noqa: E402
+from harness.hosts import Host  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,6 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return daemons.keygen(tmp_path_factory.mktemp("key") / "port_protector.dat")
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A host without a network."""
+    _require_root()
+    with Host("alone") as alone:
+        yield alone
 
 
 @pytest.fixture

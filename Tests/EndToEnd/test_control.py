@@ -65,14 +65,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield Pair(network, tmp_path_factory.mktemp("pair"))
 
 
-@pytest.fixture
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
-    with Host("alone") as alone:
-        yield alone
-
-
 # --- the socket ---------------------------------------------------------------------------------------------------
 
 

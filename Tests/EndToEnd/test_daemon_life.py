@@ -1,13 +1,12 @@
 """The daemons' beginning and end: what they say, whom they tell, and what becomes of connections."""
 
 import json
-import os
 import select
 import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
@@ -23,14 +22,6 @@ from harness.topologies import Network
 START = {"server": start_server, "client": start_client}
 QUEUE = {"server": 100, "client": 200}
 roles = pytest.mark.parametrize("role", ("server", "client"))
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
-    with Host("alone") as alone:
-        yield alone
 
 
 # --- connections --------------------------------------------------------------------------------------------------

@@ -43,14 +43,6 @@ COMMIT
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
-    with Host("alone") as alone:
-        yield alone
-
-
-@pytest.fixture
 def scripts_copy() -> Iterator[Path]:
     """A copy of the scripts that everybody can read (which the checkout need not be) and a test may change."""
     with tempfile.TemporaryDirectory(prefix="tcpknock-test-") as folder:

@@ -9,9 +9,8 @@ import signal
 import socket
 import stat
 import subprocess
-import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Dict, Iterator, List
 
 import pytest
 
@@ -34,14 +33,6 @@ USER_ID = pwd.getpwnam(USER).pw_uid
 NO_USER, NO_PERMISSION = 67, 77
 roles = pytest.mark.parametrize("role", ("server", "client"))
 users = pytest.mark.parametrize("user", ("", USER))
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
-    with Host("alone") as alone:
-        yield alone
 
 
 @pytest.fixture

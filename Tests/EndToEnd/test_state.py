@@ -33,14 +33,6 @@ TAKEN_UP = r"NOTICE state taken up connections=(\d+) lockouts=(\d+) used-codes=(
 CANTCREAT, NOPERM = 73, 77
 
 
-@pytest.fixture
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
-    with Host("alone") as alone:
-        yield alone
-
-
 def end(daemon: Program, ending: str) -> None:
     if ending == "SIGKILL":
         daemon.kill()

@@ -1,10 +1,9 @@
 """The tool on its own: what it explains, where it looks for daemons, and what it says when it may not or cannot."""
 
 import json
-import os
 import re
 import subprocess
-from typing import Iterator, List, Sequence
+from typing import List, Sequence
 
 import pytest
 
@@ -15,14 +14,6 @@ from harness.processes import Program
 from harness.topologies import Network
 
 USAGE, UNAVAILABLE, OS_ERROR, NO_PERMISSION = 64, 69, 71, 77
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
-    with Host("alone") as alone:
-        yield alone
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
