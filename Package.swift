@@ -143,7 +143,8 @@ let package = Package(
         .testTarget(
             name: "DaemonTests",
             dependencies: [
-                "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon", "TestSupport",
+                "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon",
+                "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

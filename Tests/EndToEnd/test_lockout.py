@@ -29,6 +29,7 @@ from harness.knock import (
 )
 from harness.processes import Program
 from harness.queues import queue_counters
+from harness.segments import segment, send
 from harness.topologies import Network
 from harness.waiting import PATIENCE, eventually
 
@@ -212,6 +213,19 @@ def test_half_open_handshakes_are_forgotten(network: Network, family: int, key_f
             packets = capture.stop()
         assert len([packet for packet in packets if packet["TCP"].sport == 20_001]) == 4, "the ACKs did arrive"
         assert len([packet for packet in packets if packet["TCP"].sport == 22]) == 1, "the SYN/ACK of the wrong one"
+
+
+def test_nobody_is_an_ipv4_address_over_ipv6(network: Network, key_file: str) -> None:
+    """Both would be one address to who locks out."""
+    server = protect(network.server, key_file)
+    genuine, mapped = network.client.address(6), f"::ffff:{network.client.ipv4}"
+    packets = [
+        segment(source, network.server.address(6), sport=30_000 + number, dport=22, flags="S", seq=number, ack=1)
+        for number, source in enumerate((mapped, genuine, mapped, genuine))
+    ]
+    send(network.client, packets)
+    assert counted(server, "malformed", 2)["malformed"] == 2
+    assert counters(server)["syn-with-wrong-code"] == 2
 
 
 # --- those who did not --------------------------------------------------------------------------------------------

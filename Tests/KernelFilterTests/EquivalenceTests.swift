@@ -73,6 +73,9 @@ private struct Configuration: CustomStringConvertible {
 
     var description: String { "\(keys.count) keys, \(usesTime ? "slot \(slot.number)" : "time off")" }
 
+    /// How an IPv4-mapped address begins.
+    private static let mappedPrefix = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
+
     /// What the daemon's engine makes of a packet, as far as the filter may judge.
     func drops(_ bytes: [UInt8]) -> Bool {
         guard let packet = try? Packet(validating: bytes.span), packet.segment.flags.isSYN else { return false }
@@ -107,6 +110,7 @@ private struct Configuration: CustomStringConvertible {
         if chance(8, &random) { packet.flags = TCPFlags(rawValue: UInt8.random(in: 0...255, using: &random)) }
         packet.acknowledgmentNumber = code(packet, &random)
         var bytes = packet.bytes
+        if bytes[0] >> 4 == 6, chance(40, &random) { bytes.replaceSubrange(8..<20, with: Self.mappedPrefix) }
         // Less than an IP header the kernel does not let a program run on.
         if chance(12, &random) { bytes.removeLast(Int.random(in: 0...bytes.count - 40, using: &random)) }
         if chance(20, &random) { bytes += random.bytes(Int.random(in: 1...20, using: &random)) }

@@ -232,12 +232,13 @@ struct KernelFilterTests {
 
     @Test("A program that the kernel does not take is refused with its reason, and leaves nothing behind")
     func refused() throws {
-        // `exit` of BPF (Documentation/bpf/standardization/instruction-set.rst), and `r0 = 0` in its place: the program
-        // runs past its end.
-        let (exit, other) = ([0x95, 0, 0, 0, 0, 0, 0, 0] as [UInt8], [0xb7, 0, 0, 0, 0, 0, 0, 0] as [UInt8])
+        // A call of `bpf_map_lookup_elem` (Documentation/bpf/standardization/instruction-set.rst), and one of a helper that
+        // no kernel has.
+        let lookUp: [UInt8] = [0x85, 0, 0, 0, 1, 0, 0, 0]
+        let other: [UInt8] = [0x85, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f]
         var count = 0
         let path = try changedObject { bytes in
-            for index in stride(from: 0, to: bytes.count - 8, by: 8) where Array(bytes[index..<index + 8]) == exit {
+            for index in stride(from: 0, to: bytes.count - 8, by: 8) where Array(bytes[index..<index + 8]) == lookUp {
                 bytes.replaceSubrange(index..<index + 8, with: other)
                 count += 1
             }

@@ -63,6 +63,16 @@ import Wire
         #expect(throws: WireError.fragment) { try ParsedPacket(Self.syn(44, headers).bytes) }
     }
 
+    @Test("An IPv4-mapped source is malformed")
+    func mappedSource() {
+        var bytes = Self.syn(6, []).bytes
+        bytes.replaceSubrange(8..<24, with: [UInt8](repeating: 0, count: 10) + [0xff, 0xff, 192, 0, 2, 1])
+        #expect(throws: WireError.malformed) { try ParsedPacket(bytes) }
+        // One bit less, and it is an address like any other.
+        bytes[19] = 0xfe
+        #expect(throws: Never.self) { try ParsedPacket(bytes) }
+    }
+
     @Test("A routing header that is not at its end is malformed", arguments: UInt8(1)...8)
     func routingUnderWay(_ segmentsLeft: UInt8) {
         let header = Self.header(next: 6, rest: [0, segmentsLeft, 0, 0, 0, 0])

@@ -158,6 +158,8 @@ static __always_inline int read_syn(struct __sk_buff *packet, struct syn *syn) {
         if (!offset) return 0;
         syn->address[0] = read64(ip->source[0]);
         syn->address[1] = read64(ip->source[1]);
+        /* An IPv4-mapped address, which belongs to nobody there. */
+        if (!syn->address[0] && (__u32)syn->address[1] == 0xffff0000) return 0;
     } else {
         return 0;
     }
