@@ -29,7 +29,10 @@ static SWIFT void (*next_unlock)(MUTEX);
 static SWIFT _Bool (*next_try_lock)(MUTEX);
 static void (*next_release)(void *);
 static void (*next_release_n)(void *, uint32_t);
+static void (*next_bridge_release)(void *);
+static void (*next_bridge_release_n)(void *, uint32_t);
 static _Bool (*next_is_unique)(const void *);
+static _Bool (*next_is_unique_or_null)(const void *);
 static void (*next_deallocate)(void *, size_t, size_t);
 
 static void *next(const char *name) {
@@ -47,9 +50,17 @@ __attribute__((constructor(101))) static void find(void) {
     next_unlock = next(UNLOCK);
     next_try_lock = next(TRY_LOCK);
     next_release_n = next("swift_release_n");
+    next_bridge_release = next("swift_bridgeObjectRelease");
+    next_bridge_release_n = next("swift_bridgeObjectRelease_n");
     next_is_unique = next("swift_isUniquelyReferenced_nonNull_native");
+    next_is_unique_or_null = next("swift_isUniquelyReferenced_native");
     next_deallocate = next("swift_deallocClassInstance");
     next_release = next("swift_release");
+}
+
+/* Constructors of the libraries come first. */
+static void find_first(void) {
+    if (!next_release) find();
 }
 
 /*
@@ -80,30 +91,56 @@ SWIFT _Bool clinux_mutex_try_lock(MUTEX) {
 
 /*
  * References: who reads an array lets go of it, and only then does another thread find itself the only owner and write
- * to it in place, or free it. That is counted within libswiftCore (HeapObject.cpp), by the functions below.
+ * to it in place, or free it. That is counted within libswiftCore (HeapObject.cpp, SwiftObject.mm), which instrumented
+ * code calls by these functions.
  */
 
+static void let_go(void *reference) {
+    /* Literals have the highest bit, and no counter; the other bits are what strings and dictionaries put there. */
+    const intptr_t address = 0x0ffffffffffffff8;
+    if ((intptr_t)reference > 0) __tsan_release((void *)((intptr_t)reference & address));
+}
+
 void swift_release(void *object) {
-    if (!next_release) find();
-    if (object) __tsan_release(object);
+    find_first();
+    let_go(object);
     next_release(object);
 }
 
 void swift_release_n(void *object, uint32_t count) {
-    if (!next_release) find();
-    if (object) __tsan_release(object);
+    find_first();
+    let_go(object);
     next_release_n(object, count);
 }
 
+void swift_bridgeObjectRelease(void *reference) {
+    find_first();
+    let_go(reference);
+    next_bridge_release(reference);
+}
+
+void swift_bridgeObjectRelease_n(void *reference, uint32_t count) {
+    find_first();
+    let_go(reference);
+    next_bridge_release_n(reference, count);
+}
+
 _Bool swift_isUniquelyReferenced_nonNull_native(const void *object) {
-    if (!next_release) find();
+    find_first();
     _Bool is_unique = next_is_unique(object);
     if (is_unique) __tsan_acquire((void *)object);
     return is_unique;
 }
 
+_Bool swift_isUniquelyReferenced_native(const void *object) {
+    find_first();
+    _Bool is_unique = next_is_unique_or_null(object);
+    if (is_unique) __tsan_acquire((void *)object);
+    return is_unique;
+}
+
 void swift_deallocClassInstance(void *object, size_t size, size_t alignment_mask) {
-    if (!next_release) find();
+    find_first();
     __tsan_acquire(object);
     next_deallocate(object, size, alignment_mask);
 }
