@@ -14,7 +14,7 @@ package final class EventJournal: Sendable {
         package var events: [Event] = []
         /// How many events found no room.
         package var lost: UInt64 = 0
-        /// How many times the kernel discarded packets because they were not fetched fast enough.
+        /// How many times packets got no verdict because they were not fetched fast enough.
         package var overflows = 0
         /// How many verdicts the kernel refused.
         package var refusedVerdicts = 0

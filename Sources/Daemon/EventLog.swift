@@ -79,7 +79,7 @@ package struct EventLog {
         }
         if trouble.overflows > 0 {
             logger.warning(
-                "the kernel discarded packets: they came faster than the queue was read",
+                "packets came faster than the queue was read, and got no verdict",
                 metadata: ["times": "\(trouble.overflows)"])
         }
         if trouble.refusedVerdicts > 0 {
