@@ -50,8 +50,8 @@ package struct Packet: ~Escapable {
             (transportOffset, totalLength) = (header.transportOffset, header.totalLength)
             source = header.source
             destination = header.destination
-            // On the wire it belongs to nobody (draft-itojun-v6ops-v4mapped-harmful), and here it would mean IPv4.
-            guard source.family == .ipv6 else { throw .malformed }
+            // On the wire these belong to nobody (draft-itojun-v6ops-v4mapped-harmful), and here they would mean IPv4.
+            guard source.family == .ipv6, destination.family == .ipv6 else { throw .malformed }
             nonceField = header.flowLabel
             layout = PacketLayout(family: .ipv6, transportOffset: transportOffset, totalLength: totalLength)
         }

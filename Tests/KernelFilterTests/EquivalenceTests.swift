@@ -110,7 +110,10 @@ private struct Configuration: CustomStringConvertible {
         if chance(8, &random) { packet.flags = TCPFlags(rawValue: UInt8.random(in: 0...255, using: &random)) }
         packet.acknowledgmentNumber = code(packet, &random)
         var bytes = packet.bytes
-        if bytes[0] >> 4 == 6, chance(40, &random) { bytes.replaceSubrange(8..<20, with: Self.mappedPrefix) }
+        if bytes[0] >> 4 == 6, chance(40, &random) {
+            let offset = Bool.random(using: &random) ? 8 : 24
+            bytes.replaceSubrange(offset..<offset + 12, with: Self.mappedPrefix)
+        }
         // Less than an IP header the kernel does not let a program run on.
         if chance(12, &random) { bytes.removeLast(Int.random(in: 0...bytes.count - 40, using: &random)) }
         if chance(20, &random) { bytes += random.bytes(Int.random(in: 1...20, using: &random)) }

@@ -63,13 +63,14 @@ import Wire
         #expect(throws: WireError.fragment) { try ParsedPacket(Self.syn(44, headers).bytes) }
     }
 
-    @Test("An IPv4-mapped source is malformed")
-    func mappedSource() {
+    @Test("An IPv4-mapped address is malformed", arguments: [8, 24])
+    func mappedAddress(_ offset: Int) {
         var bytes = Self.syn(6, []).bytes
-        bytes.replaceSubrange(8..<24, with: [UInt8](repeating: 0, count: 10) + [0xff, 0xff, 192, 0, 2, 1])
+        let address = [UInt8](repeating: 0, count: 10) + [0xff, 0xff, 192, 0, 2, 1]
+        bytes.replaceSubrange(offset..<offset + 16, with: address)
         #expect(throws: WireError.malformed) { try ParsedPacket(bytes) }
         // One bit less, and it is an address like any other.
-        bytes[19] = 0xfe
+        bytes[offset + 11] = 0xfe
         #expect(throws: Never.self) { try ParsedPacket(bytes) }
     }
 

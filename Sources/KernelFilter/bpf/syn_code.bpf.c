@@ -134,6 +134,11 @@ static __always_inline __u32 skip_extension_headers(struct __sk_buff *packet, __
     return 0;
 }
 
+/* Whether an IPv6 address is an IPv4-mapped one, which belongs to nobody there. */
+static __always_inline int is_mapped(const __be64 *address) {
+    return !address[0] && (__u32)read64(address[1]) == 0xffff0000;
+}
+
 /* Reads a SYN; false if this is none, or not to be read here. */
 static __always_inline int read_syn(struct __sk_buff *packet, struct syn *syn) {
     union beginning first;
@@ -158,8 +163,7 @@ static __always_inline int read_syn(struct __sk_buff *packet, struct syn *syn) {
         if (!offset) return 0;
         syn->address[0] = read64(ip->source[0]);
         syn->address[1] = read64(ip->source[1]);
-        /* An IPv4-mapped address, which belongs to nobody there. */
-        if (!syn->address[0] && (__u32)syn->address[1] == 0xffff0000) return 0;
+        if (is_mapped(ip->source) || is_mapped(ip->destination)) return 0;
     } else {
         return 0;
     }
