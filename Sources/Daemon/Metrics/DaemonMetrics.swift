@@ -62,7 +62,8 @@ package enum DaemonMetrics {
             MetricFamily(
                 "tcpknock_queue_waiting_packets", "Packets that wait for a verdict.", .gauge, samples(\.waiting)),
             MetricFamily(
-                "tcpknock_queue_lost_packets_total", "Packets that found the queue or its buffer full, and got no verdict.", .counter,
+                "tcpknock_queue_lost_packets_total",
+                "Packets that found the queue or its buffer full, and got no verdict.", .counter,
                 samples { $0.droppedInQueue &+ $0.droppedOnTheWay }),
         ]
     }
