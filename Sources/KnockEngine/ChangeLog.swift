@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
+public import KnockProtocol
 internal import Synchronization
-package import Wire
+public import Wire
 
 extension SharedState {
     /// What a process that begins after this one has to know.
-    package enum Entry: Equatable, Sendable {
+    public enum Entry: Equatable, Sendable {
         /// A code has been used, of this slot at the latest, and is remembered until a deadline in milliseconds of uptime.
         case usedCode(UsedCode, TimeSlot, deadline: UInt64)
         /// Used codes of this slot have been forgotten: none of it or before can be told from a replay.

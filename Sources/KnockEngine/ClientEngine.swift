@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
-package import Wire
+public import Wire
 
 /// The verdicts of the client's side (docs/PROTOCOL.md §4 and §5).
 ///
 /// Whatever it does not understand passes: without this daemon, too, only protected servers would be out of reach.
-package struct ClientEngine: Engine, ~Copyable {
+public struct ClientEngine: Engine, ~Copyable {
     /// What is remembered of a SYN until its SYN/ACK.
     private struct CodedSYN {
         let target: KeyID
@@ -22,10 +22,10 @@ package struct ClientEngine: Engine, ~Copyable {
     /// (RFC 6298 §2.1).
     private static let answerPatience: UInt64 = 2000
 
-    package static let directionOfClient = Direction.outbound
-    package static let actionOnDamage = Verdict.Action.accept
+    public static let directionOfClient = Direction.outbound
+    public static let actionOnDamage = Verdict.Action.accept
 
-    package var ledger = Ledger()
+    public var ledger = Ledger()
 
     private var targets: TargetList
     private var codedSYNs: ExpiringTable<Flow, CodedSYN>
@@ -37,26 +37,26 @@ package struct ClientEngine: Engine, ~Copyable {
     ///   - targets: The servers to knock at, each with an id of its own.
     ///   - reporting: Which verdicts make an event beside those that always do.
     ///   - handshakeCapacity: How many handshakes are remembered; when they are more, the oldest is forgotten.
-    package init(targets: [Target], reporting: Ledger.Reporting = [], handshakeCapacity: Int = 16_384) {
+    public init(targets: [Target], reporting: Ledger.Reporting = [], handshakeCapacity: Int = 16_384) {
         self.targets = TargetList(targets)
         codedSYNs = ExpiringTable(capacity: handshakeCapacity, lifetime: Self.handshakeLifetime)
         ledger.reporting = reporting
     }
 
     /// Takes over other targets; handshakes under way with those that stay go on.
-    package mutating func adopt(targets: [Target]) {
+    public mutating func adopt(targets: [Target]) {
         self.targets = TargetList(targets)
     }
 
     /// Codes no more SYNs from now on; SYN/ACKs are still decrypted.
-    package mutating func leave() {
+    public mutating func leave() {
         isLeaving = true
     }
 
     /// Whether the SYN/ACK of a SYN that was coded less than two seconds ago has not come yet.
     ///
     /// Once nobody decrypts it, its receiver acknowledges the masked ISN, and is locked out.
-    package func awaitsAnswers(at now: Instant) -> Bool {
+    public func awaitsAnswers(at now: Instant) -> Bool {
         var awaits = false
         codedSYNs.forEach(at: now.uptime) { _, syn in
             if !syn.isAnswered, now.uptime < syn.time &+ Self.answerPatience { awaits = true }
@@ -65,17 +65,17 @@ package struct ClientEngine: Engine, ~Copyable {
     }
 
     /// How many handshakes are remembered.
-    package var handshakeCount: Int { codedSYNs.count }
+    public var handshakeCount: Int { codedSYNs.count }
 
     /// Decides on bytes from the kernel.
-    package mutating func process(
+    public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
     ) -> Verdict {
         processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
     }
 
     /// Decides on a packet that the kernel queued.
-    package mutating func judge(
+    public mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
     ) -> Verdict {
         switch direction {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// How many packets got a verdict for each reason.
-package struct Counters: Equatable, Sendable {
+public struct Counters: Equatable, Sendable {
     private var values = [UInt64](repeating: 0, count: Reason.allCases.count)
 
     /// Starts at zero.
-    package init() {}
+    public init() {}
 
     /// The number of packets with this reason.
-    package subscript(reason: Reason) -> UInt64 {
+    public subscript(reason: Reason) -> UInt64 {
         values[Int(reason.rawValue)]
     }
 
     /// Adds the numbers of other counters.
-    package mutating func add(_ other: Counters) {
+    public mutating func add(_ other: Counters) {
         for index in values.indices { values[index] &+= other.values[index] }
     }
 

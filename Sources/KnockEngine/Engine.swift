@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import Wire
+public import Wire
 
 /// What decides on packets: no I/O, no clock, no logger.
-package protocol Engine: ~Copyable, SendableMetatype {
+public protocol Engine: ~Copyable, SendableMetatype {
     /// Which way the packets of the client pass the host.
     static var directionOfClient: Direction { get }
 
@@ -40,7 +40,7 @@ package protocol Engine: ~Copyable, SendableMetatype {
 extension Engine where Self: ~Copyable {
     /// What `process` does, to be made for each engine of its own: called through the protocol it would be slower.
     @inline(__always)
-    package mutating func processed(
+    public mutating func processed(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
     ) -> Verdict {
         let verdict: Verdict
@@ -65,18 +65,18 @@ extension Engine where Self: ~Copyable {
 
     /// Takes bytes whose TCP checksum nobody has verified yet.
     @inline(__always)
-    package mutating func process(
+    public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant
     ) -> Verdict {
         process(&bytes, direction, at: now, checksumVerified: false)
     }
 
     /// Takes the oldest event that has not been taken.
-    package mutating func nextEvent() -> Event? { ledger.nextEvent() }
+    public mutating func nextEvent() -> Event? { ledger.nextEvent() }
 
     /// How many packets got a verdict for each reason.
-    package var counters: Counters { ledger.counters }
+    public var counters: Counters { ledger.counters }
 
     /// How many events found no room because nobody took the earlier ones.
-    package var lostEvents: UInt64 { ledger.lostEvents }
+    public var lostEvents: UInt64 { ledger.lostEvents }
 }

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
-package import Wire
+public import KnockProtocol
+public import Wire
 
 /// A verdict that people or other parts of the daemon want to know.
-package struct Event: Equatable, Sendable {
+public struct Event: Equatable, Sendable {
     /// The connection.
-    package let flow: Flow
+    public let flow: Flow
     /// What has happened.
-    package let reason: Reason
+    public let reason: Reason
     /// Whose key the handshake was made with; nil where none is known.
-    package let key: KeyID?
+    public let key: KeyID?
     /// The mask that the client asked for, where the event is about its SYN.
-    package let mode: MaskMode?
+    public let mode: MaskMode?
     /// When.
-    package let time: Instant
+    public let time: Instant
 
     /// Takes all of it.
-    package init(_ flow: Flow, _ reason: Reason, key: KeyID? = nil, mode: MaskMode? = nil, at time: Instant) {
+    public init(_ flow: Flow, _ reason: Reason, key: KeyID? = nil, mode: MaskMode? = nil, at time: Instant) {
         self.flow = flow
         self.reason = reason
         self.key = key

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
-package import Wire
+public import KnockProtocol
+public import Wire
 
 /// Somebody whom a server knows by a key, and what is open to that key.
-package struct Guest: Sendable {
+public struct Guest: Sendable {
     /// What handshakes of the guest are known by.
-    package let id: KeyID
+    public let id: KeyID
     /// The guest's keys.
-    package let keys: KeySchedule
+    public let keys: KeySchedule
     /// The ports the guest may reach; with none, a right code is only told as an event.
-    package let ports: [UInt16]
+    public let ports: [UInt16]
     /// Where the guest may come from; with none, anywhere.
-    package let networks: [IPPrefix]
+    public let networks: [IPPrefix]
     /// From when on nothing is open to the guest, in seconds since 1970-01-01 00:00 UTC; nil is never.
-    package let expires: Int64?
+    public let expires: Int64?
     /// Whether codes that are bound to no address are good too (docs/PROTOCOL.md §4.2).
-    package let isRoaming: Bool
+    public let isRoaming: Bool
 
     /// Takes all of it.
-    package init(
+    public init(
         id: KeyID, keys: KeySchedule, ports: [UInt16], networks: [IPPrefix] = [], expires: Int64? = nil,
         isRoaming: Bool = false
     ) {
@@ -31,7 +31,7 @@ package struct Guest: Sendable {
     }
 
     /// Why a handshake with a right code is not for this guest; nil if it is.
-    package func refusal(of flow: Flow, at now: Instant) -> Reason? {
+    public func refusal(of flow: Flow, at now: Instant) -> Reason? {
         if let expires, now.unixSeconds >= expires { return .guestExpired }
         if !networks.isEmpty, !networks.contains(where: { $0.contains(flow.clientAddress) }) {
             return .guestFromOtherNetwork

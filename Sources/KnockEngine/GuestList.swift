@@ -3,7 +3,7 @@ internal import KnockProtocol
 internal import Wire
 
 /// How a server finds the guest whose key made a code.
-package enum GuestSearch: String, CaseIterable, Sendable {
+public enum GuestSearch: String, CaseIterable, Sendable {
     /// By the hint, and where there are few guests by trying all keys.
     case auto
     /// By the hint alone: a SYN whose hint was lost on the way is dropped.

@@ -3,12 +3,12 @@
 /// Whose key a handshake was made with: on the server a guest's, on the client a target's.
 ///
 /// While a daemon runs, no number is given to two: a guest whose key is changed is another one from then on.
-package struct KeyID: Hashable, Sendable {
+public struct KeyID: Hashable, Sendable {
     /// The number.
-    package let number: UInt32
+    public let number: UInt32
 
     /// Takes the number.
-    package init(_ number: UInt32) {
+    public init(_ number: UInt32) {
         self.number = number
     }
 }

@@ -1,45 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
-package import Wire
+public import Wire
 
 /// What an engine keeps of its verdicts: how many there were for each reason, and the ones somebody wants to know.
-package struct Ledger: Sendable {
+public struct Ledger: Sendable {
     /// Which verdicts make an event beside those that always do.
-    package struct Reporting: OptionSet, Sendable {
+    public struct Reporting: OptionSet, Sendable {
         /// The set as bits.
-        package let rawValue: UInt8
+        public let rawValue: UInt8
         /// Takes the bits.
-        package init(rawValue: UInt8) { self.rawValue = rawValue }
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
         /// Each dropped packet.
-        package static let drops = Reporting(rawValue: 1)
+        public static let drops = Reporting(rawValue: 1)
         /// Each step of each handshake.
-        package static let stages = Reporting(rawValue: 2)
+        public static let stages = Reporting(rawValue: 2)
         /// All there is.
-        package static let all: Reporting = [.drops, .stages]
+        public static let all: Reporting = [.drops, .stages]
     }
 
     /// How many events wait for the caller at most.
     private static let eventCapacity = 1024
 
     /// How many packets got a verdict for each reason.
-    package private(set) var counters = Counters()
+    public private(set) var counters = Counters()
     /// Which verdicts make an event.
-    package var reporting: Reporting = []
+    public var reporting: Reporting = []
     private var events = EventBuffer(capacity: eventCapacity)
     private var key: KeyID?
     private var mode: MaskMode?
 
     /// Starts at zero, with the memory for events reserved.
-    package init() {}
+    public init() {}
 
     /// How many events found no room because nobody took the earlier ones.
-    package var lostEvents: UInt64 { events.lost }
+    public var lostEvents: UInt64 { events.lost }
 
     /// Takes the oldest event that has not been taken.
-    package mutating func nextEvent() -> Event? { events.next() }
+    public mutating func nextEvent() -> Event? { events.next() }
 
     /// Begins with the next packet: nothing is known of it.
-    package mutating func open() {
+    public mutating func open() {
         key = nil
         mode = nil
     }
@@ -51,12 +51,12 @@ package struct Ledger: Sendable {
     }
 
     /// Counts a verdict that is about no flow.
-    package mutating func close(_ reason: Reason) {
+    public mutating func close(_ reason: Reason) {
         counters.count(reason)
     }
 
     /// Counts a verdict, and makes an event of it where somebody wants to know.
-    package mutating func close(_ verdict: Verdict, _ flow: Flow, at now: Instant) {
+    public mutating func close(_ verdict: Verdict, _ flow: Flow, at now: Instant) {
         counters.count(verdict.reason)
         switch verdict.reason.interest {
         case .always: break

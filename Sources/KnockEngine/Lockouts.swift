@@ -3,16 +3,16 @@ internal import Synchronization
 internal import Wire
 
 /// A lockout of one address.
-package struct Lockout: Equatable, Sendable {
+public struct Lockout: Equatable, Sendable {
     /// When it began, in milliseconds of uptime.
-    package let since: UInt64
+    public let since: UInt64
     /// When it ends.
-    package let until: UInt64
+    public let until: UInt64
     /// What the address did.
-    package let reason: Reason
+    public let reason: Reason
 
     /// Takes all of it.
-    package init(since: UInt64, until: UInt64, reason: Reason) {
+    public init(since: UInt64, until: UInt64, reason: Reason) {
         self.since = since
         self.until = until
         self.reason = reason

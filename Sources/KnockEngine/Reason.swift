@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import Wire
+public import Wire
 
 /// Why a packet got its verdict.
 ///
 /// This is the one list: counters, logs and what `tcpknock reasons` prints come from it.
-package enum Reason: UInt8, CaseIterable, Sendable {
+public enum Reason: UInt8, CaseIterable, Sendable {
     // What is no TCP segment.
     case truncated, malformed, fragment, notTCP
     // What the firewall rules should not have queued.
@@ -26,10 +26,10 @@ package enum Reason: UInt8, CaseIterable, Sendable {
     case synAckProven, synAckOfOtherServer, proofMissing, proofWrong
 
     /// The name in counters and logs: lower case words joined by hyphens.
-    package var name: String { text.name }
+    public var name: String { text.name }
 
     /// A sentence for people.
-    package var explanation: String { text.explanation }
+    public var explanation: String { text.explanation }
 
     private var text: (name: String, explanation: String) {
         switch self {
@@ -149,7 +149,7 @@ package enum Reason: UInt8, CaseIterable, Sendable {
     /// Whether the sender is locked out with this, and its connections are to be closed.
     ///
     /// Not for wrong codes, which anybody can send in anybody's name: those only keep new connections out.
-    package var endsConnections: Bool { self == .wrongAcknowledgment || self == .maskedAcknowledgment }
+    public var endsConnections: Bool { self == .wrongAcknowledgment || self == .maskedAcknowledgment }
 
     /// Whether a closed port would answer this with a RST; not what may be forged in the name of a client whose
     /// handshake is under way.
@@ -165,7 +165,7 @@ package enum Reason: UInt8, CaseIterable, Sendable {
     }
 
     /// The reason for bytes that are no TCP segment.
-    package init(_ error: WireError) {
+    public init(_ error: WireError) {
         switch error {
         case .truncated: self = .truncated
         case .malformed: self = .malformed

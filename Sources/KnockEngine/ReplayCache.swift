@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
+public import KnockProtocol
 
 /// A handshake whose code has been used, and whose key it was made with.
-package struct UsedCode: Hashable, Sendable {
+public struct UsedCode: Hashable, Sendable {
     /// `A` and `C`.
-    package let handshake: Handshake
+    public let handshake: Handshake
     /// Whose key.
-    package let key: KeyID
+    public let key: KeyID
 
     /// Takes both.
-    package init(handshake: Handshake, key: KeyID) {
+    public init(handshake: Handshake, key: KeyID) {
         self.handshake = handshake
         self.key = key
     }

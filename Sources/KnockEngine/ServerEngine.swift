@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
-package import Wire
+public import Wire
 
 /// The verdicts of the server's side (docs/PROTOCOL.md §4, §5 and §6).
-package struct ServerEngine: Engine, ~Copyable {
+public struct ServerEngine: Engine, ~Copyable {
     /// What can be chosen.
-    package struct Configuration: Equatable, Sendable {
+    public struct Configuration: Equatable, Sendable {
         /// The protected ports.
-        package var targetPorts: [UInt16] = [22]
+        public var targetPorts: [UInt16] = [22]
         /// How long a wrong third ACK locks its sender out, in seconds.
-        package var lockoutSeconds: UInt32 = 120
+        public var lockoutSeconds: UInt32 = 120
         /// Whether codes depend on the time.
-        package var usesTime = true
+        public var usesTime = true
         /// How a code finds its guest.
-        package var guestSearch = GuestSearch.auto
+        public var guestSearch = GuestSearch.auto
         /// Whether a protected port looks like one that nobody listens to; else like one behind a firewall.
-        package var looksClosed = false
+        public var looksClosed = false
         /// How many wrong codes within `wrongCodeSeconds` lock their sender out; 0 for none.
-        package var wrongCodeLimit: UInt32 = 0
+        public var wrongCodeLimit: UInt32 = 0
         /// The time in which wrong codes are counted, in seconds.
-        package var wrongCodeSeconds: UInt32 = 600
+        public var wrongCodeSeconds: UInt32 = 600
         /// Which verdicts make an event beside those that always do.
-        package var reporting: Ledger.Reporting = []
+        public var reporting: Ledger.Reporting = []
         /// How many handshakes can be under way; when they are more, the oldest is forgotten.
-        package var handshakeCapacity = 65_536
+        public var handshakeCapacity = 65_536
         /// How many used codes can be remembered; when they are more, no handshake begins until one has expired.
-        package var replayCapacity = 262_144
+        public var replayCapacity = 262_144
         /// How many addresses can be locked out; when they are more, the one that would be free next is.
-        package var lockoutCapacity = 65_536
+        public var lockoutCapacity = 65_536
 
         /// Takes the defaults.
-        package init() {}
+        public init() {}
     }
 
     /// How long a handshake is kept after its last SYN, in milliseconds: longer than any kernel retransmits.
@@ -38,10 +38,10 @@ package struct ServerEngine: Engine, ~Copyable {
     /// How long after its third ACK segments of a connection may still come out of the queue, in milliseconds.
     private static let queueDelay: UInt64 = 10_000
 
-    package static let directionOfClient = Direction.inbound
-    package static let actionOnDamage = Verdict.Action.drop
+    public static let directionOfClient = Direction.inbound
+    public static let actionOnDamage = Verdict.Action.drop
 
-    package var ledger = Ledger()
+    public var ledger = Ledger()
 
     private var guests: GuestList
     private var targetPorts: PortSet
@@ -56,7 +56,7 @@ package struct ServerEngine: Engine, ~Copyable {
     ///   - guests: Who is let in.
     ///   - configuration: What can be chosen.
     ///   - shared: What it shares with other engines of the server; nil if it is the only one.
-    package init(guests: [Guest], configuration: Configuration, shared: SharedState? = nil) {
+    public init(guests: [Guest], configuration: Configuration, shared: SharedState? = nil) {
         self.shared = shared ?? SharedState(configuration)
         self.guests = GuestList(guests, usesTime: configuration.usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
@@ -69,17 +69,17 @@ package struct ServerEngine: Engine, ~Copyable {
     /// Takes over other guests, and what else can change while the server runs; not capacities, nor the use of time.
     ///
     /// Handshakes of guests who stay go on, those of others have ended.
-    package mutating func adopt(guests: [Guest], configuration: Configuration) {
+    public mutating func adopt(guests: [Guest], configuration: Configuration) {
         self.guests = GuestList(guests, usesTime: usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
         looksClosed = configuration.looksClosed
     }
 
     /// How many handshakes are remembered, just verified ones among them.
-    package var handshakeCount: Int { handshakes.count }
+    public var handshakeCount: Int { handshakes.count }
 
     /// Says whether an address is locked out.
-    package func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
+    public func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
         isLockedOut(shared.lockouts.find(address, at: now.uptime), at: now)
     }
 
@@ -96,14 +96,14 @@ package struct ServerEngine: Engine, ~Copyable {
     }
 
     /// Decides on bytes from the kernel.
-    package mutating func process(
+    public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
     ) -> Verdict {
         processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
     }
 
     /// Decides on a packet that the kernel queued.
-    package mutating func judge(
+    public mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
     ) -> Verdict {
         switch direction {

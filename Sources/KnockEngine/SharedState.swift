@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
 internal import Synchronization
-package import Wire
+public import Wire
 
 /// What the engines of one server share, each on a thread of its own: who is locked out, and which codes are used up.
 ///
 /// Pending handshakes are not shared: the kernel hands both directions of an address pair to the same queue.
-package final class SharedState: Sendable {
+public final class SharedState: Sendable {
     let lockouts: Lockouts
     private let replays: Mutex<ReplayCache>
     private let changes = ChangeLog()
@@ -15,7 +15,7 @@ package final class SharedState: Sendable {
     private let countsWrongCodes: Atomic<Bool>
 
     /// Reserves the room that the configuration asks for.
-    package init(_ configuration: ServerEngine.Configuration) {
+    public init(_ configuration: ServerEngine.Configuration) {
         lockouts = Lockouts(
             capacity: configuration.lockoutCapacity, duration: UInt64(configuration.lockoutSeconds) * 1000,
             memory: ServerEngine.handshakeLifetime, changes: changes)
@@ -26,7 +26,7 @@ package final class SharedState: Sendable {
     }
 
     /// Takes over what can change while the server runs: lockout times, and the counting of wrong codes.
-    package func adopt(_ configuration: ServerEngine.Configuration) {
+    public func adopt(_ configuration: ServerEngine.Configuration) {
         lockouts.setDuration(UInt64(configuration.lockoutSeconds) * 1000)
         wrongCodes.withLock {
             $0.configure(limit: configuration.wrongCodeLimit, seconds: configuration.wrongCodeSeconds)
@@ -35,14 +35,14 @@ package final class SharedState: Sendable {
     }
 
     /// Who is locked out, and until when.
-    package func lockedOut(at now: Instant) -> [(address: IPAddress, lockout: Lockout)] {
+    public func lockedOut(at now: Instant) -> [(address: IPAddress, lockout: Lockout)] {
         lockouts.all(at: now.uptime)
     }
 
     /// Lets an address in again before its time; what ended with its lockout stays ended.
     ///
     /// - Returns: Whether it was locked out.
-    package func unlock(_ address: IPAddress, at now: Instant) -> Bool {
+    public func unlock(_ address: IPAddress, at now: Instant) -> Bool {
         lockouts.unlock(address, at: now.uptime)
     }
 
@@ -83,16 +83,16 @@ package final class SharedState: Sendable {
     private static let placesAtATime = 512
 
     /// Notes all changes from now on, for `takeChanges`.
-    package func beginToNoteChanges() { changes.begin() }
+    public func beginToNoteChanges() { changes.begin() }
 
     /// Whether there are changes that nobody has taken; without a lock.
-    package var hasChanges: Bool { changes.hasNews }
+    public var hasChanges: Bool { changes.hasNews }
 
     /// Takes the changes since the last time, in their order.
     ///
     /// - Parameter entries: Is emptied and filled; its room takes what comes next.
     /// - Returns: Whether these are all; otherwise some found no room, and only `forEachEntry` names them.
-    package func takeChanges(_ entries: inout [Entry]) -> Bool { changes.take(&entries) }
+    public func takeChanges(_ entries: inout [Entry]) -> Bool { changes.take(&entries) }
 
     /// Names all there is, some at a time, while engines go on; what changes meanwhile is among the changes too.
     ///
@@ -100,7 +100,7 @@ package final class SharedState: Sendable {
     ///   - now: The time; what is over is left out.
     ///   - body: Takes one; no engine waits for it.
     /// - Throws: What `body` throws.
-    package func forEachEntry<Failure: Error>(
+    public func forEachEntry<Failure: Error>(
         at now: Instant, _ body: (Entry) throws(Failure) -> Void
     ) throws(Failure) {
         if let retired = replays.withLock({ $0.retired }) { try body(.retired(retired)) }
@@ -125,7 +125,7 @@ package final class SharedState: Sendable {
     /// - Parameters:
     ///   - entries: In any order, but none twice; deadlines of used codes not later than those of codes used now.
     ///   - now: The time; what is over is left out, with its slot retired.
-    package func restore(_ entries: [Entry], at now: Instant) {
+    public func restore(_ entries: [Entry], at now: Instant) {
         for entry in entries.sorted(by: { $0.end < $1.end }) {
             switch entry {
             case .usedCode(let code, let slot, let deadline):

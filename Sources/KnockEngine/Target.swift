@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
-package import Wire
+public import KnockProtocol
+public import Wire
 
 /// Servers that a client knocks at, and how.
-package struct Target: Sendable {
+public struct Target: Sendable {
     /// Which address a code is bound to.
-    package enum Binding: Equatable, Sendable {
+    public enum Binding: Equatable, Sendable {
         /// The client's own, as it stands in its packets.
         case ownAddress
         /// The one that servers see instead, for each family; the own one where there is none.
@@ -15,26 +15,26 @@ package struct Target: Sendable {
     }
 
     /// What its handshakes are known by.
-    package let id: KeyID
+    public let id: KeyID
     /// The keys.
-    package let keys: KeySchedule
+    public let keys: KeySchedule
     /// Where the servers are.
-    package let prefixes: [IPPrefix]
+    public let prefixes: [IPPrefix]
     /// The protected ports.
-    package let ports: [UInt16]
+    public let ports: [UInt16]
     /// Which address codes are bound to.
-    package let binding: Binding
+    public let binding: Binding
     /// The mask to ask for; nil chooses full where codes are bound to the own address, else windowed.
-    package let maskMode: MaskMode?
+    public let maskMode: MaskMode?
     /// Whether a SYN/ACK without a right proof is dropped.
-    package let requiresProof: Bool
+    public let requiresProof: Bool
     /// Whether codes depend on the time.
-    package let usesTime: Bool
+    public let usesTime: Bool
     /// Whether the SYN says which key its code was made with.
-    package let sendsHint: Bool
+    public let sendsHint: Bool
 
     /// Takes all of it.
-    package init(
+    public init(
         id: KeyID, keys: KeySchedule, prefixes: [IPPrefix], ports: [UInt16], binding: Binding = .ownAddress,
         maskMode: MaskMode? = nil, requiresProof: Bool = false, usesTime: Bool = true, sendsHint: Bool = true
     ) {

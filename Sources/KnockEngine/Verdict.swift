@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import Wire
+public import Wire
 
 /// What is to be done with a packet, and why.
-package struct Verdict: Equatable, Sendable {
+public struct Verdict: Equatable, Sendable {
     /// What is to be done with a packet.
-    package enum Action: Equatable, Sendable {
+    public enum Action: Equatable, Sendable {
         /// Lets it go on as it is.
         case accept
         /// Lets it go on as the segment that makes its connection verified (the packet mark says so to the rules).
@@ -18,12 +18,12 @@ package struct Verdict: Equatable, Sendable {
     }
 
     /// What is to be done.
-    package let action: Action
+    public let action: Action
     /// Why.
-    package let reason: Reason
+    public let reason: Reason
 
     /// Joins an action and its reason.
-    package init(_ action: Action, _ reason: Reason) {
+    public init(_ action: Action, _ reason: Reason) {
         self.action = action
         self.reason = reason
     }

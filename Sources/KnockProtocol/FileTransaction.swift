@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
 internal import Glibc
-package import SystemPackage
+public import SystemPackage
 
 /// Why files could not be put in place.
-package enum FileError: Error, Equatable, CustomStringConvertible {
+public enum FileError: Error, Equatable, CustomStringConvertible {
     /// A system call on the path failed.
     case system(call: String, FilePath, Errno)
     /// The path is taken, and it was not asked for to replace what is there.
@@ -15,7 +15,7 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
     case notSynchronised(folder: FilePath, Errno)
 
     /// What is wrong and where.
-    package var description: String {
+    public var description: String {
         switch self {
         case .system(let call, let path, let errno): "\(path): \(call): \(errno)"
         case .alreadyExists(let path): "\(path) exists already, and was left as it is"
@@ -30,7 +30,7 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
 ///
 /// The bytes go to temporary files beside them, are synchronised to the disk, and get their names only then: at no time
 /// is there a half-written file. What is not committed is gone with this object.
-package final class FileTransaction {
+public final class FileTransaction {
     private struct File {
         let path: FilePath
         let temporary: FilePath
@@ -45,7 +45,7 @@ package final class FileTransaction {
     private var isCommitted = false
 
     /// Begins with nothing to do.
-    package init() {}
+    public init() {}
 
     deinit {
         if !isCommitted {
@@ -56,7 +56,7 @@ package final class FileTransaction {
     }
 
     /// Makes a folder with mode 0700, and those above it that are missing; it stays only if all is committed.
-    package func makeFolder(_ path: FilePath) throws(FileError) {
+    public func makeFolder(_ path: FilePath) throws(FileError) {
         guard !path.isEmpty, !exists(path) else { return }
         try makeFolder(path.removingLastComponent())
         guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
@@ -69,7 +69,7 @@ package final class FileTransaction {
     }
 
     /// Waits until nobody else has locked the folder, and keeps others out while this object lives (flock(2)).
-    package func lock(_ folder: FilePath) throws(FileError) {
+    public func lock(_ folder: FilePath) throws(FileError) {
         do {
             let descriptor = try FileDescriptor.open(
                 folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec])
@@ -89,7 +89,7 @@ package final class FileTransaction {
     ///   - owner: Its user and group; nil for those of this process.
     ///   - replacing: Whether a file that is already there is replaced.
     /// - Throws: `FileError`.
-    package func add(
+    public func add(
         _ path: FilePath, _ content: Span<UInt8>, mode: UInt16 = 0o600, owner: (user: UInt32, group: UInt32)? = nil,
         replacing: Bool
     ) throws(FileError) {
@@ -124,7 +124,7 @@ package final class FileTransaction {
     /// Gives all files their names, in the order in which they were added.
     ///
     /// - Throws: `FileError`; then all is as it was before, but for `notSynchronised`.
-    package func commit() throws(FileError) {
+    public func commit() throws(FileError) {
         for index in files.indices {
             do throws(FileError) {
                 // What comes last need not be taken back.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// How the server's ISN is hidden in the SYN/ACK (docs/PROTOCOL.md §5.2 and §5.3); the raw value is `M`.
-package enum MaskMode: UInt8, CaseIterable, Sendable {
+public enum MaskMode: UInt8, CaseIterable, Sendable {
     /// 32 bits, for paths without a stateful box between the two ends.
     case full = 0
     /// 15 bits above the true ISN, for paths through a NAT or a stateful firewall.
@@ -9,7 +9,7 @@ package enum MaskMode: UInt8, CaseIterable, Sendable {
 }
 
 /// The mask of one SYN/ACK.
-package struct ISNMask: Equatable, Sendable {
+public struct ISNMask: Equatable, Sendable {
     /// The windowed mask keeps the masked ISN within this distance above the true one.
     private static let window: UInt32 = 32768
 
@@ -17,14 +17,14 @@ package struct ISNMask: Equatable, Sendable {
     private let mode: MaskMode
 
     /// Computes the mask for a handshake and the nonce of its SYN/ACK.
-    package init(keys: KeySchedule, handshake: Handshake, nonce: UInt32, mode: MaskMode) {
+    public init(keys: KeySchedule, handshake: Handshake, nonce: UInt32, mode: MaskMode) {
         let output = keys.hash(.isnMask, handshake, nonce).finish(UInt64(mode.rawValue), length: 25)
         self.pad = UInt32(truncatingIfNeeded: output >> 32)
         self.mode = mode
     }
 
     /// Returns `E`, what goes over the wire for the true ISN `S`.
-    package func mask(_ serverISN: UInt32) -> UInt32 {
+    public func mask(_ serverISN: UInt32) -> UInt32 {
         switch mode {
         case .full: serverISN ^ pad
         case .windowed: serverISN &+ 1 &+ pad % Self.window
@@ -32,7 +32,7 @@ package struct ISNMask: Equatable, Sendable {
     }
 
     /// Returns `S`, the true ISN of what came over the wire.
-    package func unmask(_ maskedISN: UInt32) -> UInt32 {
+    public func unmask(_ maskedISN: UInt32) -> UInt32 {
         switch mode {
         case .full: maskedISN ^ pad
         case .windowed: maskedISN &- 1 &- pad % Self.window

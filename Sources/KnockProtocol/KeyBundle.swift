@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import SystemPackage
+public import SystemPackage
 
 /// Why a bundle cannot be used.
-package enum KeyBundleError: Error, Equatable, CustomStringConvertible {
+public enum KeyBundleError: Error, Equatable, CustomStringConvertible {
     /// A system call on the file failed.
     case system(call: String, FilePath, Errno)
     /// The file is a folder, link, device, pipe or socket.
@@ -15,7 +15,7 @@ package enum KeyBundleError: Error, Equatable, CustomStringConvertible {
     case outOfMemory
 
     /// What is wrong, where, and what to do.
-    package var description: String {
+    public var description: String {
         switch self {
         case .system(let call, let path, let errno): "bundle \(path): \(call): \(errno)"
         case .notARegularFile(let path): "bundle \(path): not a regular file"
@@ -33,9 +33,9 @@ package enum KeyBundleError: Error, Equatable, CustomStringConvertible {
 ///
 /// The file is TOML: the head, which this type does not look into, and a multi-line string named `key`. The key never
 /// lies in ordinary memory.
-package struct KeyBundle: Sendable {
+public struct KeyBundle: Sendable {
     /// The longest head in bytes.
-    package static let maximumHead = 4096
+    public static let maximumHead = 4096
     /// The longest file in bytes: a key takes 88,534.
     static let maximumLength = 128 * 1024
 
@@ -44,12 +44,12 @@ package struct KeyBundle: Sendable {
     private static let lineLength = 76
 
     /// The text before the key, without its last line end.
-    package let head: [UInt8]
+    public let head: [UInt8]
     /// The key.
-    package let key: KeyMaterial
+    public let key: KeyMaterial
 
     /// Joins a head and a key.
-    package init(head: String, key: KeyMaterial) {
+    public init(head: String, key: KeyMaterial) {
         self.head = Array(head.utf8)
         self.key = key
     }
@@ -62,7 +62,7 @@ package struct KeyBundle: Sendable {
     // MARK: Writing
 
     /// Adds the file to a transaction, with mode 0600.
-    package func add(to transaction: FileTransaction, at path: FilePath) throws(FileError) {
+    public func add(to transaction: FileTransaction, at path: FilePath) throws(FileError) {
         guard let text = try? text() else { throw .system(call: "write", path, .noMemory) }
         try text.withBytes { text throws(FileError) in try transaction.add(path, text, replacing: false) }
     }
@@ -106,7 +106,7 @@ package struct KeyBundle: Sendable {
     ///
     /// - Throws: `KeyBundleError` if it is missing, not a regular file, a link, accessible by others, too long, or if
     ///   there is no key of the right length in it.
-    package static func read(_ path: FilePath) throws(KeyBundleError) -> KeyBundle {
+    public static func read(_ path: FilePath) throws(KeyBundleError) -> KeyBundle {
         do throws(KeyFileError) {
             let text = try KeyFile.readSecret(path, lengths: 1...maximumLength, following: false)
             return try text.withBytes { text throws(KeyFileError) in try parse(text, path) }

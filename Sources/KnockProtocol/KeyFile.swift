@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import SystemPackage
+public import SystemPackage
 
 /// The file that both hosts share: 65,536 random bytes (docs/PROTOCOL.md §3).
-package enum KeyFile {
+public enum KeyFile {
     /// The exact length in bytes.
-    package static let length = 65_536
+    public static let length = 65_536
 
     /// Reads a key file, checks that it can be trusted, and derives the keys; the content is wiped afterwards.
     ///
     /// - Throws: `KeyFileError` if it is missing, not a regular file, accessible by others, of another length, or
     ///   obviously not random.
-    package static func read(_ path: FilePath) throws(KeyFileError) -> KeySchedule {
+    public static func read(_ path: FilePath) throws(KeyFileError) -> KeySchedule {
         let content = try readSecret(path, lengths: length...length, following: true)
         return try content.withBytes { bytes throws(KeyFileError) in
             guard !isConstant(bytes) else { throw .notRandom(path) }

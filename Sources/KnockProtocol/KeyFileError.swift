@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import SystemPackage
+public import SystemPackage
 
 /// Why a key file cannot be read, trusted or written.
-package enum KeyFileError: Error, Equatable, CustomStringConvertible {
+public enum KeyFileError: Error, Equatable, CustomStringConvertible {
     /// A system call on the path failed.
     case system(call: String, path: FilePath, Errno)
     /// The path is a folder, device, pipe or socket.
@@ -21,7 +21,7 @@ package enum KeyFileError: Error, Equatable, CustomStringConvertible {
     case outOfMemory
 
     /// What is wrong, where, and what to do.
-    package var description: String {
+    public var description: String {
         switch self {
         case .system(let call, let path, let errno) where errno == .noSuchFileOrDirectory && call == "open":
             "key file \(path): there is no such file; make one with 'keygen \(path)', or copy the other host's"

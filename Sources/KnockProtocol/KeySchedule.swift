@@ -3,7 +3,7 @@ internal import CSodium
 internal import Wire
 
 /// The subkeys of one key file (docs/PROTOCOL.md §3).
-package final class KeySchedule: Sendable {
+public final class KeySchedule: Sendable {
     /// What a subkey is for; the raw value is its id in the derivation.
     enum Purpose: UInt64, CaseIterable {
         case synCode = 1
@@ -30,7 +30,7 @@ package final class KeySchedule: Sendable {
     ///
     /// - Parameter material: The 65,536 bytes of the file.
     /// - Throws: `KeyFileError.outOfMemory`.
-    package init(material: Span<UInt8>) throws(KeyFileError) {
+    public init(material: Span<UInt8>) throws(KeyFileError) {
         let master = try Secret(count: Int(crypto_kdf_KEYBYTES)) { master in
             Sodium.genericHash(of: material, into: &master)
         }
@@ -45,7 +45,7 @@ package final class KeySchedule: Sendable {
     }
 
     /// What two hosts compare to know that they hold the same file: 32 hexadecimal digits in groups of four.
-    package var fingerprint: String {
+    public var fingerprint: String {
         let digits = Array("0123456789abcdef")
         return subkeys.withBytes { subkeys in
             var text = ""
@@ -59,7 +59,7 @@ package final class KeySchedule: Sendable {
     }
 
     /// Lends the 16 bytes of `k1` to what computes SYN codes elsewhere, in the kernel; copies must be wiped.
-    package func withSYNCodeKey<Result, Failure: Error>(
+    public func withSYNCodeKey<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try subkeys.withBytes { subkeys throws(Failure) in try body(subkeys.extracting(Purpose.synCode.range)) }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
 internal import Glibc
-package import SystemPackage
+public import SystemPackage
 
 /// The content of a key file in locked memory, and the keys of it.
-package struct KeyMaterial: Sendable {
+public struct KeyMaterial: Sendable {
     /// The keys.
-    package let keys: KeySchedule
+    public let keys: KeySchedule
     private let content: Secret
 
     /// Takes the 65,536 bytes of a key file.
@@ -18,7 +18,7 @@ package struct KeyMaterial: Sendable {
     /// Makes a new key.
     ///
     /// - Throws: `KeyFileError.outOfMemory`, or that there is no randomness.
-    package static func random() throws(KeyFileError) -> KeyMaterial {
+    public static func random() throws(KeyFileError) -> KeyMaterial {
         try KeyMaterial(
             try Secret(count: KeyFile.length) { content throws(KeyFileError) in
                 try fillWithRandom(&content)
@@ -26,7 +26,7 @@ package struct KeyMaterial: Sendable {
     }
 
     /// Lends the bytes of the key file; copies must be wiped.
-    package func withBytes<Result, Failure: Error>(
+    public func withBytes<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try content.withBytes(body)
@@ -48,7 +48,7 @@ package struct KeyMaterial: Sendable {
 }
 
 /// Makes key files.
-package enum Keygen {
+public enum Keygen {
     /// Writes a new key file with mode 0600 and returns its keys.
     ///
     /// - Parameters:
@@ -56,7 +56,7 @@ package enum Keygen {
     ///   - replacing: Whether a file that is already there is replaced.
     /// - Returns: The keys of the new file.
     /// - Throws: `KeyFileError`; then `path` is as it was before and nothing else is left, but for `notSynchronised`.
-    package static func write(_ path: FilePath, replacing: Bool) throws(KeyFileError) -> KeySchedule {
+    public static func write(_ path: FilePath, replacing: Bool) throws(KeyFileError) -> KeySchedule {
         let key = try KeyMaterial.random()
         do throws(FileError) {
             let transaction = FileTransaction()

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The codes that the acknowledgment field of a SYN may carry in one time slot (docs/PROTOCOL.md §4).
-package struct SYNCode: Equatable, Sendable {
+public struct SYNCode: Equatable, Sendable {
     /// The code that asks for a full mask; never 0.
-    package let full: UInt32
+    public let full: UInt32
     /// The code that asks for a windowed mask; never 0.
-    package let windowed: UInt32
+    public let windowed: UInt32
 
     /// Computes both codes of a handshake for a time slot.
     @inline(__always)
-    package init(keys: KeySchedule, handshake: Handshake, slot: TimeSlot) {
+    public init(keys: KeySchedule, handshake: Handshake, slot: TimeSlot) {
         self.init(keys.hash(.synCode, handshake, UInt32(truncatingIfNeeded: slot.number >> 32)), slot)
     }
 
@@ -17,7 +17,7 @@ package struct SYNCode: Equatable, Sendable {
     ///
     /// - Returns: Slot 0 has none before it and gets its own.
     @inline(__always)
-    package static func around(
+    public static func around(
         _ slot: TimeSlot, keys: KeySchedule, handshake: Handshake
     ) -> (previous: SYNCode, current: SYNCode, next: SYNCode) {
         let (previous, next) = (slot.previous ?? slot, slot.next)
@@ -43,7 +43,7 @@ package struct SYNCode: Equatable, Sendable {
     }
 
     /// The code that asks for a mode.
-    package subscript(mode: MaskMode) -> UInt32 {
+    public subscript(mode: MaskMode) -> UInt32 {
         switch mode {
         case .full: full
         case .windowed: windowed
@@ -53,7 +53,8 @@ package struct SYNCode: Equatable, Sendable {
     /// Finds the mode that a received code asks for; nil if it is neither of the two.
     ///
     /// A code that is both is full. Both comparisons are always made, and each is one of whole words, so the time tells nothing of the codes.
-    package func mode(of code: UInt32) -> MaskMode? {
+    @inlinable @inline(__always)
+    public func mode(of code: UInt32) -> MaskMode? {
         let isFull = code ^ full
         let isWindowed = code ^ windowed
         return isFull == 0 ? .full : isWindowed == 0 ? .windowed : nil

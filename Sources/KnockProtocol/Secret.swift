@@ -42,12 +42,12 @@ final class Secret: @unchecked Sendable {
 }
 
 /// All secrets of this process.
-package enum KeyMemory {
+public enum KeyMemory {
     /// How long each secret is, by its address.
     fileprivate static let live = Mutex<[UInt: Int]>([:])
 
     /// Overwrites all secrets with zeros, at the end of the process, when nobody uses them any longer.
-    package static func wipe() {
+    public static func wipe() {
         live.withLock { live in
             for (place, length) in live {
                 guard let start = unsafe UnsafeMutableRawPointer(bitPattern: place) else { continue }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import Wire
+public import Wire
 
 /// The nonce of a SYN/ACK, which proves that its sender holds the key (docs/PROTOCOL.md §5.1).
-package enum ServerProof {
+public enum ServerProof {
     /// Computes `N` for the true ISN of the server.
     ///
     /// - Returns: 1...0xffff for IPv4, 1...0xfffff for IPv6: the value of the identification field or flow label.
-    package static func nonce(
+    public static func nonce(
         keys: KeySchedule, handshake: Handshake, serverISN: UInt32, mode: MaskMode, family: IPFamily
     ) -> UInt32 {
         let output = keys.hash(.serverProof, handshake, serverISN).finish(UInt64(mode.rawValue), length: 25)
@@ -29,7 +29,7 @@ package enum ServerProof {
     ///   - mode: The mask that the SYN asked for.
     ///   - family: The family of the SYN/ACK.
     /// - Returns: `S` if a holder of the key sent this, else nil.
-    package static func verifiedISN(
+    public static func verifiedISN(
         keys: KeySchedule, handshake: Handshake, maskedISN: UInt32, nonce: UInt32, mode: MaskMode, family: IPFamily
     ) -> UInt32? {
         let mask = ISNMask(keys: keys, handshake: handshake, nonce: nonce, mode: mode)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CNetfilter
 internal import Glibc
-package import Wire
+public import Wire
 
 /// The kernel's sets of addresses that firewall rules match (`ipset`; linux/netfilter/ipset/ip_set.h).
-package enum AddressSet {
+public enum AddressSet {
     /// The version of the messages: the oldest that kernels still speak.
     private static let protocolVersion: UInt8 = 6
 
@@ -15,7 +15,7 @@ package enum AddressSet {
     ///   - name: The name of the set, at most 31 bytes.
     ///   - seconds: How long it stays in the set.
     /// - Throws: `SystemError`; with ENOENT if there is no such set, EINVAL if the kernel has no sets.
-    package static func add(_ address: IPAddress, to name: String, seconds: UInt32) throws(SystemError) {
+    public static func add(_ address: IPAddress, to name: String, seconds: UInt32) throws(SystemError) {
         try request("add to address set", IPSET_CMD_ADD, address, name, seconds: seconds)
     }
 
@@ -25,7 +25,7 @@ package enum AddressSet {
     ///   - address: An address of the set's family.
     ///   - name: The name of the set.
     /// - Throws: `SystemError`, if the set is there but not to be changed; not if the address is not in it.
-    package static func remove(_ address: IPAddress, from name: String) throws(SystemError) {
+    public static func remove(_ address: IPAddress, from name: String) throws(SystemError) {
         do throws(SystemError) {
             try request("take out of address set", IPSET_CMD_DEL, address, name, seconds: nil)
         } catch {

@@ -11,20 +11,20 @@ internal import Synchronization
 ///
 /// Connections that began while nobody listened may end without an event, as nf_conntrack_events has it by default; so
 /// begin to listen first, and then look at `ConntrackTable`. Look there again after an overflow.
-package final class ConntrackEvents: Sendable {
+public final class ConntrackEvents: Sendable {
     /// What came of one call to `receive`.
-    package struct Batch: Equatable, Sendable {
+    public struct Batch: Equatable, Sendable {
         /// How many connections were handed over.
-        package var connections = 0
+        public var connections = 0
         /// How many messages were read, of whatever protocol.
-        package var messages = 0
+        public var messages = 0
         /// How many messages were not what the kernel sends.
-        package var malformedMessages = 0
+        public var malformedMessages = 0
         /// Whether events were lost since the last call, because they came faster than they were taken.
-        package var overflowed = false
+        public var overflowed = false
 
         /// Begins with nothing.
-        package init() {}
+        public init() {}
     }
 
     private struct Receiver {
@@ -36,14 +36,14 @@ package final class ConntrackEvents: Sendable {
     private static let batchSize = 256
 
     /// The file descriptor to wait on until events can be received.
-    package let descriptor: Int32
+    public let descriptor: Int32
     private let receiver: Mutex<Receiver>
 
     /// Begins to listen in the calling thread's network namespace.
     ///
     /// - Parameter receiveBuffer: The size of the socket's receive buffer in bytes; beyond it events are lost.
     /// - Throws: `SystemError`; with EPERM without CAP_NET_ADMIN.
-    package init(receiveBuffer: Int32 = 8 * 1024 * 1024) throws(SystemError) {
+    public init(receiveBuffer: Int32 = 8 * 1024 * 1024) throws(SystemError) {
         let socket = try NetlinkSocket(
             family: NETLINK_NETFILTER, groups: UInt32(NF_NETLINK_CONNTRACK_DESTROY), waits: false)
         socket.setReceiveBuffer(receiveBuffer)
@@ -56,7 +56,7 @@ package final class ConntrackEvents: Sendable {
     /// - Parameter body: Takes a connection.
     /// - Returns: What came of it; no messages mean that there are none for now.
     /// - Throws: What made the socket unusable.
-    package func receive(_ body: (TrackedConnection) -> Void) throws(SystemError) -> Batch {
+    public func receive(_ body: (TrackedConnection) -> Void) throws(SystemError) -> Batch {
         let (batch, connections) = try receiver.withLock { receiver throws(SystemError) in
             var batch = Batch()
             var connections: [TrackedConnection] = []

@@ -4,14 +4,14 @@ internal import SystemPackage
 
 /// A switch of connection tracking in the calling thread's network namespace
 /// (Documentation/networking/nf_conntrack-sysctl.rst of the kernel).
-package enum ConntrackSetting: String, CaseIterable, Sendable {
+public enum ConntrackSetting: String, CaseIterable, Sendable {
     /// Whether bytes are counted, of connections that begin from then on.
     case accounting = "nf_conntrack_acct"
     /// Whether there are events: 1 for all connections, 2 for those that begin while somebody listens.
     case events = "nf_conntrack_events"
 
     /// What came of turning it on.
-    package enum Outcome: Equatable, Sendable {
+    public enum Outcome: Equatable, Sendable {
         /// It was on.
         case wasOn
         /// It was off and is on now.
@@ -22,7 +22,7 @@ package enum ConntrackSetting: String, CaseIterable, Sendable {
     }
 
     /// Turns it on if it is off.
-    package func turnOn() -> Outcome {
+    public func turnOn() -> Outcome {
         let path = FilePath("/proc/sys/net/netfilter/\(rawValue)")
         do {
             let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)

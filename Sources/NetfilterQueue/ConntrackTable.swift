@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CNetfilter
 internal import Glibc
-package import Wire
+public import Wire
 
 /// The kernel's table of tracked connections (linux/netfilter/nfnetlink_conntrack.h), of which this is about TCP's.
-package enum ConntrackTable {
+public enum ConntrackTable {
     /// Which connections are meant.
-    package struct Filter: Equatable, Sendable {
+    public struct Filter: Equatable, Sendable {
         /// The ports that first packets went to; nil for all.
-        package var ports: [UInt16]?
+        public var ports: [UInt16]?
         /// What the mark is to be in the bits of the mask.
-        package var mark: UInt32 = 0
+        public var mark: UInt32 = 0
         /// The bits of the mark that count; none for all marks.
-        package var markMask: UInt32 = 0
+        public var markMask: UInt32 = 0
 
         /// Takes all connections.
-        package init() {}
+        public init() {}
 
         /// Takes connections to some ports, whose mark has all of some bits.
-        package init(ports: [UInt16]?, markBits: UInt32 = 0) {
+        public init(ports: [UInt16]?, markBits: UInt32 = 0) {
             self.ports = ports
             mark = markBits
             markMask = markBits
@@ -33,7 +33,7 @@ package enum ConntrackTable {
     /// Hands connections of both families to the caller while they are read; the table may change in the meantime.
     ///
     /// - Throws: What the kernel says against it.
-    package static func forEach(
+    public static func forEach(
         _ filter: Filter = Filter(), _ body: (TrackedConnection) -> Void
     ) throws(SystemError) {
         let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
@@ -55,7 +55,7 @@ package enum ConntrackTable {
     /// Lists connections of both families, as many as there are; the kernel bounds its table.
     ///
     /// - Throws: What the kernel says against it.
-    package static func list(_ filter: Filter = Filter()) throws(SystemError) -> [TrackedConnection] {
+    public static func list(_ filter: Filter = Filter()) throws(SystemError) -> [TrackedConnection] {
         var connections: [TrackedConnection] = []
         try forEach(filter) { connections.append($0) }
         return connections
@@ -70,7 +70,7 @@ package enum ConntrackTable {
     ///   - ports: The ports that those packets went to.
     /// - Returns: How many entries were removed.
     /// - Throws: What the kernel says against it.
-    package static func removeConnections(
+    public static func removeConnections(
         from address: IPAddress, toPorts ports: [UInt16]
     ) throws(SystemError) -> Int {
         var found: [TrackedConnection] = []
@@ -87,7 +87,7 @@ package enum ConntrackTable {
     ///
     /// - Returns: Whether there was one.
     /// - Throws: What the kernel says against it.
-    package static func remove(_ connection: TrackedConnection) throws(SystemError) -> Bool {
+    public static func remove(_ connection: TrackedConnection) throws(SystemError) -> Bool {
         try remove(
             connection.original, id: connection.id, zone: connection.zone, originalZone: connection.originalZone)
     }
@@ -97,7 +97,7 @@ package enum ConntrackTable {
     /// - Parameter original: The way of its first packet.
     /// - Returns: Whether there was one.
     /// - Throws: What the kernel says against it.
-    package static func remove(_ original: ConnectionTuple) throws(SystemError) -> Bool {
+    public static func remove(_ original: ConnectionTuple) throws(SystemError) -> Bool {
         try remove(original, id: nil, zone: nil, originalZone: nil)
     }
 

@@ -33,6 +33,20 @@ final class NetlinkSocket {
             throw error
         }
         portID = unsafe mnl_socket_get_portid(handle)
+        // Whom a socket is connected to is the only one who can send to its port (af_netlink.c,
+        // netlink_getsockbyportid): here the kernel, whose port is 0. Else root could, and each packet would have to
+        // be asked where it comes from.
+        let kernel = sockaddr_nl(nl_family: sa_family_t(AF_NETLINK), nl_pad: 0, nl_pid: 0, nl_groups: 0)
+        let isConnected = unsafe withUnsafePointer(to: kernel) { kernel in
+            unsafe kernel.withMemoryRebound(to: sockaddr.self, capacity: 1) { kernel in
+                unsafe connect(mnl_socket_get_fd(handle), kernel, socklen_t(MemoryLayout<sockaddr_nl>.size)) == 0
+            }
+        }
+        guard isConnected else {
+            let error = SystemError("netlink connect")
+            unsafe mnl_socket_close(handle)
+            throw error
+        }
         unsafe withUnsafePointer(to: Self.patience) { patience in
             _ = unsafe setsockopt(
                 descriptor, SOL_SOCKET, SO_RCVTIMEO, patience, socklen_t(MemoryLayout<timeval>.size))
@@ -108,7 +122,8 @@ final class NetlinkSocket {
         try result.get()
     }
 
-    /// Receives one datagram of the kernel's; those of other processes, which root can send here, are ignored.
+    /// Receives one datagram of the kernel's; those of other processes, which root can send to multicast groups, are
+    /// ignored.
     ///
     /// - Returns: Its length in bytes; -1 and `errno` as recvfrom(2) has it, ENOSPC for one that is longer than `bytes`.
     func receive(_ bytes: UnsafeMutableRawBufferPointer) -> Int {

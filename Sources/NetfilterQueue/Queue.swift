@@ -5,26 +5,26 @@ internal import Glibc
 
 /// A queue of the kernel (`-j NFQUEUE`; linux/netfilter/nfnetlink_queue.h), bound to this process.
 @safe
-package final class Queue: PacketQueue {
+public final class Queue: PacketQueue {
     /// What can be chosen when a queue is bound.
-    package struct Options: Equatable, Sendable {
+    public struct Options: Equatable, Sendable {
         /// How many packets may wait in the kernel.
-        package var length: UInt32 = 8192
+        public var length: UInt32 = 8192
         /// The size of the socket's receive buffer in bytes; beyond it packets are discarded.
-        package var receiveBuffer: Int32 = 8 * 1024 * 1024
+        public var receiveBuffer: Int32 = 8 * 1024 * 1024
         /// How many bytes of a packet are copied, at most `maximumCopyRange`; a longer packet cannot be modified.
-        package var copyRange = Queue.maximumCopyRange
+        public var copyRange = Queue.maximumCopyRange
         /// Whether packets pass, instead of being dropped, while the queue is full.
-        package var failsOpen = false
+        public var failsOpen = false
 
         /// Takes the defaults.
-        package init() {}
+        public init() {}
     }
 
     /// How many packets one call to `receive` takes at most.
     private static let batchSize = 64
     /// The longest packet; the kernel copies no more (65,535 less the header of an attribute).
-    package static let maximumCopyRange = 0xffff - 4
+    public static let maximumCopyRange = 0xffff - 4
     /// Room for a netlink message beside the bytes of its packet: headers and all other attributes.
     private static let messageOverhead = 512
     /// Verdicts are sent when they fill this many bytes; one more, of a rewritten packet, fits behind.
@@ -39,8 +39,6 @@ package final class Queue: PacketQueue {
     private let slots: UnsafeMutableRawPointer
     private let vectors: UnsafeMutablePointer<iovec>
     private let headers: UnsafeMutablePointer<clinux_mmsghdr>
-    /// Who sent what is in each slot.
-    private let senders: UnsafeMutablePointer<sockaddr_nl>
     /// Where the verdicts of a batch are put together.
     private let verdicts: UnsafeMutableRawPointer
     private var verdictLength = 0
@@ -50,7 +48,7 @@ package final class Queue: PacketQueue {
     /// Binds a queue.
     ///
     /// - Throws: `SystemError`; with EPERM if this process may not bind queues or another one holds this queue.
-    package init(number: UInt16, options: Options) throws(SystemError) {
+    public init(number: UInt16, options: Options) throws(SystemError) {
         self.number = number
         socket = try NetlinkSocket(family: NETLINK_NETFILTER)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -62,16 +60,12 @@ package final class Queue: PacketQueue {
             byteCount: Self.verdictBatch + Self.maximumCopyRange + 2 * Self.messageOverhead, alignment: page)
         unsafe vectors = .allocate(capacity: Self.batchSize)
         unsafe headers = .allocate(capacity: Self.batchSize)
-        unsafe senders = .allocate(capacity: Self.batchSize)
         for index in 0..<Self.batchSize {
             unsafe (vectors + index).initialize(
                 to: iovec(iov_base: slots + index * slotSize, iov_len: slotSize))
             unsafe (headers + index).initialize(to: clinux_mmsghdr())
             unsafe headers[index].msg_hdr.msg_iov = vectors + index
             unsafe headers[index].msg_hdr.msg_iovlen = 1
-            unsafe (senders + index).initialize(to: sockaddr_nl())
-            unsafe headers[index].msg_hdr.msg_name = UnsafeMutableRawPointer(senders + index)
-            unsafe headers[index].msg_hdr.msg_namelen = socklen_t(MemoryLayout<sockaddr_nl>.size)
         }
         try bind(options, copyRange)
         socket.setReceiveBuffer(options.receiveBuffer)
@@ -82,11 +76,10 @@ package final class Queue: PacketQueue {
         unsafe verdicts.deallocate()
         unsafe vectors.deallocate()
         unsafe headers.deallocate()
-        unsafe senders.deallocate()
     }
 
     /// The file descriptor to wait on until packets can be received.
-    package var descriptor: Int32 { socket.descriptor }
+    public var descriptor: Int32 { socket.descriptor }
 
     private func bind(_ options: Options, _ copyRange: Int) throws(SystemError) {
         let number = number
@@ -111,7 +104,7 @@ package final class Queue: PacketQueue {
     }
 
     /// Takes as many packets as are waiting and fit in a batch, has them judged, and sends the verdicts; never waits.
-    package func receive(
+    public func receive(
         _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict
     ) throws(SystemError) -> ReceivedBatch {
         var batch = ReceivedBatch()
@@ -128,11 +121,6 @@ package final class Queue: PacketQueue {
             }
         }
         for index in 0..<Int(count) {
-            // The kernel's address is 0 (netlink(7)); root can send here, too.
-            guard unsafe senders[index].nl_pid == 0 else {
-                batch.malformedMessages += 1
-                continue
-            }
             var rest = unsafe Int32(headers[index].msg_len)
             var message = unsafe UnsafePointer(
                 (slots + index * slotSize).assumingMemoryBound(to: nlmsghdr.self))

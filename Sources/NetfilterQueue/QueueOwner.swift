@@ -5,7 +5,7 @@ extension Queue {
     ///
     /// - Returns: The netlink port of the holder, which for most programs is their process id; nil if nobody holds it
     ///   or this process may not know.
-    package static func owner(of number: UInt16) -> UInt32? {
+    public static func owner(of number: UInt16) -> UInt32? {
         QueueStatistics.all().first { $0.number == number }?.holder
     }
 }

@@ -3,22 +3,22 @@ internal import SystemPackage
 
 /// What the kernel says of a queue: one line of /proc/net/netfilter/nfnetlink_queue
 /// (net/netfilter/nfnetlink_queue.c, `seq_show`).
-package struct QueueStatistics: Equatable, Sendable {
+public struct QueueStatistics: Equatable, Sendable {
     /// Its number.
-    package let number: UInt16
+    public let number: UInt16
     /// The netlink port of its holder, which for most programs is their process id.
-    package let holder: UInt32
+    public let holder: UInt32
     /// How many packets wait for a verdict now.
-    package let waiting: UInt32
+    public let waiting: UInt32
     /// How many the kernel discarded because too many waited.
-    package let droppedInQueue: UInt32
+    public let droppedInQueue: UInt32
     /// How many it discarded because they could not be handed over.
-    package let droppedOnTheWay: UInt32
+    public let droppedOnTheWay: UInt32
     /// The number of the latest packet, counted from the beginning.
-    package let packets: UInt32
+    public let packets: UInt32
 
     /// Reads a line; nil if it is none.
-    package init?(_ line: some StringProtocol) {
+    public init?(_ line: some StringProtocol) {
         // Ports that the kernel has chosen are negative, and written so by some kernels.
         let columns = line.split(separator: " ").map { UInt32($0) ?? Int32($0).map { UInt32(bitPattern: $0) } }
         guard columns.count >= 8, let number = columns[0].flatMap({ UInt16(exactly: $0) }), let holder = columns[1],
@@ -33,20 +33,20 @@ package struct QueueStatistics: Equatable, Sendable {
     }
 
     /// Reads the whole file; lines that are no queue are passed over.
-    package static func parse(_ text: String) -> [QueueStatistics] {
+    public static func parse(_ text: String) -> [QueueStatistics] {
         text.split(separator: "\n").compactMap { QueueStatistics($0) }
     }
 
     /// Reads all queues of this network namespace; none if this process may not know.
-    package static func all() -> [QueueStatistics] { QueueListing().all() }
+    public static func all() -> [QueueStatistics] { QueueListing().all() }
 }
 
 /// The kernel's list of queues, held open: later this process may have no right to open it.
-package final class QueueListing: Sendable {
+public final class QueueListing: Sendable {
     private let file: FileDescriptor?
 
     /// Opens the list of the calling thread's network namespace.
-    package init() {
+    public init() {
         let listing: FilePath = "/proc/net/netfilter/nfnetlink_queue"
         file = try? FileDescriptor.open(listing, .readOnly, options: .closeOnExec)
     }
@@ -56,7 +56,7 @@ package final class QueueListing: Sendable {
     }
 
     /// Reads all queues as they are now; none if this process may not know.
-    package func all() -> [QueueStatistics] {
+    public func all() -> [QueueStatistics] {
         guard let file else { return [] }
         var text: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)

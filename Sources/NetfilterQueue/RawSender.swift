@@ -7,11 +7,11 @@ internal import Glibc
 ///
 /// What cannot be sent at once is not: nobody waits for it.
 @safe
-package struct RawSender: ~Copyable {
+public struct RawSender: ~Copyable {
     /// So many packets wait at most until they are sent.
-    package static let capacity = 64
+    public static let capacity = 64
     /// The longest packet in bytes.
-    package static let maximumLength = 64
+    public static let maximumLength = 64
 
     private let ipv4: Int32
     private let ipv6: Int32
@@ -22,7 +22,7 @@ package struct RawSender: ~Copyable {
     /// Opens a socket for each family; a kernel without IPv6 has none for that.
     ///
     /// - Throws: `SystemError`; with EPERM without CAP_NET_RAW.
-    package init() throws(SystemError) {
+    public init() throws(SystemError) {
         let kind = Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         ipv4 = socket(AF_INET, kind, Int32(IPPROTO_RAW))
         guard ipv4 >= 0 else { throw SystemError("raw socket") }
@@ -48,7 +48,7 @@ package struct RawSender: ~Copyable {
     ///
     /// - Parameter write: Writes the packet into the `maximumLength` bytes that it is given, from the first on, and
     ///   returns its length; nil for none.
-    package mutating func add(_ write: (inout MutableSpan<UInt8>) -> Int?) {
+    public mutating func add(_ write: (inout MutableSpan<UInt8>) -> Int?) {
         if count == Self.capacity { flush() }
         let start = count * Self.maximumLength
         let slot = unsafe UnsafeMutableRawBufferPointer(rebasing: packets[start..<start + Self.maximumLength])
@@ -59,7 +59,7 @@ package struct RawSender: ~Copyable {
     }
 
     /// Sends what waits.
-    package mutating func flush() {
+    public mutating func flush() {
         guard count > 0 else { return }
         unsafe clinux_send_packets(
             ipv4, ipv6, packets.baseAddress, Self.maximumLength, lengths.baseAddress, UInt32(count))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CNetfilter
 internal import Glibc
-package import Wire
+public import Wire
 
 /// Closes TCP sockets of this host by SOCK_DESTROY (sock_diag(7); the kernel needs CONFIG_INET_DIAG_DESTROY).
-package enum SocketDestroyer {
+public enum SocketDestroyer {
     /// The states of TCP in the kernel (`net/tcp_states.h`) that a connection under way can have.
     private static let connectionStates: UInt32 = [1, 3, 4, 5, 8, 9, 11].reduce(0) { $0 | 1 << $1 }
 
@@ -12,7 +12,7 @@ package enum SocketDestroyer {
     ///
     /// - Returns: How many were closed.
     /// - Throws: `SystemError`; with EOPNOTSUPP if the kernel cannot do this.
-    package static func destroyConnections(from address: IPAddress, toPort port: UInt16) throws(SystemError) -> Int {
+    public static func destroyConnections(from address: IPAddress, toPort port: UInt16) throws(SystemError) -> Int {
         try destroy(localPort: port, remoteAddress: address) { _ in true }
     }
 
@@ -20,7 +20,7 @@ package enum SocketDestroyer {
     ///
     /// - Returns: Whether there was one.
     /// - Throws: `SystemError`; with EOPNOTSUPP if the kernel cannot do this.
-    package static func destroyConnection(
+    public static func destroyConnection(
         localAddress: IPAddress, localPort: UInt16, remoteAddress: IPAddress, remotePort: UInt16
     ) throws(SystemError) -> Bool {
         let destroyed = try destroy(localPort: localPort, remoteAddress: remoteAddress) { entry in

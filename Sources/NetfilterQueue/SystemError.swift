@@ -2,14 +2,14 @@
 internal import Glibc
 
 /// A system call that failed, or a netlink request that the kernel refused.
-package struct SystemError: Error, Equatable, CustomStringConvertible {
+public struct SystemError: Error, Equatable, CustomStringConvertible {
     /// What was tried: the name of the call or of the netlink request.
-    package let call: String
+    public let call: String
     /// The error number of errno(3).
-    package let number: Int32
+    public let number: Int32
 
     /// Names a call and its error number.
-    package init(_ call: String, _ number: Int32) {
+    public init(_ call: String, _ number: Int32) {
         self.call = call
         self.number = number
     }
@@ -20,7 +20,7 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     }
 
     /// `call: message`, as perror(3) writes it.
-    package var description: String {
+    public var description: String {
         "\(call): \(unsafe String(cString: strerror(number)))"
     }
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CNetfilter
-package import Wire
+public import Wire
 
 /// The two ends of packets that go one way.
-package struct ConnectionTuple: Hashable, Sendable {
+public struct ConnectionTuple: Hashable, Sendable {
     /// Where the packets come from.
-    package let sourceAddress: IPAddress
+    public let sourceAddress: IPAddress
     /// Where they go.
-    package let destinationAddress: IPAddress
+    public let destinationAddress: IPAddress
     /// The port that they come from.
-    package let sourcePort: UInt16
+    public let sourcePort: UInt16
     /// The port that they go to.
-    package let destinationPort: UInt16
+    public let destinationPort: UInt16
 
     /// Names both ends, which must have addresses of one family.
-    package init(from source: IPAddress, _ sourcePort: UInt16, to destination: IPAddress, _ destinationPort: UInt16) {
+    public init(from source: IPAddress, _ sourcePort: UInt16, to destination: IPAddress, _ destinationPort: UInt16) {
         self.sourceAddress = source
         self.sourcePort = sourcePort
         self.destinationAddress = destination
@@ -23,9 +23,9 @@ package struct ConnectionTuple: Hashable, Sendable {
 }
 
 /// A TCP connection as the kernel tracks it (linux/netfilter/nfnetlink_conntrack.h).
-package struct TrackedConnection: Equatable, Sendable {
+public struct TrackedConnection: Equatable, Sendable {
     /// What is known of the end of a connection (linux/netfilter/nf_conntrack_tcp.h, `enum tcp_conntrack`).
-    package enum State: UInt8, Sendable {
+    public enum State: UInt8, Sendable {
         /// No segment has been judged.
         case none
         /// A SYN was seen.
@@ -48,21 +48,21 @@ package struct TrackedConnection: Equatable, Sendable {
         case synSent2
 
         /// Whether nothing more is expected of the connection.
-        package var isOver: Bool { self == .timeWait || self == .close }
+        public var isOver: Bool { self == .timeWait || self == .close }
     }
 
     /// The way of the first packet.
-    package let original: ConnectionTuple
+    public let original: ConnectionTuple
     /// The way of the answers, which differs from the other way round where addresses are translated.
-    package let reply: ConnectionTuple?
+    public let reply: ConnectionTuple?
     /// The connection's mark; 0 where none is set.
-    package let mark: UInt32
+    public let mark: UInt32
     /// Bytes that went the way of the first packet, IP headers included; nil where they are not counted.
-    package let originalBytes: UInt64?
+    public let originalBytes: UInt64?
     /// Bytes that went the other way.
-    package let replyBytes: UInt64?
+    public let replyBytes: UInt64?
     /// What is known of its end; nil if the kernel does not say.
-    package let state: State?
+    public let state: State?
     /// The number by which the kernel tells it from others: from its ends, and from where it lies in memory.
     let id: UInt32?
     /// The zone of both directions, and that of the original one alone (iptables-extensions(8), CT).

@@ -3,7 +3,7 @@ internal import Glibc
 
 extension IPAddress: LosslessStringConvertible {
     /// Reads an address as people write it (inet_pton(3)); nil if it is none.
-    package init?(_ text: String) {
+    public init?(_ text: String) {
         guard !text.utf8.contains(0) else { return nil }
         var ipv4 = in_addr()
         var ipv6 = in6_addr()
@@ -20,7 +20,7 @@ extension IPAddress: LosslessStringConvertible {
     }
 
     /// The address as people write it (inet_ntop(3), RFC 5952).
-    package var description: String {
+    public var description: String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         if let ipv4 {
             var address = in_addr(s_addr: ipv4.bigEndian)
@@ -35,7 +35,7 @@ extension IPAddress: LosslessStringConvertible {
 
 extension IPPrefix: LosslessStringConvertible {
     /// Reads `ADDRESS` or `ADDRESS/LENGTH`; nil if it is neither.
-    package init?(_ text: String) {
+    public init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard let address = IPAddress(String(parts[0])) else { return nil }
         switch parts.count {
@@ -50,7 +50,7 @@ extension IPPrefix: LosslessStringConvertible {
     }
 
     /// `ADDRESS/LENGTH`.
-    package var description: String {
+    public var description: String {
         "\(address)/\(mappedLength - (address.family == .ipv4 ? 96 : 0))"
     }
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The two ends of a connection, the one that sent the SYN first.
-package struct Flow: Hashable, Sendable {
+public struct Flow: Hashable, Sendable {
     /// The address of the end that sent the SYN.
-    package let clientAddress: IPAddress
+    public let clientAddress: IPAddress
     /// The address of the end that answers it.
-    package let serverAddress: IPAddress
+    public let serverAddress: IPAddress
     /// The port of the end that sent the SYN.
-    package let clientPort: UInt16
+    public let clientPort: UInt16
     /// The port of the end that answers it.
-    package let serverPort: UInt16
+    public let serverPort: UInt16
 
     /// Names both ends.
-    @inlinable
-    package init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
+    @inlinable @inline(__always)
+    public init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
         self.clientAddress = clientAddress
         self.clientPort = clientPort
         self.serverAddress = serverAddress
@@ -21,16 +21,16 @@ package struct Flow: Hashable, Sendable {
     }
 
     /// The flow of a packet that the client sent.
-    @inlinable
-    package init(fromClient packet: borrowing Packet) {
+    @inlinable @inline(__always)
+    public init(fromClient packet: borrowing Packet) {
         self.init(
             clientAddress: packet.source, clientPort: packet.segment.sourcePort,
             serverAddress: packet.destination, serverPort: packet.segment.destinationPort)
     }
 
     /// The flow of a packet that the server sent.
-    @inlinable
-    package init(fromServer packet: borrowing Packet) {
+    @inlinable @inline(__always)
+    public init(fromServer packet: borrowing Packet) {
         self.init(
             clientAddress: packet.destination, clientPort: packet.segment.destinationPort,
             serverAddress: packet.source, serverPort: packet.segment.sourcePort)

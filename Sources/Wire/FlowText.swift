@@ -2,13 +2,13 @@
 
 extension Flow: CustomStringConvertible {
     /// The client's end, as `address:port` or `[address]:port`.
-    package var client: String { Self.text(clientAddress, clientPort) }
+    public var client: String { Self.text(clientAddress, clientPort) }
 
     /// The server's end, as `address:port` or `[address]:port`.
-    package var server: String { Self.text(serverAddress, serverPort) }
+    public var server: String { Self.text(serverAddress, serverPort) }
 
     /// `client -> server`, each with its port.
-    package var description: String { "\(client) -> \(server)" }
+    public var description: String { "\(client) -> \(server)" }
 
     private static func text(_ address: IPAddress, _ port: UInt16) -> String {
         address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"

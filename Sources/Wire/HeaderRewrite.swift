@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// New values for header fields of a packet; nil leaves a field as it is.
-package struct HeaderRewrite: Equatable, Sendable {
+public struct HeaderRewrite: Equatable, Sendable {
     /// The new sequence number.
-    package var sequenceNumber: UInt32?
+    public var sequenceNumber: UInt32?
     /// The new acknowledgment number.
-    package var acknowledgmentNumber: UInt32?
+    public var acknowledgmentNumber: UInt32?
     /// The new identification field (IPv4, low 16 bits) or flow label (IPv6, low 20 bits).
-    package var nonceField: UInt32?
+    public var nonceField: UInt32?
 
     /// Names the fields to change.
     @inlinable
-    package init(sequenceNumber: UInt32? = nil, acknowledgmentNumber: UInt32? = nil, nonceField: UInt32? = nil) {
+    public init(sequenceNumber: UInt32? = nil, acknowledgmentNumber: UInt32? = nil, nonceField: UInt32? = nil) {
         self.sequenceNumber = sequenceNumber
         self.acknowledgmentNumber = acknowledgmentNumber
         self.nonceField = nonceField
@@ -25,7 +25,7 @@ package struct HeaderRewrite: Equatable, Sendable {
     ///   - bytes: The packet.
     ///   - layout: The layout of a `Packet` that was validated over these bytes.
     @inlinable
-    package func apply(to bytes: inout MutableSpan<UInt8>, layout: PacketLayout) {
+    public func apply(to bytes: inout MutableSpan<UInt8>, layout: PacketLayout) {
         if let sequenceNumber {
             Self.replace(
                 with: sequenceNumber, at: layout.transportOffset + TCPSegment.Field.sequenceNumber, in: &bytes,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The two families of the Internet protocol.
-package enum IPFamily: UInt8, CaseIterable, Sendable {
+public enum IPFamily: UInt8, CaseIterable, Sendable {
     /// Internet Protocol version 4 (RFC 791).
     case ipv4 = 4
     /// Internet Protocol version 6 (RFC 8200).
@@ -9,57 +9,57 @@ package enum IPFamily: UInt8, CaseIterable, Sendable {
 }
 
 /// An address of either family, held as 128 bits: IPv4 as an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2).
-package struct IPAddress: Hashable, Sendable {
+public struct IPAddress: Hashable, Sendable {
     /// The first eight bytes, read in network byte order.
-    package let high: UInt64
+    public let high: UInt64
     /// The last eight bytes, read in network byte order.
-    package let low: UInt64
+    public let low: UInt64
 
     /// Makes an address from its two halves.
-    @inlinable
-    package init(high: UInt64, low: UInt64) {
+    @inlinable @inline(__always)
+    public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     /// Makes an IPv4-mapped address from the 32 bits of an IPv4 address, read in network byte order.
-    @inlinable
-    package init(ipv4 address: UInt32) {
+    @inlinable @inline(__always)
+    public init(ipv4 address: UInt32) {
         self.init(high: 0, low: 0xffff_0000_0000 | UInt64(address))
     }
 
     /// Makes an IPv4-mapped address from four bytes as people write them.
-    @inlinable
-    package init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
+    @inlinable @inline(__always)
+    public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
         self.init(ipv4: UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d))
     }
 
     /// IPv4 if the address is IPv4-mapped, else IPv6.
-    @inlinable
-    package var family: IPFamily {
+    @inlinable @inline(__always)
+    public var family: IPFamily {
         high == 0 && low >> 32 == 0xffff ? .ipv4 : .ipv6
     }
 
     /// The 32 bits of an IPv4-mapped address, read in network byte order; nil for IPv6.
-    @inlinable
-    package var ipv4: UInt32? {
+    @inlinable @inline(__always)
+    public var ipv4: UInt32? {
         family == .ipv4 ? UInt32(truncatingIfNeeded: low) : nil
     }
 }
 
 /// All addresses that share their first bits (CIDR, RFC 4632; RFC 4291 §2.3).
-package struct IPPrefix: Hashable, Sendable {
+public struct IPPrefix: Hashable, Sendable {
     /// The first address: its bits behind the prefix are zero.
-    package let address: IPAddress
+    public let address: IPAddress
     /// How many bits are shared, counted in the 128 of an IPv4-mapped address for IPv4 too.
-    package let mappedLength: Int
+    public let mappedLength: Int
 
     /// Makes the prefix of an address; bits behind it are ignored.
     ///
     /// - Parameters:
     ///   - address: Any address in the prefix.
     ///   - length: The number of bits as people write it: 0...32 for IPv4, 0...128 for IPv6; nil if out of range.
-    package init?(_ address: IPAddress, length: Int) {
+    public init?(_ address: IPAddress, length: Int) {
         let offset = address.family == .ipv4 ? 96 : 0
         guard length >= 0, length <= 128 - offset else { return nil }
         self.mappedLength = length + offset
@@ -67,7 +67,7 @@ package struct IPPrefix: Hashable, Sendable {
     }
 
     /// Says whether an address lies in the prefix; an IPv4 address never lies in an IPv6 prefix.
-    package func contains(_ address: IPAddress) -> Bool {
+    public func contains(_ address: IPAddress) -> Bool {
         address.family == self.address.family && Self.masked(address, mappedLength) == self.address
     }
 

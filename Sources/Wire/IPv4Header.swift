@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// A view of an IPv4 header (RFC 791 §3.1).
-package struct IPv4Header: ~Escapable {
+public struct IPv4Header: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
     /// Byte offsets of the fields.
@@ -20,9 +20,9 @@ package struct IPv4Header: ~Escapable {
     /// Checks that `bytes` begin with an IPv4 header that can be read; afterwards no accessor traps.
     ///
     /// - Throws: `truncated` if the header is not all there, `malformed` if its lengths contradict each other.
-    @inlinable
+    @inlinable @inline(__always)
     @_lifetime(copy bytes)
-    package init(validating bytes: Span<UInt8>) throws(WireError) {
+    public init(validating bytes: Span<UInt8>) throws(WireError) {
         guard bytes.count >= Field.minimumLength else { throw .truncated }
         self.bytes = bytes
         guard bytes[Field.versionAndLength] >> 4 == 4, headerLength >= Field.minimumLength else { throw .malformed }
@@ -31,34 +31,34 @@ package struct IPv4Header: ~Escapable {
     }
 
     /// The length of the header with its options, in bytes.
-    @inlinable
-    package var headerLength: Int { Int(bytes[Field.versionAndLength] & 0x0f) * 4 }
+    @inlinable @inline(__always)
+    public var headerLength: Int { Int(bytes[Field.versionAndLength] & 0x0f) * 4 }
 
     /// The length of the packet with its payload, in bytes.
-    @inlinable
-    package var totalLength: Int { Int(bytes.uint16(at: Field.totalLength)) }
+    @inlinable @inline(__always)
+    public var totalLength: Int { Int(bytes.uint16(at: Field.totalLength)) }
 
     /// The identification field.
-    @inlinable
-    package var identification: UInt16 { bytes.uint16(at: Field.identification) }
+    @inlinable @inline(__always)
+    public var identification: UInt16 { bytes.uint16(at: Field.identification) }
 
     /// Whether this is one of several fragments: more fragments follow, or some came before.
-    @inlinable
-    package var isFragment: Bool { bytes.uint16(at: Field.fragment) & 0x3fff != 0 }
+    @inlinable @inline(__always)
+    public var isFragment: Bool { bytes.uint16(at: Field.fragment) & 0x3fff != 0 }
 
     /// The number of the payload's protocol; 6 is TCP.
-    @inlinable
-    package var transportProtocol: UInt8 { bytes[Field.transportProtocol] }
+    @inlinable @inline(__always)
+    public var transportProtocol: UInt8 { bytes[Field.transportProtocol] }
 
     /// The header checksum as received.
-    @inlinable
-    package var checksum: UInt16 { bytes.uint16(at: Field.checksum) }
+    @inlinable @inline(__always)
+    public var checksum: UInt16 { bytes.uint16(at: Field.checksum) }
 
     /// The source address.
-    @inlinable
-    package var source: IPAddress { IPAddress(ipv4: bytes.uint32(at: Field.source)) }
+    @inlinable @inline(__always)
+    public var source: IPAddress { IPAddress(ipv4: bytes.uint32(at: Field.source)) }
 
     /// The destination address.
-    @inlinable
-    package var destination: IPAddress { IPAddress(ipv4: bytes.uint32(at: Field.destination)) }
+    @inlinable @inline(__always)
+    public var destination: IPAddress { IPAddress(ipv4: bytes.uint32(at: Field.destination)) }
 }

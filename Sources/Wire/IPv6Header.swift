@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// A view of an IPv6 header and the extension headers behind it (RFC 8200 §3 and §4).
-package struct IPv6Header: ~Escapable {
+public struct IPv6Header: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
     /// The offset of the first byte behind the extension headers.
-    package let transportOffset: Int
+    public let transportOffset: Int
     /// The number of the payload's protocol behind the extension headers; 6 is TCP.
-    package let transportProtocol: UInt8
+    public let transportProtocol: UInt8
     /// Whether a fragment header says that this is one of several fragments.
-    package let isFragment: Bool
+    public let isFragment: Bool
 
     /// Byte offsets of the fields.
     @usableFromInline enum Field {
@@ -42,7 +42,7 @@ package struct IPv6Header: ~Escapable {
     ///   extension headers, or a routing header is not yet at its end (its destination would not be the checksum's).
     @inlinable
     @_lifetime(copy bytes)
-    package init(validating bytes: Span<UInt8>) throws(WireError) {
+    public init(validating bytes: Span<UInt8>) throws(WireError) {
         guard bytes.count >= Field.length else { throw .truncated }
         guard bytes[Field.versionClassFlow] >> 4 == 6 else { throw .malformed }
         self.bytes = bytes
@@ -84,22 +84,22 @@ package struct IPv6Header: ~Escapable {
     }
 
     /// The length of the packet with its payload, in bytes; a jumbogram (RFC 2675) counts as having no payload.
-    @inlinable
-    package var totalLength: Int { Field.length + Int(bytes.uint16(at: Field.payloadLength)) }
+    @inlinable @inline(__always)
+    public var totalLength: Int { Field.length + Int(bytes.uint16(at: Field.payloadLength)) }
 
     /// The flow label, 20 bits (RFC 6437).
-    @inlinable
-    package var flowLabel: UInt32 { bytes.uint32(at: Field.versionClassFlow) & 0x000f_ffff }
+    @inlinable @inline(__always)
+    public var flowLabel: UInt32 { bytes.uint32(at: Field.versionClassFlow) & 0x000f_ffff }
 
     /// The source address.
-    @inlinable
-    package var source: IPAddress { address(at: Field.source) }
+    @inlinable @inline(__always)
+    public var source: IPAddress { address(at: Field.source) }
 
     /// The destination address.
-    @inlinable
-    package var destination: IPAddress { address(at: Field.destination) }
+    @inlinable @inline(__always)
+    public var destination: IPAddress { address(at: Field.destination) }
 
-    @inlinable
+    @inlinable @inline(__always)
     func address(at offset: Int) -> IPAddress {
         IPAddress(high: bytes.uint64(at: offset), low: bytes.uint64(at: offset + 8))
     }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The Internet checksum: the one's complement of the one's complement sum of 16-bit words (RFC 1071).
-package struct InternetChecksum: Equatable, Sendable {
+public struct InternetChecksum: Equatable, Sendable {
     /// The sum so far, not folded; 64 bits hold the sum of 2^48 words, more than any packet has.
     @usableFromInline var sum: UInt64 = 0
 
     /// Starts with the sum of nothing.
     @inlinable
-    package init() {}
+    public init() {}
 
     /// Adds one 16-bit word.
     @inlinable
-    package mutating func add(_ word: UInt16) {
+    public mutating func add(_ word: UInt16) {
         sum &+= UInt64(word)
     }
 
     /// Adds a 32-bit number as its two words.
     @inlinable
-    package mutating func add(_ number: UInt32) {
+    public mutating func add(_ number: UInt32) {
         sum &+= UInt64(number >> 16) &+ UInt64(number & 0xffff)
     }
 
     /// Adds the 16 or 4 bytes of an address as it stands in a header of its family.
     @inlinable
-    package mutating func add(_ address: IPAddress) {
+    public mutating func add(_ address: IPAddress) {
         if address.family == .ipv6 {
             add(UInt32(truncatingIfNeeded: address.high >> 32))
             add(UInt32(truncatingIfNeeded: address.high))
@@ -36,7 +36,7 @@ package struct InternetChecksum: Equatable, Sendable {
     ///
     /// - Parameter bytes: The bytes, which must begin at an even offset of what is summed.
     @inlinable
-    package mutating func add(_ bytes: Span<UInt8>) {
+    public mutating func add(_ bytes: Span<UInt8>) {
         var index = 0
         while index + 1 < bytes.count {
             add(bytes.uint16(at: index))
@@ -49,7 +49,7 @@ package struct InternetChecksum: Equatable, Sendable {
 
     /// The sum folded into 16 bits, not complemented; 0xffff over data that includes its right checksum.
     @inlinable
-    package var folded: UInt16 {
+    public var folded: UInt16 {
         var sum = self.sum
         while sum >> 16 != 0 {
             sum = (sum & 0xffff) &+ (sum >> 16)
@@ -59,11 +59,11 @@ package struct InternetChecksum: Equatable, Sendable {
 
     /// The checksum as it is written into a header.
     @inlinable
-    package var value: UInt16 { ~folded }
+    public var value: UInt16 { ~folded }
 
     /// Returns `checksum` after one 16-bit word under it changed (RFC 1624 equation 3).
     @inlinable
-    package static func updated(_ checksum: UInt16, from old: UInt16, to new: UInt16) -> UInt16 {
+    public static func updated(_ checksum: UInt16, from old: UInt16, to new: UInt16) -> UInt16 {
         var delta = InternetChecksum()
         delta.add(~checksum)
         delta.add(~old)
@@ -73,7 +73,7 @@ package struct InternetChecksum: Equatable, Sendable {
 
     /// Returns `checksum` after a 32-bit number under it, at an even offset, changed (RFC 1624 equation 3).
     @inlinable
-    package static func updated(_ checksum: UInt16, from old: UInt32, to new: UInt32) -> UInt16 {
+    public static func updated(_ checksum: UInt16, from old: UInt32, to new: UInt32) -> UInt16 {
         var delta = InternetChecksum()
         delta.add(~checksum)
         delta.add(~old)

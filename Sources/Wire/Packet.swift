@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The one door for bytes from the network: an IP packet with a TCP segment in it, checked once.
-package struct Packet: ~Escapable {
+public struct Packet: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
     /// Where the parts lie, for a rewrite of the same bytes.
-    package let layout: PacketLayout
+    public let layout: PacketLayout
     /// The source address.
-    package let source: IPAddress
+    public let source: IPAddress
     /// The destination address.
-    package let destination: IPAddress
+    public let destination: IPAddress
     /// Where the nonce of a handshake travels: the identification field for IPv4, the flow label for IPv6.
-    package let nonceField: UInt32
+    public let nonceField: UInt32
     /// The TCP segment; its bytes end where the IP packet ends.
-    package let segment: TCPSegment
+    public let segment: TCPSegment
     /// Whether whoever delivered the bytes has verified the TCP checksum.
     @usableFromInline let checksumVerified: Bool
 
@@ -28,7 +28,7 @@ package struct Packet: ~Escapable {
     /// - Throws: What is wrong with the first part that is.
     @inlinable
     @_lifetime(copy bytes)
-    package init(validating bytes: Span<UInt8>, checksumVerified: Bool = false) throws(WireError) {
+    public init(validating bytes: Span<UInt8>, checksumVerified: Bool = false) throws(WireError) {
         guard bytes.count >= 1 else { throw .truncated }
         self.bytes = bytes
         self.checksumVerified = checksumVerified
@@ -62,19 +62,19 @@ package struct Packet: ~Escapable {
 
     /// The service class, with the bits for congestion: type of service for IPv4, traffic class for IPv6.
     @inlinable
-    package var trafficClass: UInt8 {
+    public var trafficClass: UInt8 {
         layout.family == .ipv4 ? bytes[1] : bytes[0] << 4 | bytes[1] >> 4
     }
 
     /// Whether the bytes hold the packet to its end.
     @inlinable
-    package var isComplete: Bool { bytes.count >= layout.totalLength }
+    public var isComplete: Bool { bytes.count >= layout.totalLength }
 
     /// Whether the checksum of the TCP segment is right (RFC 9293 §3.1).
     ///
     /// Of a packet that is not complete, only who delivered it can have known.
     @inlinable
-    package var hasValidTCPChecksum: Bool {
+    public var hasValidTCPChecksum: Bool {
         guard isComplete else { return checksumVerified }
         var checksum = InternetChecksum()
         checksum.add(source)
@@ -87,13 +87,13 @@ package struct Packet: ~Escapable {
 }
 
 /// Where the parts of a checked packet lie in its bytes.
-package struct PacketLayout: Equatable, Sendable {
+public struct PacketLayout: Equatable, Sendable {
     /// The family of the IP header.
-    package let family: IPFamily
+    public let family: IPFamily
     /// The offset of the TCP header, in bytes.
-    package let transportOffset: Int
+    public let transportOffset: Int
     /// The length of the packet as its IP header gives it, in bytes.
-    package let totalLength: Int
+    public let totalLength: Int
 
     @usableFromInline
     init(family: IPFamily, transportOffset: Int, totalLength: Int) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The packet with which a closed port answers (RFC 9293 §3.10.7.1, CLOSED STATE), made as Linux makes it.
-package enum ResetSegment {
+public enum ResetSegment {
     /// The longest in bytes: an IPv6 header and a TCP header.
-    package static let maximumLength = 60
+    public static let maximumLength = 60
 
     /// Writes the answer to a packet.
     ///
@@ -14,7 +14,7 @@ package enum ResetSegment {
     ///   - bytes: Where it is written, from the beginning: at least `maximumLength` bytes, else this traps.
     /// - Returns: Its length; nil if a closed port would not answer: a RST, or a damaged segment.
     @_lifetime(bytes: copy bytes)
-    package static func write(
+    public static func write(
         answering packet: borrowing Packet, hops: (ipv4: UInt8, ipv6: UInt8), flowLabel: UInt32,
         to bytes: inout MutableSpan<UInt8>
     ) -> Int? {

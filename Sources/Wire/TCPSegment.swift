@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// The control bits of a TCP header that share one byte (RFC 9293 §3.1).
-package struct TCPFlags: OptionSet, Hashable, Sendable {
+public struct TCPFlags: OptionSet, Hashable, Sendable {
     /// The byte at offset 13 of the header.
-    package let rawValue: UInt8
+    public let rawValue: UInt8
 
     /// Takes the byte at offset 13 of the header.
-    @inlinable
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    @inlinable @inline(__always)
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// No more data from the sender.
-    package static let fin = TCPFlags(rawValue: 0x01)
+    @inlinable public static var fin: TCPFlags { TCPFlags(rawValue: 0x01) }
     /// Synchronize sequence numbers.
-    package static let syn = TCPFlags(rawValue: 0x02)
+    @inlinable public static var syn: TCPFlags { TCPFlags(rawValue: 0x02) }
     /// Reset the connection.
-    package static let rst = TCPFlags(rawValue: 0x04)
+    @inlinable public static var rst: TCPFlags { TCPFlags(rawValue: 0x04) }
     /// Push function.
-    package static let psh = TCPFlags(rawValue: 0x08)
+    @inlinable public static var psh: TCPFlags { TCPFlags(rawValue: 0x08) }
     /// The acknowledgment field is significant.
-    package static let ack = TCPFlags(rawValue: 0x10)
+    @inlinable public static var ack: TCPFlags { TCPFlags(rawValue: 0x10) }
     /// The urgent pointer is significant.
-    package static let urg = TCPFlags(rawValue: 0x20)
+    @inlinable public static var urg: TCPFlags { TCPFlags(rawValue: 0x20) }
     /// Explicit congestion notification echo (RFC 3168).
-    package static let ece = TCPFlags(rawValue: 0x40)
+    @inlinable public static var ece: TCPFlags { TCPFlags(rawValue: 0x40) }
     /// Congestion window reduced (RFC 3168).
-    package static let cwr = TCPFlags(rawValue: 0x80)
+    @inlinable public static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
 
     /// Says whether this opens a connection: SYN set; ACK, RST and FIN clear.
-    @inlinable
-    package var isSYN: Bool { rawValue & 0x17 == 0x02 }
+    @inlinable @inline(__always)
+    public var isSYN: Bool { rawValue & 0x17 == 0x02 }
 
     /// Says whether this answers an opening: SYN and ACK set; RST and FIN clear.
-    @inlinable
-    package var isSYNACK: Bool { rawValue & 0x17 == 0x12 }
+    @inlinable @inline(__always)
+    public var isSYNACK: Bool { rawValue & 0x17 == 0x12 }
 }
 
 /// A view of a TCP header and what follows it (RFC 9293 §3.1).
-package struct TCPSegment: ~Escapable {
+public struct TCPSegment: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
     /// Byte offsets of the fields.
@@ -52,14 +52,14 @@ package struct TCPSegment: ~Escapable {
     }
 
     /// The number of TCP among the protocols of an IP payload.
-    package static let protocolNumber: UInt8 = 6
+    @inlinable public static var protocolNumber: UInt8 { 6 }
 
     /// Checks that `bytes` begin with a TCP header with all its options; afterwards no accessor traps.
     ///
     /// - Throws: `truncated` if the header is not all there, `malformed` if its data offset lies inside itself.
-    @inlinable
+    @inlinable @inline(__always)
     @_lifetime(copy bytes)
-    package init(validating bytes: Span<UInt8>) throws(WireError) {
+    public init(validating bytes: Span<UInt8>) throws(WireError) {
         guard bytes.count >= Field.minimumLength else { throw .truncated }
         self.bytes = bytes
         guard headerLength >= Field.minimumLength else { throw .malformed }
@@ -67,30 +67,30 @@ package struct TCPSegment: ~Escapable {
     }
 
     /// The length of the header with its options, in bytes.
-    @inlinable
-    package var headerLength: Int { Int(bytes[Field.dataOffset] >> 4) * 4 }
+    @inlinable @inline(__always)
+    public var headerLength: Int { Int(bytes[Field.dataOffset] >> 4) * 4 }
 
     /// The source port.
-    @inlinable
-    package var sourcePort: UInt16 { bytes.uint16(at: Field.sourcePort) }
+    @inlinable @inline(__always)
+    public var sourcePort: UInt16 { bytes.uint16(at: Field.sourcePort) }
 
     /// The destination port.
-    @inlinable
-    package var destinationPort: UInt16 { bytes.uint16(at: Field.destinationPort) }
+    @inlinable @inline(__always)
+    public var destinationPort: UInt16 { bytes.uint16(at: Field.destinationPort) }
 
     /// The sequence number; in a SYN or SYN/ACK, the sender's ISN.
-    @inlinable
-    package var sequenceNumber: UInt32 { bytes.uint32(at: Field.sequenceNumber) }
+    @inlinable @inline(__always)
+    public var sequenceNumber: UInt32 { bytes.uint32(at: Field.sequenceNumber) }
 
     /// The acknowledgment field, whether or not the ACK flag makes it significant.
-    @inlinable
-    package var acknowledgmentNumber: UInt32 { bytes.uint32(at: Field.acknowledgmentNumber) }
+    @inlinable @inline(__always)
+    public var acknowledgmentNumber: UInt32 { bytes.uint32(at: Field.acknowledgmentNumber) }
 
     /// The control bits.
-    @inlinable
-    package var flags: TCPFlags { TCPFlags(rawValue: bytes[Field.flags]) }
+    @inlinable @inline(__always)
+    public var flags: TCPFlags { TCPFlags(rawValue: bytes[Field.flags]) }
 
     /// The checksum as received.
-    @inlinable
-    package var checksum: UInt16 { bytes.uint16(at: Field.checksum) }
+    @inlinable @inline(__always)
+    public var checksum: UInt16 { bytes.uint16(at: Field.checksum) }
 }

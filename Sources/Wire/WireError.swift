@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /// Why bytes are not a TCP segment that can be judged.
-package enum WireError: Error, Equatable, Sendable {
+public enum WireError: Error, Equatable, Sendable {
     /// The bytes end before the headers that they announce.
     case truncated
     /// A length, version or offset contradicts the others.
