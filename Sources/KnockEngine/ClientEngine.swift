@@ -22,9 +22,12 @@ public struct ClientEngine: Engine, ~Copyable {
     /// (RFC 6298 §2.1).
     private static let answerPatience: UInt64 = 2000
 
+    /// Which way the packets of the client pass the host.
     public static let directionOfClient = Direction.outbound
+    /// What becomes of bytes that are no TCP segment.
     public static let actionOnDamage = Verdict.Action.accept
 
+    /// Its verdicts so far.
     public var ledger = Ledger()
 
     private var targets: TargetList

@@ -38,9 +38,12 @@ public struct ServerEngine: Engine, ~Copyable {
     /// How long after its third ACK segments of a connection may still come out of the queue, in milliseconds.
     private static let queueDelay: UInt64 = 10_000
 
+    /// Which way the packets of the client pass the host.
     public static let directionOfClient = Direction.inbound
+    /// What becomes of bytes that are no TCP segment.
     public static let actionOnDamage = Verdict.Action.drop
 
+    /// Its verdicts so far.
     public var ledger = Ledger()
 
     private var guests: GuestList
