@@ -22,7 +22,7 @@ BPF_CLANG = $(firstword $(shell for clang in clang /usr/bin/clang; do \
 	$$clang --print-targets 2>/dev/null | grep -qw bpf && echo $$clang; done))
 BPF_FLAGS = -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -Wall -Wextra -Werror \
 	-isystem /usr/include/$$(uname -m)-linux-gnu -I Sources/CBPF
-BPF_SOURCE = Sources/KernelFilter/bpf/syn_code.bpf.c
+BPF_PROGRAMS = syn_code syn_code_hook
 # Debian's own Python, which its packages python3-pytest python3-pytest-xdist and python3-scapy belong to.
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
 # How many files of end-to-end tests run at a time.
@@ -55,9 +55,11 @@ build: build-packages ## the programs, in the folder that `swift build -c releas
 	swift build $(RELEASE)
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$(BIN)"
 
-kernel-filter: build-packages ## the program for the kernel, in FOLDER (that of the release build)
+kernel-filter: build-packages ## the programs for the kernel, in FOLDER (that of the release build)
 	@[ -n "$(BPF_CLANG)" ] || .ci/install-packages clang
-	$(or $(BPF_CLANG),/usr/bin/clang) $(BPF_FLAGS) -c $(BPF_SOURCE) -o "$(FOLDER)/syn_code.bpf.o"
+	for program in $(BPF_PROGRAMS); do \
+		$(or $(BPF_CLANG),/usr/bin/clang) $(BPF_FLAGS) -c Sources/KernelFilter/bpf/$$program.bpf.c \
+			-o "$(FOLDER)/$$program.bpf.o" || exit; done
 
 test: unit-test end-to-end-test ## all tests (as root: they make network namespaces)
 
@@ -109,7 +111,7 @@ install: build ## to $(PREFIX): programs, firewall scripts, services, completion
 	install -d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
-	install -m 644 firewall/common.sh "$(BIN)/syn_code.bpf.o" $(DESTDIR)$(PREFIX)/lib/tcpknock/
+	install -m 644 firewall/common.sh "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	cp -r packaging/hooks/. $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks/
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done

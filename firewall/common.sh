@@ -94,8 +94,8 @@ set_option() { # FLAG VALUE
         ;;
     --kernel-filter)
         # shellcheck disable=SC2034 # for server.sh
-        case $2 in auto | on | off) KERNEL_FILTER=$2 ;; *)
-            die $EX_USAGE "--kernel-filter: '$2' is not known; give auto, on or off" ;;
+        case $2 in auto | on | hook | rule | off) KERNEL_FILTER=$2 ;; *)
+            die $EX_USAGE "--kernel-filter: '$2' is not known; give auto, on, hook, rule or off" ;;
         esac
         ;;
     --pin-folder)

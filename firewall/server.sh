@@ -39,8 +39,8 @@ WITHOUT_DAEMON='nobody can open a new connection to the target ports'
 usage() {
     cat <<EOF
 Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
-                         [--kernel-filter auto|on|off] [--pin-folder PATH] [--on-failure drop|reset]
-                         [--confirm SECONDS]
+                         [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
+                         [--on-failure drop|reset] [--confirm SECONDS]
        server.sh confirm
        server.sh status  [--iptables auto|nft|legacy]
        server.sh down    [--iptables auto|nft|legacy]
@@ -60,7 +60,9 @@ connections that are established when 'up' runs are kept. Without the daemon nob
   --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
   --kernel-filter WHICH
                       auto (default): let the program that tcpknock-server has put into the kernel drop SYNs with
-                      wrong codes, if it has; on: fail if it has not; off: do not
+                      wrong codes, if it has; on: fail if it has not; off: do not. It is attached to the network
+                      itself where the kernel can do that (Linux 6.4 and later), else a rule asks it; hook or rule:
+                      on, and only in this way
   --pin-folder PATH   where tcpknock-server pins that program (default $PIN_FOLDER)
   --on-failure WHAT   drop (default): who does not know the knock gets no answer, as from behind a firewall; reset: a
                       RST, as from a closed port, for which tcpknock-server must be given the same
@@ -69,8 +71,8 @@ connections that are established when 'up' runs are kept. Without the daemon nob
 
 'down', 'status' and 'confirm' find the values in the rules themselves and need no flags.
 
-For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. Rules with it that were saved by
-iptables-save can be restored only while the program is pinned, so not at boot.
+For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. Where a rule asks it, rules that were
+saved by iptables-save can be restored only while the program is pinned, so not at boot.
 EOF
 }
 
@@ -106,7 +108,7 @@ wanted_raw_rules() { # FAMILY
     # 4. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
     # 5. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
-    [ -z "$FILTER" ] ||
+    [ -z "$FILTER" ] || is_hook ||
         echo "-A $OWN-RAW -m bpf --object-pinned ${FILTER%:*} -j DROP"
     echo "-A $OWN-RAW -i lo -j RETURN"
     [ -z "$SETS" ] || echo "-A $OWN-RAW -m set --match-set $(set_name "$1") src -j DROP"
@@ -214,33 +216,86 @@ destroy_sets() {
 }
 
 # --- the kernel filter -------------------------------------------------------------------------------------------
-# tcpknock-server pins a program that tells wrong codes from right ones. A rule holds the program and not its path: if
-# another one is pinned there later, the rule must be made anew. So the notes have the number of the file, too.
+# tcpknock-server pins a program that tells wrong codes from right ones, and where the kernel has such, one that can be
+# attached to the network itself: `tcpknock kernel-filter` does that, and pins the links beside it. A rule, or a link,
+# holds the program and not its path: if another one is pinned there later, it must be made anew. So the notes have the
+# number of the file, too.
+
+# Whether FILTER is the program that is attached by links, and no rule asks it.
+is_hook() { case $FILTER in */syn_code_hook:*) ;; *) return 1 ;; esac }
+
+# Whether both links are there.
+is_attached() { # FOLDER
+    [ -e "$1/link-ipv4" ] && [ -e "$1/link-ipv6" ]
+}
+
+# Attaches the program in a folder for the ports in PORTS, if there is one and it can be.
+attach_hook() { # FOLDER
+    local port
+    [ -e "$1/syn_code_hook" ] || return
+    set -- --folder "$1"
+    for port in $PORTS; do set -- "$@" --target-port "$port"; done
+    tcpknock_tool kernel-filter attach "$@" 2>"$WORK/attach"
+}
+
+detach_hook() { rm -f "$1/link-ipv4" "$1/link-ipv6"; } # FOLDER
+
+# Runs the program `tcpknock`: of the same installation, of the build beside the source, or whatever the PATH has.
+tcpknock_tool() { # ARGUMENT...
+    local here path
+    here=$(dirname -- "$(readlink -f -- "$0")")
+    for path in "$here/../../sbin/tcpknock" "${TCPKNOCK_BIN:-$here/../.build/release}/tcpknock"; do
+        [ ! -x "$path" ] || break
+        path=tcpknock
+    done
+    "$path" "$@"
+}
 
 # Sets FILTER to PATH:NUMBER, or to nothing if there is no program or it is not wanted.
 choose_filter() {
     local path
     FILTER=''
     if [ "$ON_FAILURE" = reset ]; then
-        [ "$KERNEL_FILTER" != on ] || die $EX_USAGE "--kernel-filter on does not go with --on-failure reset: it could" \
-            "only drop; nothing was changed"
-        return 0
+        case $KERNEL_FILTER in auto | off) return 0 ;; esac
+        die $EX_USAGE "--kernel-filter $KERNEL_FILTER does not go with --on-failure reset: it could only drop;" \
+            "nothing was changed"
     fi
     [ "$KERNEL_FILTER" != off ] || return 0
     # Daemons in other network namespaces may have a queue of the same number, and use the same folder.
     path=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${QUEUE%%:*}/syn_code
-    if [ -e "$path" ]; then
-        FILTER=$path:$(stat -c %i "$path")
-    elif [ "$KERNEL_FILTER" = on ]; then
-        die $EX_FAILED "--kernel-filter on: there is no program at $path; tcpknock-server puts it there, so start" \
-            "that first; nothing was changed"
+    if [ ! -e "$path" ]; then
+        [ "$KERNEL_FILTER" != auto ] || return 0
+        die $EX_FAILED "--kernel-filter $KERNEL_FILTER: there is no program at $path; tcpknock-server puts it there," \
+            "so start that first; nothing was changed"
     fi
+    if [ "$KERNEL_FILTER" != rule ] && attach_hook "${path%/*}"; then
+        path=${path}_hook
+    elif [ "$KERNEL_FILTER" = hook ]; then
+        die $EX_FAILED "--kernel-filter hook: the program cannot be attached:" \
+            "$(cat "$WORK/attach" 2>/dev/null || echo "there is none at ${path}_hook; it takes Linux 6.4 or later");" \
+            "nothing was changed"
+    fi
+    FILTER=$path:$(stat -c %i "$path")
+}
+
+# Detaches the program that was noted before, unless it is still wanted.
+leave_filter() { # OLD
+    case $1 in */syn_code_hook:*) ;; *) return 0 ;; esac
+    local folder="${1%/*}"
+    is_hook && [ "${FILTER%/*}" = "$folder" ] && return
+    detach_hook "$folder"
 }
 
 describe_filter() {
     local path="${FILTER%:*}"
     case $(stat -c %i "$path" 2>/dev/null) in
-    "${FILTER##*:}") echo "  filter       $path" ;;
+    "${FILTER##*:}")
+        if is_hook && ! is_attached "${path%/*}"; then
+            echo "  filter       $path, which is NOT ATTACHED any more: 'up' attaches it"
+        else
+            echo "  filter       $path"
+        fi
+        ;;
     '') echo "  filter       $path, which is NO LONGER PINNED: 'up' takes it out" ;;
     *) echo "  filter       $path, an OLD one: tcpknock-server has pinned another, and 'up' puts it in" ;;
     esac
@@ -377,7 +432,7 @@ watch_confirmation() { # TOKEN SECONDS BACKEND
 # --- the commands ------------------------------------------------------------------------------------------------
 
 up() {
-    local old_ports='' old_mark='' old_queue='' new_ports family
+    local old_ports='' old_mark='' old_queue='' old_filter='' new_ports family
     local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_failure="$ON_FAILURE"
     local wanted_sets wanted_filter
     KEPT=0
@@ -394,7 +449,7 @@ up() {
         return
     fi
     if read_configuration; then
-        old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE
+        old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE old_filter=$FILTER
     fi
     PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets FILTER=$wanted_filter
     ON_FAILURE=$wanted_failure
@@ -415,8 +470,12 @@ up() {
     if ! put_all_or_without_filter; then
         cancel_watcher
         [ "${QUEUE%%:*}" = "${old_queue%%:*}" ] || destroy_sets
+        wanted_filter=$FILTER FILTER=$old_filter PORTS=$old_ports
+        leave_filter "$wanted_filter"
+        ! is_hook || attach_hook "${FILTER%/*}"
         exit $EX_FAILED
     fi
+    leave_filter "$old_filter"
     if [ -n "$old_queue" ] && [ "${QUEUE%%:*}" != "${old_queue%%:*}" ]; then
         QUEUE=$old_queue
         destroy_sets
@@ -432,7 +491,7 @@ up() {
 # The match for such programs is a module of its own, of the kernel and of iptables.
 put_all_or_without_filter() {
     put_all && return
-    [ -n "$FILTER" ] && [ "$KERNEL_FILTER" = auto ] || return
+    [ -n "$FILTER" ] && ! is_hook && [ "$KERNEL_FILTER" = auto ] || return
     FILTER=''
     put_all || return
     echo "note: that was because of the kernel filter, so it is not used"
@@ -458,6 +517,7 @@ remove_all() {
     read_configuration
     take_down || return
     destroy_sets
+    ! is_hook || detach_hook "${FILTER%/*}"
 }
 
 confirm() {

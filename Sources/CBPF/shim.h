@@ -3,7 +3,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "syn_code_maps.h"
 
@@ -17,4 +20,35 @@ static inline int cbpf_is_bpf_file_system(const char *path) {
 static inline int cbpf_map_info(int map, struct bpf_map_info *info) {
     __u32 length = sizeof *info;
     return bpf_obj_get_info_by_fd(map, info, &length);
+}
+
+/* Of linux/bpf.h of Linux 6.4, which Debian 12 does not have yet. */
+enum { CBPF_PROGRAM_NETFILTER = 32, CBPF_ATTACH_NETFILTER = 45 };
+
+/** Says that a program, which is not loaded yet, is one for a hook of netfilter: libbpf 1.1 does not know of those. */
+static inline void cbpf_make_netfilter_program(struct bpf_program *program) {
+    bpf_program__set_type(program, (enum bpf_prog_type)CBPF_PROGRAM_NETFILTER);
+    bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)CBPF_ATTACH_NETFILTER);
+}
+
+/**
+ * Attaches a program to a hook of netfilter in this network namespace (BPF_LINK_CREATE).
+ *
+ * Returns the descriptor of the link; -1 and errno otherwise.
+ */
+static inline int cbpf_attach_netfilter(int program, unsigned int family, unsigned int hook, int priority) {
+    /* The beginning of link_create in union bpf_attr; what comes behind is 0. */
+    struct {
+        __u32 program, target, type, flags;
+        __u32 family, hook;
+        __s32 priority;
+        __u32 netfilter_flags;
+    } request;
+    memset(&request, 0, sizeof request);
+    request.program = (__u32)program;
+    request.type = CBPF_ATTACH_NETFILTER;
+    request.family = family;
+    request.hook = hook;
+    request.priority = priority;
+    return (int)syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof request);
 }

@@ -44,6 +44,11 @@ struct syn_code_keys {
     struct syn_code_key key[SYN_CODE_MAXIMUM_KEYS];
 };
 
+/** The only value of the map `ports`: those that the program at the hook looks at, a bit each. */
+struct syn_code_ports {
+    __u64 words[65536 / 64];
+};
+
 /** The only value of the map `counters`, for each CPU: how many packets got each answer. */
 struct syn_code_counters {
     /** SYNs with a code that cannot be right. */

@@ -38,7 +38,8 @@ struct BPFDescriptor: ~Copyable {
         }
     }
 
-    /// Runs a program on an Ethernet frame, once; returns its answer.
+    /// Runs a program once, on an Ethernet frame or, if it is one for a hook of netfilter, on an IP packet; returns its
+    /// answer.
     func run(on frame: [UInt8]) throws(KernelFilterError) -> UInt32 {
         var options = unsafe bpf_test_run_opts()
         unsafe options.sz = MemoryLayout<bpf_test_run_opts>.size
@@ -89,6 +90,9 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
         try descriptor.pin(path)
     }
 
+    /// Its descriptor in the kernel, for a program that is to use it, too.
+    var number: Int32 { descriptor.number }
+
     func read() throws(KernelFilterError) -> Value? {
         try readAll(copies: 1).first
     }
@@ -127,7 +131,16 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
 final class BPFObject {
     private let object: OpaquePointer
 
-    init(path: FilePath) throws(KernelFilterError) {
+    /// Loads an object file.
+    ///
+    /// - Parameters:
+    ///   - path: Where it is.
+    ///   - hook: The name of the program in it that is one for a hook of netfilter; nil for none.
+    ///   - maps: Maps of another object, by their names, that take the place of those in this one.
+    /// - Throws: What the kernel says against it.
+    init(
+        path: FilePath, hook: String? = nil, sharing maps: [(name: String, descriptor: Int32)] = []
+    ) throws(KernelFilterError) {
         // Where the verifier says why it refuses a program.
         var log = [CChar](repeating: 0, count: 65_536)
         var options = unsafe bpf_object_open_opts()
@@ -143,7 +156,12 @@ final class BPFObject {
                 openError = Glibc.errno
                 return
             }
-            loadError = unsafe -bpf_object__load(object)
+            if let hook { unsafe cbpf_make_netfilter_program(bpf_object__find_program_by_name(object, hook)) }
+            for map in maps where loadError == 0 {
+                let own = unsafe bpf_object__find_map_by_name(object, map.name)
+                loadError = unsafe -bpf_map__reuse_fd(own, map.descriptor)
+            }
+            if loadError == 0 { loadError = unsafe -bpf_object__load(object) }
         }
         guard let object = unsafe object else {
             throw .system(call: "open \(path)", Errno(rawValue: openError))

@@ -6,7 +6,7 @@ package import SystemPackage
 internal import Wire
 
 /// The program in the kernel that finds SYNs whose code cannot be right (`bpf/syn_code.bpf.c`), for the firewall rules
-/// to drop before they are queued.
+/// to drop before they are queued; and the same for a hook of netfilter (`FilterHook`), where the kernel has such.
 ///
 /// Program and maps are pinned in a folder. The rules find the program there, and hold it from then on: after this
 /// process has ended, too, and so a daemon that starts again takes over what is pinned. Not for two threads at a time.
@@ -33,6 +33,7 @@ package final class KernelFilter {
     package let pinFolder: FilePath
 
     private let program: BPFDescriptor
+    private let hookProgram: BPFDescriptor?
     private let controlMap: BPFMap<syn_code_control>
     private let keysMap: BPFMap<syn_code_keys>
     private let countersMap: BPFMap<syn_code_counters>
@@ -58,7 +59,9 @@ package final class KernelFilter {
     ) throws(KernelFilterError) -> KernelFilter {
         // To standard error, otherwise. What it says of a refusal is in the error.
         unsafe libbpf_set_print(nil)
-        let version = try version(of: object)
+        let hookObject = object.removingLastComponent().appending(hookObjectName)
+        // Without that, there is only the other.
+        let version = try version(of: PinFolder.exists(hookObject) ? [object, hookObject] : [object])
         try PinFolder.make(pinFolder)
         var origin = Origin.loaded
         if let program = try BPFDescriptor.pinned(PinFolder.program(in: pinFolder)) {
@@ -69,12 +72,19 @@ package final class KernelFilter {
         // Also what a run that was killed while it pinned has left.
         try PinFolder.clear(pinFolder)
         let loaded = try BPFObject(path: object)
+        let controlMap = BPFMap<syn_code_control>(try loaded.map("control"))
+        let keysMap = BPFMap<syn_code_keys>(try loaded.map("keys"))
+        let countersMap = BPFMap<syn_code_counters>(try loaded.map("counters"))
+        let maps = [("control", controlMap.number), ("keys", keysMap.number), ("counters", countersMap.number)]
+        // It needs a newer kernel than the other.
+        let hook = try? BPFObject(path: hookObject, hook: "syn_code_hook", sharing: maps)
         let filter = KernelFilter(
-            origin: origin, pinFolder: pinFolder,
-            program: try loaded.program("syn_code"), controlMap: BPFMap(try loaded.map("control")),
-            keysMap: BPFMap(try loaded.map("keys")), countersMap: BPFMap(try loaded.map("counters")))
+            origin: origin, pinFolder: pinFolder, program: try loaded.program("syn_code"),
+            hookProgram: try hook?.program("syn_code_hook"),
+            controlMap: controlMap, keysMap: keysMap, countersMap: countersMap)
         filter.control.version = version
         try filter.controlMap.write(filter.control)
+        if let hook { try filter.pin(hook) }
         try filter.pin()
         return filter
     }
@@ -88,9 +98,10 @@ package final class KernelFilter {
             let keys = try BPFMap<syn_code_keys>(pinned: folder.appending("keys")),
             let counters = try BPFMap<syn_code_counters>(pinned: folder.appending("counters"))
         else { return nil }
+        let hook = try BPFDescriptor.pinned(PinFolder.hookProgram(in: folder))
         let filter = KernelFilter(
-            origin: .takenOver, pinFolder: folder, program: program, controlMap: control, keysMap: keys,
-            countersMap: counters)
+            origin: .takenOver, pinFolder: folder, program: program, hookProgram: hook,
+            controlMap: control, keysMap: keys, countersMap: counters)
         filter.control = value
         filter.uncounted = try filter.counters()
         return filter
@@ -98,15 +109,27 @@ package final class KernelFilter {
 
     private init(
         origin: Origin, pinFolder: FilePath, program: consuming BPFDescriptor,
+        hookProgram: consuming BPFDescriptor?,
         controlMap: consuming BPFMap<syn_code_control>, keysMap: consuming BPFMap<syn_code_keys>,
         countersMap: consuming BPFMap<syn_code_counters>
     ) {
         self.origin = origin
         self.pinFolder = pinFolder
         self.program = program
+        self.hookProgram = hookProgram
         self.controlMap = controlMap
         self.keysMap = keysMap
         self.countersMap = countersMap
+    }
+
+    private func pin(_ hook: BPFObject) throws(KernelFilterError) {
+        do throws(KernelFilterError) {
+            try hook.map("ports").pin(pinFolder.appending("ports"))
+            try hook.program("syn_code_hook").pin(PinFolder.hookProgram(in: pinFolder))
+        } catch {
+            remove()
+            throw error
+        }
     }
 
     private func pin() throws(KernelFilterError) {
@@ -204,12 +227,17 @@ package final class KernelFilter {
             bytes.store(handshake.clientISN, at: 24)
             bytes.store(field, at: 28)
             bytes.store(0x5002_0000 as UInt32, at: 32)
-            guard try drops(packet) != isRight else { throw .wrongAnswer }
-            if isRight { uncounted.passed &+= 1 } else { uncounted.wrong &+= 1 }
+            for answer in [try drops(packet), try hookDrops(packet)].compactMap(\.self) {
+                guard answer != isRight else { throw .wrongAnswer }
+                if isRight { uncounted.passed &+= 1 } else { uncounted.wrong &+= 1 }
+            }
         }
     }
 
     // MARK: What it does
+
+    /// Whether the kernel has taken the program for a hook, too.
+    package var hasHook: Bool { hookProgram != nil }
 
     /// How many packets the program gave each answer.
     package struct Counters: Equatable, Sendable {
@@ -246,6 +274,14 @@ package final class KernelFilter {
         return try program.run(on: frame) != 0
     }
 
+    /// Says what the program for a hook would do with a packet, as `drops` says it of the other, whatever the packet's
+    /// port; nil if there is none. The kernel takes no packet of less than 20 bytes.
+    package func hookDrops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool? {
+        guard hookProgram != nil else { return nil }
+        // NF_DROP is 0.
+        return try hookProgram?.run(on: packet) == 0
+    }
+
     // MARK: The end
 
     /// Unpins program and maps; rules that hold the program keep it.
@@ -267,16 +303,21 @@ package final class KernelFilter {
         }
     }
 
-    /// Hashes the object file (FNV-1a), so that nobody needs to think of a version number.
-    private static func version(of object: FilePath) throws(KernelFilterError) -> UInt64 {
+    /// Hashes the object files (FNV-1a), so that nobody needs to think of a version number.
+    private static func version(of objects: [FilePath]) throws(KernelFilterError) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for object in objects { try add(object, to: &hash) }
+        return hash
+    }
+
+    private static func add(_ object: FilePath, to hash: inout UInt64) throws(KernelFilterError) {
         do {
             let file = try FileDescriptor.open(object, .readOnly, options: .closeOnExec)
             defer { try? file.close() }
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
             var buffer = [UInt8](repeating: 0, count: 65_536)
             while true {
                 let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-                guard count > 0 else { return hash }
+                guard count > 0 else { return }
                 for byte in buffer.prefix(count) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
             }
         } catch Errno.noSuchFileOrDirectory {

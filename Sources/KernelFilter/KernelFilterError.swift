@@ -7,6 +7,8 @@ package import SystemPackage
 package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
     /// The object file is in none of these folders.
     case objectMissing([FilePath])
+    /// There is no program for a hook at this path.
+    case hookMissing(FilePath)
     /// The folder to pin in is not on a BPF file system.
     case noBPFFileSystem(FilePath)
     /// This process may not make this call.
@@ -25,6 +27,8 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .objectMissing(let folders):
             "\(KernelFilter.objectName) is missing; looked in \(folders.map(\.string).joined(separator: " and "))"
+        case .hookMissing(let path):
+            "there is no program for a hook at \(path): tcpknock-server puts it there, on Linux 6.4 and later"
         case .noBPFFileSystem(let folder):
             "\(folder) is not on a BPF file system; 'mount -t bpf bpf /sys/fs/bpf' makes one where systemd has not"
         case .notPermitted(let call):

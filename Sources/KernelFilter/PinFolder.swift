@@ -2,10 +2,14 @@
 internal import CBPF
 internal import Glibc
 package import SystemPackage
+internal import Wire
 
 extension KernelFilter {
     /// The name of the compiled program.
     package static let objectName = "syn_code.bpf.o"
+
+    /// The name of the compiled program for a hook of netfilter, which lies beside it.
+    package static let hookObjectName = "syn_code_hook.bpf.o"
 
     /// Where filters are pinned, each in a folder of its own.
     package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
@@ -54,6 +58,14 @@ enum PinFolder {
     /// The path that the firewall rules name.
     static func program(in folder: FilePath) -> FilePath { folder.appending("syn_code") }
 
+    /// The path of the program for a hook of netfilter, where the kernel has such.
+    static func hookProgram(in folder: FilePath) -> FilePath { folder.appending("syn_code_hook") }
+
+    /// What keeps that program attached for a family: it stays so until this is unlinked.
+    static func link(_ family: IPFamily, in folder: FilePath) -> FilePath {
+        folder.appending(family == .ipv4 ? "link-ipv4" : "link-ipv6")
+    }
+
     /// Makes the folder, and those above it that are missing; they are root's alone, because maps hold keys.
     static func make(_ folder: FilePath) throws(KernelFilterError) {
         var missing: [FilePath] = []
@@ -74,11 +86,17 @@ enum PinFolder {
 
     /// Unpins what is there; the folder stays.
     static func clear(_ folder: FilePath) throws(KernelFilterError) {
-        for name in ["syn_code", "control", "keys", "counters"] {
-            let path = folder.appending(name)
-            guard unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 || Glibc.errno == ENOENT else {
-                throw KernelFilterError(call: "unlink \(path)")
-            }
+        for name in [
+            "link-ipv4", "link-ipv6", "syn_code_hook", "ports", "syn_code", "control", "keys", "counters",
+        ] {
+            try unpin(folder.appending(name))
+        }
+    }
+
+    /// Unpins what is at a path, if anything is.
+    static func unpin(_ path: FilePath) throws(KernelFilterError) {
+        guard unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 || Glibc.errno == ENOENT else {
+            throw KernelFilterError(call: "unlink \(path)")
         }
     }
 

@@ -32,6 +32,17 @@ import Testing
         #expect(finding(host(note: "of no file"))?.severity == .warning)
     }
 
+    @Test("A program that was attached, and is no longer") func links() {
+        let hook = Self.program + "_hook"
+        var made = host(note: "\(hook):42")
+        made.statuses[hook] = FileStatus(kind: .file, permissions: 0o600, inode: 42)
+        made.statuses[Self.folder + "/link-ipv4"] = FileStatus(kind: .file, permissions: 0o600)
+        #expect(finding(made)?.found.contains("link-ipv6 is missing") == true)
+        #expect(finding(made)?.severity == .warning)
+        made.statuses[Self.folder + "/link-ipv6"] = FileStatus(kind: .file, permissions: 0o600)
+        #expect(finding(made)?.severity == .ok)
+    }
+
     @Test("Rules without the program") func unused() {
         var made = host()
         #expect(finding(made)?.found.contains("no BPF file system") == true)

@@ -1,8 +1,10 @@
 """The filter in the kernel: wrong codes end there, right ones pass, and it never stands in the way of a daemon."""
 
+import ctypes
 import os
 import re
 import stat
+import struct
 import subprocess
 import tempfile
 import time
@@ -25,6 +27,8 @@ from harness.waiting import eventually
 from knockprotocol import Keys, address_bytes, read_key, syn_codes, time_slot  # isort: skip
 
 FAMILIES = (4, 6)
+#: How the filter gets at the packets: asked by a rule, in one of the two kinds of iptables, or at the hook itself.
+WAYS = (*BACKENDS, "hook")
 
 
 @pytest.fixture
@@ -54,15 +58,61 @@ def filtering_server(host: Host, key_file: str, pins: str, mode: str = "on", **o
     return start_server(host, key_file, more=["--kernel-filter", mode, "--pin-folder", pins], **options)
 
 
-def rules_up(host: Host, pins: str, backend: str, *more: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+def rules_up(host: Host, pins: str, way: str, *more: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """server.sh up, with the filter in this way and in no other."""
+    mode = ["--kernel-filter", "hook"] if way == "hook" else ["--kernel-filter", "rule"]
+    if way == "hook" and list(Path(pins).glob("*-100/syn_code")) and not list(Path(pins).glob("*-100/syn_code_hook")):
+        pytest.skip("this kernel has no BPF netfilter links (Linux 6.4)")
+    return any_rules_up(host, pins, "nft" if way == "hook" else way, *mode, *more, check=check)
+
+
+def any_rules_up(
+    host: Host, pins: str, backend: str, *more: object, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """server.sh up, which chooses the way."""
     return firewall(host, "server", "up", "--iptables", backend, "--pin-folder", pins, *more, check=check)
 
 
-def dropped(host: Host, family: int, backend: str) -> int:
-    """How many SYNs the rule with the filter has dropped."""
-    rules = rule_counters(host, family, backend, "raw")
+def dropped(host: Host, family: int, way: str, pins: str) -> int:
+    """How many SYNs of a family the rule with the filter has dropped; at the hook, of both families."""
+    if way == "hook":
+        return counted_wrong(pins)
+    rules = rule_counters(host, family, way, "raw")
     (count,) = (count for rule, count in rules.items() if "--object-pinned" in rule)
     return count
+
+
+def counted_wrong(pins: str) -> int:
+    """How many wrong codes the programs have counted, from their map: a daemon may or may not be there to be asked."""
+    (path,) = Path(pins).glob("*-100/counters")
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    descriptor = bpf(7, struct.pack("=QII", ctypes.addressof(name), 0, 0))  # BPF_OBJ_GET
+    try:
+        key = ctypes.c_uint32(0)
+        # struct syn_code_counters, for each CPU that there could be.
+        values = ctypes.create_string_buffer(24 * 4096)
+        bpf(1, struct.pack("=IIQQQ", descriptor, 0, ctypes.addressof(key), ctypes.addressof(values), 0))  # LOOKUP_ELEM
+        return sum(wrong for wrong, _, _ in struct.iter_unpack("=QQQ", values.raw))
+    finally:
+        os.close(descriptor)
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """bpf(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    result = libc.syscall(number, command, attributes, len(attributes))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "bpf")
+    return int(result)
+
+
+def send_to_be_dropped(client: Host, server: Host, family: int, way: str, pins: str, packets: List[Any]) -> None:
+    """Sends packets, and waits until the filter has dropped all of them."""
+    before = dropped(server, family, way, pins)
+    send(client, packets)
+    what = "the wrong SYNs to be dropped"
+    eventually(lambda: dropped(server, family, way, pins) == before + len(packets), what=what)
 
 
 def has_filter_rule(host: Host) -> bool:
@@ -101,23 +151,21 @@ def queued(host: Host) -> int:
 # --- what is dropped ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_wrong_codes_end_in_the_kernel(direct: Network, backend: str, key_file: str, pins: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_wrong_codes_end_in_the_kernel(direct: Network, way: str, key_file: str, pins: str) -> None:
     client, server = direct.client, direct.server
     before = snapshot(server)
     echo_server(server, 22)
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, backend, "--kernel-filter", "on")
+    rules_up(server, pins, way)
     for family in FAMILIES:
-        packets = wrong_syns(direct, family)
-        send(client, packets)
-        eventually(lambda: dropped(server, family, backend) == len(packets), what="the wrong SYNs to be dropped")
+        send_to_be_dropped(client, server, family, way, pins, wrong_syns(direct, family))
     assert queued(server) == 0
     assert not {"syn-with-wrong-code", "syn-without-code"} & counters(daemon).keys()
 
     # Behind IP options and extension headers, in any slot that is good, right codes get through to the daemon.
     for family in FAMILIES:
-        drops = dropped(server, family, backend)
+        drops = dropped(server, family, way, pins)
         seen = queued(server)
         right = []
         for number, delta in enumerate((0, 1, -1), start=100 * family):
@@ -131,21 +179,21 @@ def test_wrong_codes_end_in_the_kernel(direct: Network, backend: str, key_file: 
         send(client, right)
         # The answers are queued as well.
         eventually(lambda: queued(server) >= seen + len(right), what="the right SYNs to be queued")
-        assert dropped(server, family, backend) == drops
-        send(client, [syn(direct, family, 99, codes(key_file, client.address(family), 99, slots_from_now=3)[0])])
-        eventually(lambda: dropped(server, family, backend) == drops + 1, what="a code of the future to be dropped")
+        assert dropped(server, family, way, pins) == drops
+        future = codes(key_file, client.address(family), 99, slots_from_now=3)[0]
+        send_to_be_dropped(client, server, family, way, pins, [syn(direct, family, 99, future)])
 
     daemon.stop()
     firewall(server, "server", "down")
     assert snapshot(server) == before
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_who_has_the_key_gets_in(direct: Network, backend: str, key_file: str, pins: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_who_has_the_key_gets_in(direct: Network, way: str, key_file: str, pins: str) -> None:
     client, server = direct.client, direct.server
     echo_server(server, 22)
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, backend, "--kernel-filter", "on")
+    rules_up(server, pins, way)
     for family in FAMILIES:
         assert echo(client, server.address(family), 22, timeout=0.3).complete == 0
     equip(client, key_file)
@@ -154,54 +202,60 @@ def test_who_has_the_key_gets_in(direct: Network, backend: str, key_file: str, p
     assert counters(daemon)["syn-accepted"] == 40
 
 
-def test_what_the_host_sends_to_itself_needs_no_knock(direct: Network, key_file: str, pins: str) -> None:
+@pytest.mark.parametrize("way", ("nft", "hook"))
+def test_what_the_host_sends_to_itself_needs_no_knock(direct: Network, way: str, key_file: str, pins: str) -> None:
     server = direct.server
     echo_server(server, 22)
     filtering_server(server, key_file, pins)
-    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    rules_up(server, pins, way)
     for address in ("127.0.0.1", "::1", server.ipv4, server.ipv6):
         assert echo(server, address, 22, connections=3).complete == 3
     assert queued(server) == 0
 
 
-def test_a_gateway_filters_too(routed: Network, key_file: str, pins: str) -> None:
+@pytest.mark.parametrize("way", ("nft", "hook"))
+def test_a_gateway_filters_too(routed: Network, way: str, key_file: str, pins: str) -> None:
     router = routed.router
     assert router
     echo_server(routed.server, 22)
     filtering_server(router, key_file, pins)
-    rules_up(router, pins, "nft", "--kernel-filter", "on")
+    rules_up(router, pins, way)
     for family in FAMILIES:
-        send(routed.client, wrong_syns(routed, family))
-        eventually(lambda: dropped(router, family, "nft") == len(wrong_syns(routed, family)), what="the drops")
+        send_to_be_dropped(routed.client, router, family, way, pins, wrong_syns(routed, family))
     # From here on the client's daemon puts the right code into every SYN.
     equip(routed.client, key_file)
     for family in FAMILIES:
         assert echo(routed.client, routed.server.address(family), 22, connections=3).complete == 3
 
 
-def test_fragments_are_judged_whole(direct: Network, key_file: str, pins: str) -> None:
-    """Connection tracking has put them together before the filter sees them; without it the daemon drops them."""
+@pytest.mark.parametrize("way", ("nft", "hook"))
+def test_fragments_are_judged_whole(direct: Network, way: str, key_file: str, pins: str) -> None:
+    """Connection tracking puts them together before a rule sees them, but after the hook: then the daemon judges."""
     from scapy.layers.inet import fragment
 
     client, server = direct.client, direct.server
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    rules_up(server, pins, way)
     for isn, code, is_right in ((7, 0x12345678, False), (8, codes(key_file, client.ipv4, 8)[0], True)):
         whole = syn(direct, 4, isn, code) / (b"x" * 64)
-        drops = dropped(server, 4, "nft")
+        drops = dropped(server, 4, way, pins)
         send(client, fragment(whole, fragsize=24))
         if is_right:
             eventually(lambda: counters(daemon).get("syn-accepted", 0) == 1, what="the SYN to be accepted")
+        elif way == "hook":
+            eventually(lambda: counters(daemon).get("syn-with-wrong-code", 0) == 1, what="the daemon to judge")
+            assert dropped(server, 4, way, pins) == drops
         else:
-            eventually(lambda: dropped(server, 4, "nft") == drops + 1, what="the SYN to be dropped")
+            eventually(lambda: dropped(server, 4, way, pins) == drops + 1, what="the SYN to be dropped")
 
 
-def test_with_time_switched_off(direct: Network, key_file: str, pins: str) -> None:
+@pytest.mark.parametrize("way", ("nft", "hook"))
+def test_with_time_switched_off(direct: Network, way: str, key_file: str, pins: str) -> None:
     client, server = direct.client, direct.server
     daemon = filtering_server(server, key_file, pins, no_time=True)
-    rules_up(server, pins, "nft", "--kernel-filter", "on")
-    send(client, [syn(direct, 4, 1, codes(key_file, client.ipv4, 1)[0])])
-    eventually(lambda: dropped(server, 4, "nft") == 1, what="a code with time to be dropped")
+    rules_up(server, pins, way)
+    with_time = codes(key_file, client.ipv4, 1)[0]
+    send_to_be_dropped(client, server, 4, way, pins, [syn(direct, 4, 1, with_time)])
     send(client, [syn(direct, 4, 2, codes(key_file, client.ipv4, 2, no_time=True)[0])])
     eventually(lambda: counters(daemon).get("syn-accepted", 0) == 1, what="a code without time to be accepted")
 
@@ -209,49 +263,49 @@ def test_with_time_switched_off(direct: Network, key_file: str, pins: str) -> No
 # --- daemons come and go ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_dead_daemon_leaves_a_filter_that_the_next_one_takes_over(
-    direct: Network, backend: str, key_file: str, pins: str
+    direct: Network, way: str, key_file: str, pins: str
 ) -> None:
     client, server = direct.client, direct.server
     echo_server(server, 22)
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, backend, "--kernel-filter", "on")
+    rules_up(server, pins, way)
     daemon.kill()
-    send(client, wrong_syns(direct, 4))
-    eventually(lambda: dropped(server, 4, backend) == len(wrong_syns(direct, 4)), what="the wrong SYNs to be dropped")
+    send_to_be_dropped(client, server, 4, way, pins, wrong_syns(direct, 4))
     equip(client, key_file)
     assert echo(client, server.ipv4, 22, timeout=0.3).complete == 0
     filtering_server(server, key_file, pins)
-    assert "already up" in rules_up(server, pins, backend, "--kernel-filter", "on").stdout
+    assert "already up" in rules_up(server, pins, way).stdout
     for family in FAMILIES:
         assert echo(client, server.address(family), 22).complete == 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_daemon_with_another_key(
-    direct: Network, backend: str, key_file: str, pins: str, tmp_path: Path
+    direct: Network, way: str, key_file: str, pins: str, tmp_path: Path
 ) -> None:
     client, server = direct.client, direct.server
     other_key = keygen(tmp_path / "other.dat")
     echo_server(server, 22)
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, backend, "--kernel-filter", "on")
+    rules_up(server, pins, way)
     daemon.kill()
     filtering_server(server, other_key, pins)
-    send(client, [syn(direct, 4, 9, codes(key_file, client.ipv4, 9)[0])])
-    eventually(lambda: dropped(server, 4, backend) == 1, what="a code of the old key to be dropped")
+    of_old_key = codes(key_file, client.ipv4, 9)[0]
+    send_to_be_dropped(client, server, 4, way, pins, [syn(direct, 4, 9, of_old_key)])
     equip(client, other_key)
     assert echo(client, server.ipv4, 22).complete == 1
 
 
+@pytest.mark.parametrize("way", ("nft", "hook"))
 @pytest.mark.parametrize("ending", ("stopped", "off"))
 def test_a_filter_without_its_daemon_lets_codes_pass(
-    direct: Network, ending: str, key_file: str, pins: str, tmp_path: Path
+    direct: Network, ending: str, way: str, key_file: str, pins: str, tmp_path: Path
 ) -> None:
     client, server = direct.client, direct.server
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, "nft", "--kernel-filter", "on")
+    rules_up(server, pins, way)
     if ending == "stopped":
         daemon.stop()
         # The one that comes next has another key and no filter, and is not to be hindered.
@@ -262,8 +316,7 @@ def test_a_filter_without_its_daemon_lets_codes_pass(
     send(client, [syn(direct, 4, 3, 0x12345678)])
     eventually(lambda: counters(daemon).get("syn-with-wrong-code", 0) == 1, what="the daemon to judge")
     # An empty field is wrong whatever the key.
-    send(client, [syn(direct, 4, 4, 0)])
-    eventually(lambda: dropped(server, 4, "nft") == 1, what="the SYN without a code to be dropped")
+    send_to_be_dropped(client, server, 4, way, pins, [syn(direct, 4, 4, 0)])
 
 
 def test_where_there_is_no_bpf_file_system(direct: Network, key_file: str, tmp_path: Path, pins: str) -> None:
@@ -282,12 +335,12 @@ def test_where_there_is_no_bpf_file_system(direct: Network, key_file: str, tmp_p
 def test_rules_with_and_without_the_filter(direct: Network, backend: str, key_file: str, pins: str) -> None:
     server = direct.server
     before = snapshot(server)
-    refused = rules_up(server, pins, backend, "--kernel-filter", "on", check=False)
+    refused = rules_up(server, pins, backend, check=False)
     assert refused.returncode == 1 and "there is no program at" in refused.stderr
     assert snapshot(server) == before
 
     # Rules first: without the filter, until `up` runs again.
-    rules_up(server, pins, backend)
+    any_rules_up(server, pins, backend)
     without = snapshot(server)
     assert not has_filter_rule(server)
     daemon = filtering_server(server, key_file, pins)
@@ -307,19 +360,19 @@ def test_rules_with_and_without_the_filter(direct: Network, backend: str, key_fi
     rules_up(server, pins, backend)
     assert snapshot(server) == up
 
-    rules_up(server, pins, backend, "--kernel-filter", "off")
+    any_rules_up(server, pins, backend, "--kernel-filter", "off")
     assert snapshot(server) == without
-    rules_up(server, pins, backend, "--kernel-filter", "on")
+    rules_up(server, pins, backend)
     daemon.stop()
     firewall(server, "server", "down")
     assert snapshot(server) == before
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_another_program_is_noticed(direct: Network, backend: str, key_file: str, pins: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_another_program_is_noticed(direct: Network, way: str, key_file: str, pins: str) -> None:
     server = direct.server
     daemon = filtering_server(server, key_file, pins)
-    rules_up(server, pins, backend)
+    rules_up(server, pins, way)
     daemon.stop()
     (folder,) = Path(pins).glob("*-100")
     for pin in folder.iterdir():
@@ -328,13 +381,75 @@ def test_another_program_is_noticed(direct: Network, backend: str, key_file: str
     assert "NO LONGER PINNED" in status.stdout
     filtering_server(server, key_file, pins)
     assert "OLD" in firewall(server, "server", "status").stdout
-    assert "are up" in rules_up(server, pins, backend).stdout
+    assert "are up" in rules_up(server, pins, way).stdout
     assert "OLD" not in firewall(server, "server", "status").stdout
-    send(direct.client, [syn(direct, 4, 3, 0x12345678)])
-    eventually(lambda: dropped(server, 4, backend) == 1, what="the new program to be asked")
+    send_to_be_dropped(direct.client, server, 4, way, pins, [syn(direct, 4, 3, 0x12345678)])
 
 
-@pytest.mark.parametrize("mode", ("auto", "on"))
+def test_the_hook_comes_and_goes_with_the_rules(direct: Network, key_file: str, pins: str) -> None:
+    client, server = direct.client, direct.server
+    before = snapshot(server)
+    for port in (22, 2222):
+        echo_server(server, port)
+    filtering_server(server, key_file, pins)
+    rules_up(server, pins, "hook")
+    (folder,) = Path(pins).glob("*-100")
+    links = {folder / "link-ipv4", folder / "link-ipv6"}
+
+    def attached() -> "set[Path]":
+        return links & set(folder.iterdir())
+
+    def is_open(port: int) -> bool:
+        return all(echo(client, server.address(family), port, timeout=0.5).complete == 1 for family in FAMILIES)
+
+    assert attached() == links and not has_filter_rule(server)
+    assert re.search(r"filter +/\S+/syn_code_hook\n", firewall(server, "server", "status").stdout)
+    assert not is_open(22) and is_open(2222)
+
+    # Who takes the rules away has an open port, whatever the daemon does.
+    firewall(server, "server", "down")
+    assert snapshot(server) == before and not attached()
+    assert is_open(22)
+
+    # Where `up` chooses, this is what it chooses; other ports are looked at from then on.
+    any_rules_up(server, pins, "nft", "--target-port", 2222)
+    assert attached() == links
+    assert is_open(22) and not is_open(2222)
+    seen = queued(server)
+    send_to_be_dropped(client, server, 4, "hook", pins, [
+        segment(client.ipv4, server.ipv4, sport=7000, dport=2222, flags="S", seq=1, ack=2)])  # fmt: skip
+    assert queued(server) == seen
+    any_rules_up(server, pins, "nft")
+    assert is_open(2222) and not is_open(22)
+
+    # A link that is gone is noticed and mended.
+    (folder / "link-ipv6").unlink()
+    assert "NOT ATTACHED" in firewall(server, "server", "status").stdout
+    any_rules_up(server, pins, "nft")
+    assert attached() == links and "NOT ATTACHED" not in firewall(server, "server", "status").stdout
+
+    for way in ("nft", "hook"):
+        rules_up(server, pins, way)
+        assert attached() == (links if way == "hook" else set()) and has_filter_rule(server) == (way == "nft")
+    any_rules_up(server, pins, "nft", "--kernel-filter", "off")
+    assert not attached() and not has_filter_rule(server)
+    assert not is_open(22), "the daemon judges"
+
+
+def test_a_hook_that_cannot_be_had(direct: Network, key_file: str, pins: str) -> None:
+    server = direct.server
+    filtering_server(server, key_file, pins)
+    before = snapshot(server)
+    (folder,) = Path(pins).glob("*-100")
+    (folder / "ports").unlink()
+    refused = rules_up(server, pins, "hook", check=False)
+    assert refused.returncode == 1 and "cannot be attached: tcpknock: there is no program for a hook" in refused.stderr
+    assert snapshot(server) == before
+    any_rules_up(server, pins, "nft")
+    assert has_filter_rule(server)
+
+
+@pytest.mark.parametrize("mode", ("auto", "rule"))
 def test_where_iptables_lacks_the_match(
     direct: Network, mode: str, key_file: str, pins: str, tmp_path: Path
 ) -> None:
@@ -348,12 +463,13 @@ def test_where_iptables_lacks_the_match(
             f'printf "%s\\n" "$input" | /usr/sbin/{name}-nft-restore "$@"\n'
         )
         restore.chmod(restore.stat().st_mode | stat.S_IXUSR)
-    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    # As on a kernel that has no hook for programs, nor a match.
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TCPKNOCK_BIN": "/nowhere"}
     result = firewall(
         server, "server", "up", "--iptables", "nft", "--pin-folder", pins, "--kernel-filter", mode, check=False, env=path
     )
     assert "no match bpf" in result.stderr
-    if mode == "on":
+    if mode == "rule":
         assert result.returncode == 1 and snapshot(server) == before
     else:
         assert result.returncode == 0 and not has_filter_rule(server)

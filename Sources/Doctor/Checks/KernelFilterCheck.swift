@@ -57,6 +57,14 @@ enum KernelFilterCheck {
         return Finding(name, .ok, "not used; the daemon judges all SYNs")
     }
 
+    /// One of the pinned links that keep the program of a path attached, if it is not there.
+    private static func missingLink(of path: String, _ examination: Examination) -> String? {
+        let folder = String(path.dropLast("syn_code_hook".count))
+        return ["link-ipv4", "link-ipv6"].map { folder + $0 }.first { link in
+            if case .failure(.noSuchFileOrDirectory) = examination.host.status(link) { true } else { false }
+        }
+    }
+
     /// The rules hold a program: that of the path, as long as the file there has the same number.
     private static func ruleFinding(_ noted: String, _ examination: Examination) -> Finding {
         let subject = examination.subject
@@ -66,7 +74,12 @@ enum KernelFilterCheck {
         let path = String(noted[..<colon])
         switch examination.host.status(path) {
         case .success(let status) where noted[colon...].dropFirst() == "\(status.inode)":
-            return Finding(name, .ok, "the rules use \(path)")
+            guard path.hasSuffix("/syn_code_hook"), let missing = missingLink(of: path, examination) else {
+                return Finding(name, .ok, "the rules use \(path)")
+            }
+            return Finding(
+                name, .warning, "\(path) is not attached to the network any more: \(missing) is missing",
+                cure: subject.script("up"))
         case .success:
             return Finding(
                 name, .warning, "the rules hold an old program: tcpknock-server has pinned another at \(path)",

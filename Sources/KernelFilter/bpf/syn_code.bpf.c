@@ -1,307 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The first check of docs/PROTOCOL.md §4, in the kernel: a SYN whose code cannot be right ends here.
+ * The check as the match of a firewall rule, for every kernel that has the match:
  *
  *   iptables -t raw -A PREROUTING -p tcp --dport 22 --syn -m bpf --object-pinned PATH -j DROP
  *
- * What the host sends to itself needs no code. The program looks at the interface, which costs less than a match of the
- * rule that compares its name.
- *
- * A match cannot be inverted, so 1 means: the code is wrong. 0 means that it may be right, or that this program cannot
- * tell; the daemon then decides, and everything else in the protocol is its business anyway. What is read here and
- * what is not is the same as in Sources/Wire, and a test holds the two against each other.
- *
- * The time is computed here and not taken from the daemon, so a daemon that is busy, stopped or dead does not make
- * right codes wrong.
+ * A match cannot be inverted, so the program answers 1 for a wrong code. What the host sends to itself needs no code:
+ * the program looks at the interface, which costs less than a match of the rule that compares its name.
  */
 #include <linux/bpf.h>
 
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "syn_code_maps.h"
-
-enum answer { MAY_BE_RIGHT = 0, WRONG = 1 };
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct syn_code_control);
-} control SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 2);
-    __type(key, __u32);
-    __type(value, struct syn_code_keys);
-} keys SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct syn_code_counters);
-} counters SEC(".maps");
-
-/* --- the packet ---------------------------------------------------------------------------------------------- */
-
-enum { IPV4_LENGTH = 20, IPV6_LENGTH = 40, TCP_LENGTH = 20, MAXIMUM_EXTENSION_HEADERS = 8 };
-enum { HOP_BY_HOP = 0, TCP = 6, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION_OPTIONS = 60,
-       MOBILITY = 135, HOST_IDENTITY = 139, SHIM6 = 140 };
-/* The loopback interface of every network namespace: LOOPBACK_IFINDEX of the kernel's net/net_namespace.h. */
-enum { LOOPBACK = 1 };
-enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10 };
-
-struct ipv4_header {
-    __u8 version_and_length, service;
-    __be16 total_length, identification, fragment;
-    __u8 time_to_live, protocol;
-    __be16 checksum;
-    __be32 source, destination;
+struct source {
+    struct __sk_buff *buffer;
 };
 
-struct ipv6_header {
-    __be32 version_class_flow;
-    __be16 payload_length;
-    __u8 next_header, hop_limit;
-    __be64 source[2], destination[2];
-};
+#include "syn_code.h"
 
-struct tcp_header {
-    __be16 source_port, destination_port;
-    __be32 sequence, acknowledgment;
-    __u8 data_offset, flags;
-    __be16 window, checksum, urgent;
-};
+/* At the hooks of netfilter the bytes of a packet begin with its IP header. */
+static __always_inline __u32 length_of(struct source *packet) { return packet->buffer->len; }
 
-/* The first bytes of a packet: all that most SYNs over IPv4 take, or the header of IPv6. */
-union beginning {
-    struct {
-        struct ipv4_header ip;
-        struct tcp_header tcp;
-    } v4;
-    struct ipv6_header v6;
-};
-
-/* A | C, as the words that SipHash reads, and the code; in the byte order that docs/PROTOCOL.md gives them. */
-struct syn {
-    __u64 address[2];
-    __u32 isn;
-    __u32 code;
-};
-
-/* The number whose bytes, lowest first, are those of `value` in network byte order: how SipHash reads them. */
-static __always_inline __u32 read32(__be32 value) { return __builtin_bswap32(bpf_ntohl(value)); }
-static __always_inline __u64 read64(__be64 value) { return __builtin_bswap64(bpf_be64_to_cpu(value)); }
-
-/* Finds the TCP header behind the extension headers; 0 if there is none, or none that should be read. */
-static __always_inline __u32 skip_extension_headers(struct __sk_buff *packet, __u8 next_header) {
-    __u32 offset = IPV6_LENGTH;
-    for (int seen = 0; seen <= MAXIMUM_EXTENSION_HEADERS; seen++) {
-        struct {
-            __u8 next_header, length, fragment_high, fragment_low;
-        } header;
-        if (next_header == TCP) return offset;
-        if (seen == MAXIMUM_EXTENSION_HEADERS) return 0;
-        /* Each of these is 8 bytes long at least. */
-        if (offset + 8 > packet->len || bpf_skb_load_bytes(packet, offset, &header, sizeof header)) return 0;
-        switch (next_header) {
-        case ROUTING:
-            /* Segments left: the destination would not be the one that the checksum is about. */
-            if (header.fragment_low) return 0;
-            /* fall through */
-        case HOP_BY_HOP:
-        case DESTINATION_OPTIONS:
-        case MOBILITY:
-        case HOST_IDENTITY:
-        case SHIM6:
-            offset += 8 + header.length * 8;
-            break;
-        case AUTHENTICATION:
-            offset += 8 + header.length * 4;
-            break;
-        case FRAGMENT:
-            /* One of several; a fragment header that leaves the packet whole is passed over. */
-            if (header.fragment_high || header.fragment_low & 0xf9) return 0;
-            offset += 8;
-            break;
-        default:
-            return 0;
-        }
-        next_header = header.next_header;
-    }
-    return 0;
+static __always_inline long read_bytes(struct source *packet, __u32 offset, void *to, __u32 size) {
+    return bpf_skb_load_bytes(packet->buffer, offset, to, size);
 }
 
-/* Whether an IPv6 address is an IPv4-mapped one, which belongs to nobody there. */
-static __always_inline int is_mapped(const __be64 *address) {
-    return !address[0] && (__u32)read64(address[1]) == 0xffff0000;
-}
-
-/* Reads a SYN; false if this is none, or not to be read here. */
-static __always_inline int read_syn(struct __sk_buff *packet, struct syn *syn) {
-    union beginning first;
-    struct tcp_header tcp;
-    __u32 offset, end;
-
-    /* At the hooks of netfilter a packet begins with its IP header. No SYN is shorter than this. */
-    if (bpf_skb_load_bytes(packet, 0, &first, sizeof first)) return 0;
-
-    if (first.v4.ip.version_and_length >> 4 == 4) {
-        const struct ipv4_header *ip = &first.v4.ip;
-        offset = (ip->version_and_length & 15) * 4;
-        end = bpf_ntohs(ip->total_length);
-        if (offset < IPV4_LENGTH || ip->fragment & bpf_htons(0x3fff) || ip->protocol != TCP) return 0;
-        /* IPv4 as an IPv4-mapped IPv6 address. */
-        syn->address[0] = 0;
-        syn->address[1] = (__u64)read32(ip->source) << 32 | 0xffff0000;
-    } else if (first.v4.ip.version_and_length >> 4 == 6) {
-        const struct ipv6_header *ip = &first.v6;
-        offset = skip_extension_headers(packet, ip->next_header);
-        end = IPV6_LENGTH + bpf_ntohs(ip->payload_length);
-        if (!offset) return 0;
-        syn->address[0] = read64(ip->source[0]);
-        syn->address[1] = read64(ip->source[1]);
-        if (is_mapped(ip->source) || is_mapped(ip->destination)) return 0;
-    } else {
-        return 0;
-    }
-
-    if (offset == IPV4_LENGTH) {
-        tcp = first.v4.tcp;
-    } else if (bpf_skb_load_bytes(packet, offset, &tcp, sizeof tcp)) {
-        return 0;
-    }
-    if ((tcp.flags & (FIN | SYN | RST | ACK)) != SYN) return 0;
-    if (end > packet->len) end = packet->len;
-    if (tcp.data_offset >> 4 < TCP_LENGTH / 4 || offset + (tcp.data_offset >> 4) * 4 > end) return 0;
-    syn->isn = read32(tcp.sequence);
-    syn->code = read32(tcp.acknowledgment);
-    return 1;
-}
-
-/* --- the code ------------------------------------------------------------------------------------------------ */
-
-/* SipHash-2-4 (Aumasson and Bernstein, 2012). */
-struct siphash {
-    __u64 v0, v1, v2, v3;
-};
-
-#define ROTATE(word, count) ((word) << (count) | (word) >> (64 - (count)))
-
-static __always_inline void siphash_round(struct siphash *state) {
-    state->v0 += state->v1;
-    state->v2 += state->v3;
-    state->v1 = ROTATE(state->v1, 13) ^ state->v0;
-    state->v3 = ROTATE(state->v3, 16) ^ state->v2;
-    state->v0 = ROTATE(state->v0, 32);
-    state->v2 += state->v1;
-    state->v0 += state->v3;
-    state->v1 = ROTATE(state->v1, 17) ^ state->v2;
-    state->v3 = ROTATE(state->v3, 21) ^ state->v0;
-    state->v2 = ROTATE(state->v2, 32);
-}
-
-static __always_inline void siphash_word(struct siphash *state, __u64 word) {
-    state->v3 ^= word;
-    siphash_round(state);
-    siphash_round(state);
-    state->v0 ^= word;
-}
-
-/*
- * The message A | C | T is 28 bytes: three words, and a last one of the low half of T and the length. So up to the
- * third word the slots have all in common, if the high half of T is the same.
- */
-static __always_inline struct siphash begin(const struct syn_code_key *key, const struct syn *syn, __u32 slot_high) {
-    struct siphash state = {
-        key->low ^ 0x736f6d6570736575, key->high ^ 0x646f72616e646f6d,
-        key->low ^ 0x6c7967656e657261, key->high ^ 0x7465646279746573,
-    };
-    siphash_word(&state, syn->address[0]);
-    siphash_word(&state, syn->address[1]);
-    siphash_word(&state, (__u64)__builtin_bswap32(slot_high) << 32 | syn->isn);
-    return state;
-}
-
-static __always_inline int is_right(struct siphash state, __u32 slot_low, __u32 code) {
-    __u64 output;
-    __u32 full, windowed;
-    siphash_word(&state, (__u64)28 << 56 | __builtin_bswap32(slot_low));
-    state.v2 ^= 0xff;
-    siphash_round(&state);
-    siphash_round(&state);
-    siphash_round(&state);
-    siphash_round(&state);
-    output = state.v0 ^ state.v1 ^ state.v2 ^ state.v3;
-    full = output;
-    windowed = output >> 32;
-    if (full == code || windowed == code) return 1;
-    /* A code of 0 is replaced by 1. */
-    return code == read32(bpf_htonl(1)) && (full == 0 || windowed == 0);
-}
-
-/* Whether a code is one of the slots that are accepted now. */
-static __always_inline int is_right_around(const struct syn_code_key *key, const struct syn *syn, __u64 slot,
-                                           __u32 uses_time) {
-    /* Nanoseconds in 64 bits end in the year 2262, so the high half of a slot is 0. */
-    struct siphash state = begin(key, syn, 0);
-    if (is_right(state, slot, syn->code)) return 1;
-    if (!uses_time) return 0;
-    if (is_right(state, slot + 1, syn->code)) return 1;
-    return slot > 0 && is_right(state, slot - 1, syn->code);
-}
+/* 30 ns cheaper than to ask the hardware. */
+static __always_inline __u64 monotonic_time(void) { return bpf_ktime_get_coarse_ns(); }
 
 SEC("socket")
-int syn_code(struct __sk_buff *packet) {
-    const __u64 nanoseconds_per_slot = 60000000000;
-    const struct syn_code_control *current;
-    const struct syn_code_keys *set;
-    struct syn_code_counters *count;
+int syn_code(struct __sk_buff *buffer) {
+    struct source packet = {buffer};
     struct syn syn;
-    __u64 slot = 0;
-    __u32 index = 0;
-
-    count = bpf_map_lookup_elem(&counters, &index);
-    current = bpf_map_lookup_elem(&control, &index);
-    if (!count || !current) return MAY_BE_RIGHT;
-
-    if (packet->ingress_ifindex == LOOPBACK || !read_syn(packet, &syn)) {
-        count->unparsed++;
-        return MAY_BE_RIGHT;
-    }
-    if (syn.code == 0) goto wrong;
-
-    index = current->active - 1;
-    set = bpf_map_lookup_elem(&keys, &index);
-    if (!set || set->count == 0) goto passed;
-
-    if (set->uses_time) {
-        /* A tick behind at most, which the neighbouring slots forgive, and 30 ns cheaper than to ask the hardware. */
-        __s64 now = bpf_ktime_get_coarse_ns() + current->wall_clock_offset;
-        if (now > 0) slot = now / nanoseconds_per_slot;
-    }
-    for (__u32 i = 0; i < SYN_CODE_MAXIMUM_KEYS; i++) {
-        if (i >= set->count) break;
-        if (is_right_around(&set->key[i], &syn, slot, set->uses_time)) goto passed;
-    }
-    if (set->roaming) {
-        syn.address[0] = 0;
-        syn.address[1] = 0;
-        for (__u32 i = 0; i < SYN_CODE_MAXIMUM_KEYS; i++) {
-            if (i >= set->count) break;
-            if (!(set->roaming >> i & 1)) continue;
-            if (is_right_around(&set->key[i], &syn, slot, set->uses_time)) goto passed;
-        }
-    }
-
-wrong:
-    count->wrong++;
-    return WRONG;
-passed:
-    count->passed++;
-    return MAY_BE_RIGHT;
+    if (buffer->ingress_ifindex == LOOPBACK || !read_syn(&packet, &syn)) return not_read();
+    return judge(&syn);
 }
-
-char LICENSE[] SEC("license") = "GPL";
