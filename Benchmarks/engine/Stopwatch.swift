@@ -12,13 +12,16 @@ struct Kind {
     /// How many packets did not get the verdict that this kind is about.
     var unexpected = 0
 
-    /// One line of JSON.
-    var json: String {
+    /// One line of JSON, with the median of the ratios to the passes of `first`, with which these took turns.
+    func json(keys: Int, comparedWith first: Kind) -> String {
+        let ratios = zip(nanoseconds, first.nanoseconds).map { $0 / $1 }.sorted()
+        let ratio = (ratios[ratios.count / 2] * 1000).rounded() / 1000
         let sorted = nanoseconds.sorted()
         func quantile(_ share: Double) -> Double { sorted[Int(Double(sorted.count - 1) * share)] }
         let numbers = [("median", 0.5), ("low", 0.1), ("high", 0.9)]
             .map { name, share in "\"\(name)\": \((quantile(share) * 10).rounded() / 10)" }.joined(separator: ", ")
-        return "{\"kind\": \"\(name)\", \(numbers), \"allocations\": \(allocations), \"unexpected\": \(unexpected)}"
+        return "{\"keys\": \(keys), \"kind\": \"\(name)\", \(numbers), \"ratio\": \(ratio), "
+            + "\"allocations\": \(allocations), \"unexpected\": \(unexpected)}"
     }
 }
 

@@ -15,9 +15,7 @@ from contextlib import ExitStack
 from typing import Callable, Dict, List
 
 from harness import topologies
-from harness.hosts import Host
 from harness.topologies import Network
-from harness.waiting import eventually
 
 from suite.context import Context
 from suite.figures import Bar, Skip, Summary, at_least, at_most
@@ -199,7 +197,8 @@ def _knockd(context: Context, stack: ExitStack) -> "Callable[[int, int], List[fl
             "\tcommand = /usr/sbin/iptables -w -A KNOCKED -s %IP% -p tcp --dport 22 -j ACCEPT\n"
         )
     server = network.server.popen([knockd, "-i", "eth0", "-c", path, "-v"])
-    _listening_to_packets(network.server)
+    # Its packet socket is open before; but what knocks until it says this is not seen.
+    server.wait_for_line("^listening on", 10)
 
     def connect(poll: int, count: int) -> List[float]:
         times: List[float] = []
@@ -212,13 +211,6 @@ def _knockd(context: Context, stack: ExitStack) -> "Callable[[int, int], List[fl
         return times
 
     return connect
-
-
-def _listening_to_packets(host: Host) -> None:
-    """Waits until some program on the host captures packets."""
-    eventually(
-        lambda: len(host.run(["cat", "/proc/net/packet"]).stdout.splitlines()) > 1, 10, "knockd to capture packets"
-    )
 
 
 # --- what came of it ----------------------------------------------------------------------------------------------

@@ -111,10 +111,14 @@ class Results:
         baseline: Optional[Sequence[float]] = None,
         target: Optional[Target] = None,
         note: str = "",
+        ratios: Optional[Sequence[float]] = None,
     ) -> Figure:
-        """Adds a figure of one value a round; with a baseline, the values of the same round are compared."""
-        ratio = None
-        if baseline is not None and all(baseline):
+        """Adds a figure of one value a round; with a baseline, the values of the same round are compared.
+
+        Who has compared within a round, pass by pass, gives the `ratios`.
+        """
+        ratio = Summary.of(ratios) if ratios else None
+        if ratio is None and baseline is not None and all(baseline):
             if len(baseline) == len(values):
                 ratio = Summary.of([value / base for value, base in zip(values, baseline)])
             else:

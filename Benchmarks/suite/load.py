@@ -3,8 +3,9 @@
 import os
 import re
 import signal
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Callable, Iterator, List, Optional
 
@@ -32,6 +33,36 @@ def pin(process: int, cpus: "set[int]") -> None:
     """Keeps all threads of a process on some CPUs."""
     for thread in os.listdir(f"/proc/{process}/task"):
         os.sched_setaffinity(int(thread), cpus)
+
+
+@contextmanager
+def quarter_of_a_cpu(process: int, period: float = 0.01) -> Iterator[None]:
+    """Stops a process for three quarters of each period, while the block lasts.
+
+    What comes in between has to wait, so that a program can be overloaded by a generator no faster than itself.
+    """
+    done = threading.Event()
+
+    def alternate() -> None:
+        with suppress(PermissionError):
+            # Else it would have to wait until the process that it is to stop leaves it a CPU.
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        # Who comes late to a turn makes up for it at the next.
+        stop_at = time.monotonic()
+        while not done.is_set():
+            os.kill(process, signal.SIGSTOP)
+            time.sleep(max(0.0, stop_at + period * 3 / 4 - time.monotonic()))
+            os.kill(process, signal.SIGCONT)
+            stop_at += period
+            time.sleep(max(0.0, stop_at - time.monotonic()))
+
+    thread = threading.Thread(target=alternate)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def cpu_seconds(process: int) -> float:
