@@ -92,7 +92,8 @@ let package = Package(
         .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
         .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock", dependencies: executable + ["JSONText", "Doctor", "Diagnosis", "Capture", "KernelFilter"],
+            name: "tcpknock",
+            dependencies: executable + ["JSONText", "Doctor", "Diagnosis", "Capture", "KernelFilter"],
             swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.

@@ -274,8 +274,9 @@ package final class KernelFilter {
         return try program.run(on: frame) != 0
     }
 
-    /// Says what the program for a hook would do with a packet, as `drops` says it of the other, whatever the packet's
-    /// port; nil if there is none. The kernel takes no packet of less than 20 bytes.
+    /// Says what the program for a hook would do with a packet, whatever its port; nil if there is none.
+    ///
+    /// The kernel takes no packet of less than 20 bytes.
     package func hookDrops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool? {
         guard hookProgram != nil else { return nil }
         // NF_DROP is 0.
