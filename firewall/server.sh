@@ -43,7 +43,7 @@ Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--i
                          [--on-failure drop|reset] [--confirm SECONDS]
        server.sh confirm
        server.sh status  [--iptables auto|nft|legacy]
-       server.sh down    [--iptables auto|nft|legacy]
+       server.sh down    [--iptables auto|nft|legacy] [--pin-folder PATH]
 
 The firewall rules for tcpknock-server, for IPv4 and IPv6. New connections to the target ports need the knock;
 connections that are established when 'up' runs are kept. Without the daemon nobody gets in (fail closed).
@@ -69,7 +69,8 @@ connections that are established when 'up' runs are kept. Without the daemon nob
   --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
   -h, --help          this text
 
-'down', 'status' and 'confirm' find the values in the rules themselves and need no flags.
+'down', 'status' and 'confirm' find the values in the rules themselves and need no flags. (If somebody has taken the
+rules away, 'down' looks in the pin folder for a kernel filter that is still attached.)
 
 For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. Where a rule asks it, rules that were
 saved by iptables-save can be restored only while the program is pinned, so not at boot.
@@ -239,6 +240,15 @@ attach_hook() { # FOLDER
 }
 
 detach_hook() { rm -f "$1/link-ipv4" "$1/link-ipv6"; } # FOLDER
+
+# Detaches the programs of all queues of this network namespace; false if none was attached.
+detach_all() {
+    local link found=1
+    for link in "$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)"-*/link-ipv*; do
+        [ ! -e "$link" ] || { rm -f "$link" && found=0; }
+    done
+    return $found
+}
 
 # Runs the program `tcpknock`: of the same installation, of the build beside the source, or whatever the PATH has.
 tcpknock_tool() { # ARGUMENT...
@@ -506,7 +516,12 @@ say_confirm() {
 down() {
     cancel_watcher
     if [ -z "$IN_USE" ]; then
-        echo "tcpknock server rules are not up: nothing to do"
+        # Somebody else may have taken the rules away, who knew nothing of the filter.
+        if detach_all; then
+            echo "tcpknock server rules are not up; a kernel filter that was still attached is not any more"
+        else
+            echo "tcpknock server rules are not up: nothing to do"
+        fi
         return
     fi
     remove_all || die $EX_FAILED "some rules could not be removed; see above"

@@ -4,7 +4,7 @@ All of a flood is dropped where the generator sends it, in its own time: so what
 """
 
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Dict, Iterator, List
 
 from harness import daemons, topologies
@@ -20,7 +20,7 @@ from . import flooded
 
 TITLE = "The kernel filter against a bare DROP rule"
 PART = "kernel"
-BARE, FILTER, QUEUE = "bare DROP rule", "kernel filter", "queue"
+BARE, FILTER, RULE, QUEUE = "bare DROP rule", "kernel filter", "kernel filter, asked by a rule", "queue"
 
 
 def run(context: Context) -> None:
@@ -40,8 +40,8 @@ class Place:
     def _command(self, host: Host, command: List[str]) -> List[str]:
         return ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", f"--net=/run/netns/{host.name}", *command]
 
-    def protect(self, context: Context, host: Host) -> Program:
-        """tcpknock-server with its filter in the kernel, and the rules that use it."""
+    def protect(self, context: Context, host: Host, way: str = "on") -> Program:
+        """tcpknock-server with its filter in the kernel, and the rules that use it, in the best way or in a given one."""
         command = [daemons.program("tcpknock-server"), "--config", "", "--key-file", context.key_file, FILTER_FLAG, "on"]
         command += ["--control-socket", daemons.control_socket(host, "server")]
         command += ["--state-dir", daemons.state_folder(host)]
@@ -49,7 +49,7 @@ class Place:
         daemon = Program(self._command(host, command), "tcpknock-server with its filter")
         try:
             daemon.wait_for_line(r"\bready\b", 10, which="stdout")
-            rules = self._command(host, [script("server"), "up", FILTER_FLAG, "on"])
+            rules = self._command(host, [script("server"), "up", FILTER_FLAG, way])
             result = subprocess.run(rules, capture_output=True, text=True, timeout=30)
             assert result.returncode == 0, result.stderr
         except AssertionError as problem:
@@ -72,17 +72,19 @@ def _file_system_for_bpf() -> Iterator[Place]:
 
 def _drop_rates(context: Context, place: Place) -> None:
     seconds = 0.5 if context.quick else 2.0
-    with topologies.direct() as bare, topologies.direct() as filtered, topologies.direct() as queued:
+    with ExitStack() as stack:
+        bare, filtered, asked, queued = (stack.enter_context(topologies.direct()) for _ in range(4))
         for iptables in ("iptables", "ip6tables"):
             bare.server.run(
                 [iptables, "-w", "-t", "raw", "-A", "PREROUTING", "-p", "tcp", "--dport", "22", "-j", "DROP"]
             )
         daemon = place.protect(context, filtered.server)
+        by_rule = place.protect(context, asked.server, "rule")
         without = context.start_server(queued.server)
         context.put_server_rules(queued.server)
-        for program in (daemon, without):
+        for program in (daemon, by_rule, without):
             pin(program.pid, cpu_of_subject())
-        networks = {BARE: bare, FILTER: filtered, QUEUE: queued}
+        networks = {BARE: bare, FILTER: filtered, RULE: asked, QUEUE: queued}
         generators = {name: context.generator(network.client, network.server) for name, network in networks.items()}
         for family in (4, 6):
             rates: Dict[str, List[float]] = {name: [] for name in networks}
@@ -103,6 +105,7 @@ def _report(context: Context, family: int, rates: "Dict[str, List[float]]", busy
     results = context.results
     name = f"SYNs with wrong codes dropped, IPv{family}"
     results.add(PART, name, "/s", rates[FILTER], BARE, rates[BARE], at_least(0.8))
+    results.add(PART, f"{name}, {RULE}", "/s", rates[RULE], BARE, rates[BARE])
     results.add(PART, name, "/s", rates[FILTER], "through the queue", rates[QUEUE])
     results.add(PART, f"the daemon's CPU meanwhile, IPv{family}", "% of one", busy, target=at_most(1, "value"))
     results.panel(

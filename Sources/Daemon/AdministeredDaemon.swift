@@ -44,6 +44,10 @@ protocol AdministeredDaemon: AnyObject, Sendable {
     func take(_ event: Event)
     /// What is to be done every second beside what both daemons do.
     func doChores()
+    /// Waits, for a limited time, until what must not be left half done at the end is done.
+    func finish()
+    /// What reports of the counters are to say beside them.
+    func countedElsewhere() -> Logger.Metadata
     /// Says how it is doing.
     func statusReport() -> StatusReport
     /// Says who is locked out.
@@ -53,6 +57,10 @@ protocol AdministeredDaemon: AnyObject, Sendable {
 }
 
 extension AdministeredDaemon {
+    func finish() {}
+
+    func countedElsewhere() -> Logger.Metadata { [:] }
+
     /// Does all that both daemons do, while `work` gives verdicts until a signal ends it.
     ///
     /// - Parameters:
@@ -81,6 +89,8 @@ extension AdministeredDaemon {
         duties.name = { [registry] in registry.name(of: $0) }
         duties.take = { [self] in take($0) }
         duties.reload = { [self] in _ = administration.sync { reload() } }
+        duties.finish = { [self] in finish() }
+        duties.more = { [self] in countedElsewhere() }
         try work(duties)
     }
 

@@ -67,10 +67,10 @@ package struct DaemonRunner: Sendable {
         let failure = Failure(try Waker())
         for worker in group.workers { worker.start { failure.report($0) } }
 
+        UnusedMemory.release()
         logger.notice("ready", metadata: duties.details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
-        UnusedMemory.release()
         waitForEnd(group, failure, duties)
         ServiceManager.stopping()
         if failure.error == nil { duties.finish() }

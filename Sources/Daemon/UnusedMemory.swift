@@ -7,16 +7,17 @@ internal import SystemPackage
 enum UnusedMemory {
     /// Gives it back: pages of code, which the kernel brings back when they are used again, and free room of the heap.
     static func release() {
-        for range in codeRanges() {
+        for range in code {
             unsafe madvise(UnsafeMutableRawPointer(bitPattern: range.lowerBound), range.count, MADV_DONTNEED)
         }
         clinux_trim_heap()
     }
 
-    /// Where the program and its libraries are mapped to be executed, from /proc/self/maps (proc(5)).
+    /// Where the program and its libraries are mapped to be executed, from /proc/self/maps (proc(5)); libraries that
+    /// are loaded later stay where they are.
     ///
     /// Not what can only be read: part of that was written by the dynamic linker before, and cannot be brought back.
-    private static func codeRanges() -> [Range<UInt>] {
+    private static let code: [Range<UInt>] = {
         guard let maps = read("/proc/self/maps") else { return [] }
         return maps.split(separator: "\n").compactMap { line in
             let columns = line.split(separator: " ", maxSplits: 5)
@@ -25,7 +26,7 @@ enum UnusedMemory {
             let ends = columns[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
             return ends.count == 2 && ends[0] < ends[1] ? ends[0]..<ends[1] : nil
         }
-    }
+    }()
 
     private static func read(_ path: FilePath) -> String? {
         guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }

@@ -111,8 +111,16 @@ public struct ClientEngine: Engine, ~Copyable {
         return Verdict(.rewrite(rewrite), .synCoded)
     }
 
-    /// Phase 2.
+    /// Phase 2; what gets through is the answer that the SYN has waited for.
     private mutating func decideSYNACK(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
+        let verdict = verdictOnSYNACK(packet, flow, at: now)
+        if verdict.action != .drop, let entry = codedSYNs.position(of: flow, at: now.uptime) {
+            codedSYNs[entry].isAnswered = true
+        }
+        return verdict
+    }
+
+    private mutating func verdictOnSYNACK(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let segment = packet.segment
         guard targets.hasPort(flow.serverPort) else { return Verdict(.accept, .otherPort) }
         guard segment.flags.isSYNACK else { return Verdict(.accept, .otherSegment) }
@@ -139,7 +147,6 @@ public struct ClientEngine: Engine, ~Copyable {
         _ flow: Flow, clientISN: UInt32, at now: Instant
     ) -> (position: Int, handshake: Handshake, mode: MaskMode)? {
         if let entry = codedSYNs.position(of: flow, at: now.uptime) {
-            codedSYNs[entry].isAnswered = true
             let known = codedSYNs[entry]
             if let position = targets.position(of: known.target) { return (position, known.handshake, known.mode) }
         }

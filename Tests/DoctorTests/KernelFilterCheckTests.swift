@@ -41,6 +41,9 @@ import Testing
         #expect(finding(made)?.severity == .warning)
         made.statuses[Self.folder + "/link-ipv6"] = FileStatus(kind: .file, permissions: 0o600)
         #expect(finding(made)?.severity == .ok)
+        made = host()
+        made.statuses[Self.folder + "/link-ipv4"] = FileStatus(kind: .file, permissions: 0o600)
+        #expect(finding(made)?.found.contains("the rules that it came with are gone") == true)
     }
 
     @Test("Rules without the program") func unused() {

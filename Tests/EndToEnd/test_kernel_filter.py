@@ -428,6 +428,17 @@ def test_the_hook_comes_and_goes_with_the_rules(direct: Network, key_file: str, 
     any_rules_up(server, pins, "nft")
     assert attached() == links and "NOT ATTACHED" not in firewall(server, "server", "status").stdout
 
+    # So is one that is left when somebody else has taken the rules away.
+    rules_up(server, pins, "hook")
+    for name in ("iptables", "ip6tables"):
+        for table in ("raw", "mangle"):
+            server.run([f"{name}-nft", "-w", "-t", table, "-F"])
+            server.run([f"{name}-nft", "-w", "-t", table, "-X"])
+    assert attached() == links
+    left = firewall(server, "server", "down", "--pin-folder", pins)
+    assert "still attached" in left.stdout and not attached() and is_open(22)
+    assert "nothing to do" in firewall(server, "server", "down", "--pin-folder", pins).stdout
+
     for way in ("nft", "hook"):
         rules_up(server, pins, way)
         assert attached() == (links if way == "hook" else set()) and has_filter_rule(server) == (way == "nft")

@@ -68,6 +68,17 @@ import Wire
         #expect(!bench.awaitsAnswers)
     }
 
+    @Test("A SYN/ACK without proof is not the answer", arguments: Conversation.kinds)
+    func foreignAnswer(_ conversation: Conversation) {
+        let bench = Self.bench(conversation)
+        _ = bench.send(conversation.plainSYN)
+        bench.engine.leave()
+        #expect(bench.receive(conversation.synAck()).verdict == Verdict(.drop, .proofMissing))
+        #expect(bench.awaitsAnswers)
+        #expect(bench.receive(conversation.maskedSYNACK()).verdict.reason == .synAckProven)
+        #expect(!bench.awaitsAnswers)
+    }
+
     @Test("An answer that never comes is waited for two seconds")
     func noAnswer() {
         let bench = ClientBench()

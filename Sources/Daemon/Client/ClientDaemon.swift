@@ -89,18 +89,14 @@ package final class ClientDaemon: AdministeredDaemon {
         names.start()
         let details = settings.details(
             queues: settings.queue...settings.queue, ports: settings.allPorts, fingerprint: roster.fingerprint)
-        try administer(details) { duties throws(FatalError) in
-            var duties = duties
-            duties.finish = { [workers] in Self.awaitAnswers(workers) }
-            try runner.run(workers, duties)
-        }
+        try administer(details) { duties throws(FatalError) in try runner.run(workers, duties) }
     }
 
     /// Codes nothing more, and waits for the SYN/ACKs of what was coded; two seconds at most.
-    private static func awaitAnswers(_ workers: WorkerGroup<ClientEngine>) {
+    func finish() {
         workers.perform { $0.leave() }
         while workers.sum(false, { $0 = $0 || $1.awaitsAnswers(at: SystemClock.now()) }) {
-            _ = poll(nil, 0, answerInterval)
+            _ = poll(nil, 0, Self.answerInterval)
         }
     }
 

@@ -128,13 +128,11 @@ package final class ServerDaemon: AdministeredDaemon {
         var details = settings.details(
             queues: settings.queues, ports: settings.targetPorts, fingerprint: roster.fingerprint)
         if roster.fingerprint == nil { details["guests"] = "\(roster.guests.count)" }
-        try administer(details) { duties throws(FatalError) in
-            var duties = duties
-            duties.more = { [filter] in
-                guard let counters = filter.counters else { return [:] }
-                return ["kernel-filter-wrong": "\(counters.wrong)", "kernel-filter-passed": "\(counters.passed)"]
-            }
-            try runner.run(workers, duties)
-        }
+        try administer(details) { duties throws(FatalError) in try runner.run(workers, duties) }
+    }
+
+    func countedElsewhere() -> Logger.Metadata {
+        guard let counters = filter.counters else { return [:] }
+        return ["kernel-filter-wrong": "\(counters.wrong)", "kernel-filter-passed": "\(counters.passed)"]
     }
 }

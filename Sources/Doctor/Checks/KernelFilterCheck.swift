@@ -12,6 +12,14 @@ enum KernelFilterCheck {
         let pinned = examination.host.status(path)
         let isRunning = !examination.processes.daemons(of: .server).isEmpty
         let noted = examination.firewall.notes(of: .server)["kernel-filter"]?.first
+        if noted?.contains("/syn_code_hook:") != true, let link = leftLink(examination) {
+            return [
+                Finding(
+                    name, .warning,
+                    "the kernel filter is attached to the network (\(link)), but the rules that it came with are gone",
+                    cure: "\(subject.script("up")); or, to have it detached, \(subject.script("down"))")
+            ]
+        }
         switch pinned {
         case _ where noted != nil && (isRunning || (try? pinned.get()) == nil):
             return [ruleFinding(noted ?? "", examination)]
@@ -57,10 +65,18 @@ enum KernelFilterCheck {
         return Finding(name, .ok, "not used; the daemon judges all SYNs")
     }
 
+    /// A pinned link in the daemon's folder, if there is one.
+    private static func leftLink(_ examination: Examination) -> String? {
+        links(in: folder(examination) + "/").first { (try? examination.host.status($0).get()) != nil }
+    }
+
+    /// What keeps the program attached, for each family.
+    private static func links(in folder: String) -> [String] { ["link-ipv4", "link-ipv6"].map { folder + $0 } }
+
     /// One of the pinned links that keep the program of a path attached, if it is not there.
     private static func missingLink(of path: String, _ examination: Examination) -> String? {
         let folder = String(path.dropLast("syn_code_hook".count))
-        return ["link-ipv4", "link-ipv6"].map { folder + $0 }.first { link in
+        return links(in: folder).first { link in
             if case .failure(.noSuchFileOrDirectory) = examination.host.status(link) { true } else { false }
         }
     }
