@@ -30,6 +30,8 @@ from harness.waiting import eventually
 
 ENDINGS = ("SIGTERM", "SIGKILL")
 TAKEN_UP = r"NOTICE state taken up connections=(\d+) lockouts=(\d+) used-codes=(\d+)"
+#: The bytes of a used code in the state file, with its checksum (Sources/Daemon/State/StateRecord.swift).
+USED_CODE = 57
 CANTCREAT, NOPERM = 73, 77
 
 
@@ -169,14 +171,15 @@ def test_many_used_codes(two_clients: Network, key_file: str) -> None:
     server = two_clients.server
     keep_kernel_quiet(two_clients.client)
     daemon = protect(server, key_file)
+    path = Path(state_folder(server), "server-100.state")
+    empty = path.stat().st_size
     sent: List["tuple[int, int]"] = []
     with peer(two_clients.client, key_file, server.ipv4, source_port=20_001) as client:
         for isn in range(1000, 1000 + 7 * 300, 7):
             sent.append((isn, client.send_syn(isn=isn)))
         counted(daemon, "syn-accepted", len(sent))
         # Those codes of which nothing was logged are in the file after a second at the latest.
-        path = Path(state_folder(server), "server-100.state")
-        eventually(lambda: path.stat().st_size > len(sent) * 50, 3, "the codes to be written")
+        eventually(lambda: path.stat().st_size >= empty + len(sent) * USED_CODE, 3, "the codes to be written")
         daemon.kill()
         daemon = restart(server, key_file)
         assert taken_up(daemon)[2] == len(sent)
@@ -424,7 +427,7 @@ def test_a_long_file_is_written_anew(two_clients: Network, key_file: str) -> Non
     keep_kernel_quiet(two_clients.client)
     daemon = protect(server, key_file)
     path = Path(state_folder(server), "server-100.state")
-    first = path.stat().st_ino
+    first, empty = path.stat().st_ino, path.stat().st_size
     count = 25_000
     with peer(two_clients.client, key_file, server.ipv4, source_port=20_001) as client:
         for isn in range(count):
@@ -432,7 +435,8 @@ def test_a_long_file_is_written_anew(two_clients: Network, key_file: str) -> Non
         eventually(lambda: path.stat().st_ino != first, 10, "a new file")
     accepted = counted(daemon, "syn-accepted")["syn-accepted"]
     size = path.stat().st_size
-    eventually(lambda: path.stat().st_size >= accepted * 57, 3, f"{accepted} codes to be written, after {size} bytes")
+    written = empty + accepted * USED_CODE
+    eventually(lambda: path.stat().st_size >= written, 3, f"{accepted} codes to be written, after {size} bytes")
     daemon.send_signal(signal.SIGKILL)
     daemon.wait()
     daemon = restart(server, key_file)
