@@ -470,8 +470,16 @@ describe() { # what the rules are for, in one line
     echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
-# Prints the report and leaves with its exit status.
+# Prints the report and leaves with its exit status. It changes nothing, so it may end when nobody reads on.
 show_status() {
+    (
+        trap - PIPE
+        report_status
+    )
+    exit $?
+}
+
+report_status() {
     local state family table
     if ! read_configuration && [ -z "$IN_USE" ]; then
         echo "tcpknock $ROLE rules: down"

@@ -180,6 +180,12 @@ def test_status_says_what_is_there(host: Host, role: str, backend: str) -> None:
     assert status()[0] == 3
 
 
+def test_who_reads_the_first_line_of_the_status_hears_no_more(host: Host) -> None:
+    firewall(host, "server", "up")
+    result = host.run(["bash", "-o", "pipefail", "-c", f"{script('server')} status | head -n 1"], check=False)
+    assert (result.stdout, result.stderr) == ("tcpknock server rules: up\n", "")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("role", ROLES)
 def test_up_with_other_values_replaces(host: Host, role: str, backend: str) -> None:
