@@ -109,7 +109,7 @@ wanted_raw_rules() { # FAMILY
     # 4. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
     # 5. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
-    [ -z "$FILTER" ] || is_hook ||
+    [ -z "$FILTER" ] || is_hook "$FILTER" ||
         echo "-A $OWN-RAW -m bpf --object-pinned ${FILTER%:*} -j DROP"
     echo "-A $OWN-RAW -i lo -j RETURN"
     [ -z "$SETS" ] || echo "-A $OWN-RAW -m set --match-set $(set_name "$1") src -j DROP"
@@ -222,8 +222,8 @@ destroy_sets() {
 # holds the program and not its path: if another one is pinned there later, it must be made anew. So the notes have the
 # number of the file, too.
 
-# Whether FILTER is the program that is attached by links, and no rule asks it.
-is_hook() { case $FILTER in */syn_code_hook:*) ;; *) return 1 ;; esac }
+# Whether it is the program that is attached by links, and no rule asks it.
+is_hook() { case $1 in */syn_code_hook:*) ;; *) return 1 ;; esac } # FILTER
 
 # Whether both links are there.
 is_attached() { # FOLDER
@@ -290,17 +290,16 @@ choose_filter() {
 
 # Detaches the program that was noted before, unless it is still wanted.
 leave_filter() { # OLD
-    case $1 in */syn_code_hook:*) ;; *) return 0 ;; esac
-    local folder="${1%/*}"
-    is_hook && [ "${FILTER%/*}" = "$folder" ] && return
-    detach_hook "$folder"
+    is_hook "$1" || return 0
+    is_hook "$FILTER" && [ "${FILTER%/*}" = "${1%/*}" ] && return
+    detach_hook "${1%/*}"
 }
 
 describe_filter() {
     local path="${FILTER%:*}"
     case $(stat -c %i "$path" 2>/dev/null) in
     "${FILTER##*:}")
-        if is_hook && ! is_attached "${path%/*}"; then
+        if is_hook "$FILTER" && ! is_attached "${path%/*}"; then
             echo "  filter       $path, which is NOT ATTACHED any more: 'up' attaches it"
         else
             echo "  filter       $path"
@@ -482,7 +481,7 @@ up() {
         [ "${QUEUE%%:*}" = "${old_queue%%:*}" ] || destroy_sets
         wanted_filter=$FILTER FILTER=$old_filter PORTS=$old_ports
         leave_filter "$wanted_filter"
-        ! is_hook || attach_hook "${FILTER%/*}"
+        ! is_hook "$FILTER" || attach_hook "${FILTER%/*}"
         exit $EX_FAILED
     fi
     leave_filter "$old_filter"
@@ -501,7 +500,7 @@ up() {
 # The match for such programs is a module of its own, of the kernel and of iptables.
 put_all_or_without_filter() {
     put_all && return
-    [ -n "$FILTER" ] && ! is_hook && [ "$KERNEL_FILTER" = auto ] || return
+    [ -n "$FILTER" ] && ! is_hook "$FILTER" && [ "$KERNEL_FILTER" = auto ] || return
     FILTER=''
     put_all || return
     echo "note: that was because of the kernel filter, so it is not used"
@@ -532,7 +531,7 @@ remove_all() {
     read_configuration
     take_down || return
     destroy_sets
-    ! is_hook || detach_hook "${FILTER%/*}"
+    ! is_hook "$FILTER" || detach_hook "${FILTER%/*}"
 }
 
 confirm() {
