@@ -308,11 +308,4 @@ passed:
     return MAY_BE_RIGHT;
 }
 
-static __always_inline enum answer not_read(void) {
-    __u32 index = 0;
-    struct syn_code_counters *count = bpf_map_lookup_elem(&counters, &index);
-    if (count) count->unparsed++;
-    return MAY_BE_RIGHT;
-}
-
 char LICENSE[] SEC("license") = "GPL";
