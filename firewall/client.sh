@@ -18,6 +18,7 @@ ROLE=client
 OWN=TCPKNOCK-CLI
 TABLES='mangle raw'
 FLAGS='--target-port --queue-num --iptables'
+SWITCHES='--json'
 PORTS=22
 QUEUE=200
 MARK=''
@@ -26,14 +27,14 @@ WITHOUT_DAEMON='connections go out without a knock, and protected servers do not
 usage() {
     cat <<EOF
 Usage: client.sh up      [--target-port N ...] [--queue-num N] [--iptables auto|nft|legacy]
-       client.sh status  [--iptables auto|nft|legacy]
+       client.sh status  [--iptables auto|nft|legacy] [--json]
        client.sh down    [--iptables auto|nft|legacy]
 
 The firewall rules for tcpknock-client, for IPv4 and IPv6. They lead the two packets of a handshake that carry the
 knock through the daemon. Without the daemon everything passes as if there were no rules.
 
   up        puts the rules in; run again with other values it replaces them, with the same it changes nothing
-  status    says what is there; exit status 0: up, 3: down, 1: only partly there
+  status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
 
   --target-port N     a TCP port of servers to knock at; may be given several times (default $PORTS)

@@ -11,12 +11,13 @@
 # - What was asked for is remembered in the kernel itself, as comments in a chain that nothing jumps to
 #   ($OWN-NOTE). No file can be out of step with the rules.
 #
-# A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS and the defaults. QUEUE_RANGES is
+# A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS (SWITCHES are those without a value)
+# and the defaults. QUEUE_RANGES is
 # what its message about a wrong queue says of ranges, empty if it takes none; SETS says that the rules match address
 # sets, KEEPING that they keep connections from before; FILTER is the program that they ask about codes, empty if
 # none, and `describe_filter` describes it.
 
-QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop
+QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE=''
 
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77
 
@@ -115,11 +116,17 @@ set_option() { # FLAG VALUE
     esac
 }
 
+set_switch() { # FLAG, one that takes no value
+    case $1 in
+    --json) JSON=yes ;;
+    esac
+}
+
 # Sets COMMAND and the options. Checks everything before anything is touched.
 parse_command_line() { # COMMANDS ARGUMENT...
     local commands="$1" flag value name
     shift
-    COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS=''
+    COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS='' JSON=''
     while [ $# -gt 0 ]; do
         flag=$1
         shift
@@ -133,8 +140,14 @@ parse_command_line() { # COMMANDS ARGUMENT...
             case $flag in *=*) value=${flag#*=} ;; esac
             # The underscore spellings work too: --target_port is --target-port.
             name=$(printf '%s\n' "${flag%%=*}" | tr _ -)
-            case " $FLAGS " in *" $name "*) ;; *)
+            case " $FLAGS $SWITCHES " in *" $name "*) ;; *)
                 die $EX_USAGE "unknown flag '${flag%%=*}'; '${0##*/} --help' lists what there is" ;;
+            esac
+            case " $SWITCHES " in *" $name "*)
+                case $flag in *=*) die $EX_USAGE "$name takes no value" ;; esac
+                set_switch "$name"
+                continue
+                ;;
             esac
             case $flag in *=*) ;; *)
                 [ $# -gt 0 ] || die $EX_USAGE "$name: a value is missing after it"
@@ -154,6 +167,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
         esac
     done
     [ -n "$COMMAND" ] || die $EX_USAGE "no command; give one of: $commands ('${0##*/} --help' explains them)"
+    [ -z "$JSON" ] || [ "$COMMAND" = status ] || die $EX_USAGE "--json goes with 'status', not with '$COMMAND'"
     [ -z "$CONFIRM" ] || [ "$COMMAND" = up ] || die $EX_USAGE "--confirm goes with 'up', not with '$COMMAND'"
     # In order and once each, so that the same ports always give the same rules.
     # shellcheck disable=SC2086 # one port a line
@@ -235,13 +249,26 @@ choose_backend() {
 
 # --- rules in the kernel -----------------------------------------------------------------------------------------
 
+# Prints what iptables-save says of a table. It is asked once for each table, until we change that.
+saved_table() { # FAMILY TABLE
+    local names=/proc/net/ip_tables_names file="$WORK/table.$BACKEND.$1.$2"
+    [ "$1" = 4 ] || names=/proc/net/ip6_tables_names
+    if [ ! -e "$file" ]; then
+        # Only to look at a legacy table brings it into being, and nothing takes it away again. So: look first.
+        if [ "$BACKEND" = legacy ] && ! grep -qsx "$2" "$names"; then
+            : >"$file"
+        else
+            "$(program "$1" save)" -t "$2" >"$file" 2>/dev/null
+        fi
+    fi
+    cat "$file"
+}
+
+table_has_changed() { rm -f "$WORK/table.$BACKEND.$1.$2"; } # FAMILY TABLE
+
 # Prints what is in the kernel of ours, as iptables-save has it: our chains, their rules, the hooks into them.
 own_rules() { # FAMILY TABLE
-    local names=/proc/net/ip_tables_names
-    [ "$1" = 4 ] || names=/proc/net/ip6_tables_names
-    # Only to look at a legacy table brings it into being, and nothing takes it away again. So: look first.
-    if [ "$BACKEND" = legacy ] && ! grep -qsx "$2" "$names"; then return; fi
-    "$(program "$1" save)" -t "$2" 2>/dev/null | grep -E "^:$OWN-|^-A $OWN-|^-A .* -j $OWN-"
+    saved_table "$1" "$2" | grep -E "^:$OWN-|^-A $OWN-|^-A .* -j $OWN-"
 }
 
 # Prints the values that the notes in the kernel hold under NAME.
@@ -290,6 +317,7 @@ transaction() { # TABLE NOW WANTED
 put_rules() { # FAMILY TABLE FILE
     own_rules "$1" "$2" >"$WORK/now"
     transaction "$2" "$WORK/now" "$3" >"$WORK/restore"
+    table_has_changed "$1" "$2"
     "$(program "$1" restore)" --noflush -w <"$WORK/restore" 2>"$WORK/errors" && return
     complain "$(program "$1" restore) refused the rules for table $2:"
     grep -v '^# Warning' "$WORK/errors" | sed 's/^/    /' >&2
@@ -308,7 +336,7 @@ note_created() { # FAMILY TABLE
     fi
     [ "$BACKEND" = nft ] && command -v nft >/dev/null || return 0
     # What the other script of the two has made is noted here as well, so that the last of them to go removes it.
-    "$(program "$1" save)" -t "$2" 2>/dev/null |
+    saved_table "$1" "$2" |
         sed -n "s/^-A TCPKNOCK-[A-Z]*-NOTE \(.*created=.*\)/-A $OWN-NOTE \1/p"
     nft list chains "$nft_family" 2>/dev/null | awk -v table="$2" -v note="-A $OWN-NOTE -m comment --comment created=" '
         $1 == "table" { there = $3 == table; if (there) found = 1 }
@@ -324,6 +352,7 @@ remove_created() { # FAMILY TABLE CREATED...
     local family="$1" table="$2" chain nft_family=ip
     [ "$1" = 4 ] || nft_family=ip6
     shift 2
+    table_has_changed "$family" "$table"
     for chain; do
         # Fails if somebody has rules in it by now, or it does not exist: both are as they should be.
         [ "$chain" = TABLE ] || "$(program "$family")" -w -t "$table" -X "$chain" 2>/dev/null
@@ -392,24 +421,27 @@ put_all() {
 
 # --- the state of things -----------------------------------------------------------------------------------------
 
+# Prints the wanted rules that a table does not hold. `wanted_rules` writes them as iptables-save does, but for quotation
+# marks, so this compares text, for which it takes no process each. An iptables-nft that writes something differently is
+# asked about it; not iptables-legacy, whose -C takes a rule for port 443 for one for port 22.
+missing_rules() { # FAMILY TABLE
+    local rule
+    own_rules "$1" "$2" | tr -d '"' >"$WORK/now"
+    wanted_with_notes "$1" "$2" | grep '^-A' | tr -d '"' >"$WORK/expected"
+    grep -vxF -f "$WORK/now" "$WORK/expected" | while read -r rule; do
+        # shellcheck disable=SC2086 # the rule is words without quotes
+        [ "$BACKEND" = nft ] && "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null || printf '%s\n' "$rule"
+    done
+}
+
 # True if a table holds exactly the wanted rules.
 table_is_as_wanted() { # FAMILY TABLE
-    local rule found expected
-    own_rules "$1" "$2" >"$WORK/now"
-    wanted_with_notes "$1" "$2" >"$WORK/expected"
+    local found expected
+    [ -z "$(missing_rules "$1" "$2")" ] || return 1
     # Rules more than ours in our chains? $GROWING is the chain whose rules depend on what `up` found.
     found=$(grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A')
-    expected=$(grep -c '^-A' "$WORK/expected")
-    [ "$found" -eq "$expected" ] || return 1
-    while read -r rule; do
-        case $rule in
-        :*) continue ;;
-        # iptables-legacy -C compares the number of the descriptor that it has opened the program with, too.
-        *--object-pinned*) grep -qxF -- "$rule" "$WORK/now" && continue || return 1 ;;
-        esac
-        # shellcheck disable=SC2086 # the rule is words without quotes
-        "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null || return 1
-    done <"$WORK/expected"
+    expected=$(grep -c '' "$WORK/expected")
+    [ "$found" -eq "$expected" ]
 }
 
 # Prints up, down or partial, for the values in PORTS, QUEUE, MARK, SETS and FILTER.
@@ -470,10 +502,40 @@ describe() { # what the rules are for, in one line
     echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
+# Prints the words as the values of a JSON array; numbers stay numbers.
+json_array() { # TEXT, one value a line
+    printf '%s\n' "$1" | awk '
+        $0 == "" { next }
+        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); text = text (text == "" ? "" : ", ") ($0 ~ /^[0-9]+$/ ? $0 : "\"" $0 "\"") }
+        END { printf "[%s]", text }'
+}
+
+# The same report for programs: one object.
+report_json() {
+    local state=down missing='' family table
+    if read_configuration || [ -n "$IN_USE" ]; then
+        state=$(state)
+        for family in $FAMILIES; do
+            for table in $TABLES; do
+                missing="$missing$(missing_rules "$family" "$table" | sed "s/^/IPv$family $table /")
+"
+            done
+        done
+    else
+        PORTS='' QUEUE='' MARK='' FILTER=''
+    fi
+    printf '{"state": "%s", "instance": "%s", "ports": %s, "queue": "%s", "mark": "%s", "iptables": "%s", ' \
+        "$state" "$INSTANCE" "$(json_array "$(printf '%s' "$PORTS" | tr ' ' '\n')")" "$QUEUE" "$MARK" "$BACKEND"
+    printf '"families": %s, "missing": %s, "kernel_filter": "%s"}\n' \
+        "$(json_array "$(printf '%s' "$FAMILIES" | tr ' ' '\n')")" "$(json_array "$missing")" "${FILTER%:*}"
+    case $state in up) exit 0 ;; down) exit $EX_DOWN ;; *) exit $EX_FAILED ;; esac
+}
+
 # Prints the report and leaves with its exit status. It changes nothing, so it may end when nobody reads on.
 show_status() {
     (
         trap - PIPE
+        [ -z "$JSON" ] || report_json
         report_status
     )
     exit $?

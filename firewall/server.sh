@@ -25,6 +25,7 @@ TABLES='mangle raw'
 QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
 FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm'
+SWITCHES='--json'
 PORTS=22
 QUEUE=100
 # One bit, in packet marks and connection marks. This one does not meet those of kube-proxy (0x4000, 0x8000),
@@ -42,7 +43,7 @@ Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--i
                          [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
                          [--on-failure drop|reset] [--confirm SECONDS]
        server.sh confirm
-       server.sh status  [--iptables auto|nft|legacy]
+       server.sh status  [--iptables auto|nft|legacy] [--json]
        server.sh down    [--iptables auto|nft|legacy] [--pin-folder PATH]
 
 The firewall rules for tcpknock-server, for IPv4 and IPv6. New connections to the target ports need the knock;
@@ -50,7 +51,7 @@ connections that are established when 'up' runs are kept. Without the daemon nob
 
   up        puts the rules in; run again with other values it replaces them, with the same it changes nothing
   confirm   keeps the rules that 'up --confirm' put in
-  status    says what is there; exit status 0: up, 3: down, 1: only partly there
+  status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
 
   --target-port N     a TCP port to protect; may be given several times (default $PORTS)
@@ -93,8 +94,8 @@ wanted_raw_rules() { # FAMILY
     # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
     # next header. (Behind extension headers it is not found here, and the daemon decides.)
     case $1 in
-    4) empty_ack='0>>22&0x3C@8=0' ;;
-    6) empty_ack='3&0xFF=6&&48=0' ;;
+    4) empty_ack='0x0>>0x16&0x3c@0x8=0x0' ;;
+    6) empty_ack='0x3&0xff=0x6&&0x30=0x0' ;;
     esac
 
     for port in $PORTS; do
@@ -356,6 +357,11 @@ track_connection() { # CLIENT PORT SERVER PORT
         --state ESTABLISHED -u ASSURED -t 432000 -m "$MARK" >/dev/null 2>&1
 }
 
+# Marks a connection however it can be. The third try is for an entry that came into being between the first two.
+mark_connection() { # CLIENT PORT SERVER PORT
+    set_connection_mark "$@" || track_connection "$@" || set_connection_mark "$@"
+}
+
 # Marks the established connections to the given ports, and sets KEPT to their number.
 keep_established() { # PORT...
     local port family client client_port server server_port
@@ -376,11 +382,9 @@ keep_established() { # PORT...
             done <"$WORK/sockets" >>"$WORK/kept.$family"
         done
         sort -u "$WORK/tuples" >"$WORK/unique"
-        # The third try is for an entry that came into being between the first two.
         # shellcheck disable=SC2086,SC2162 # four words
         while read -r client client_port server server_port; do
-            set -- "$client" "$client_port" "$server" "$server_port"
-            set_connection_mark "$@" || track_connection "$@" || set_connection_mark "$@" && KEPT=$((KEPT + 1))
+            mark_connection "$client" "$client_port" "$server" "$server_port" && KEPT=$((KEPT + 1))
         done <"$WORK/unique"
     done
 }
@@ -557,7 +561,7 @@ up) up ;;
 down) down ;;
 confirm) confirm ;;
 status)
-    [ ! -e "$(pending_file)" ] || echo "waiting for 'server.sh confirm', else the rules come down"
+    [ ! -e "$(pending_file)" ] || [ -n "$JSON" ] || echo "waiting for 'server.sh confirm', else the rules come down"
     show_status
     ;;
 esac
