@@ -229,6 +229,7 @@ choose_backend() {
     fi
     backend_exists nft || backend_exists legacy ||
         die $EX_UNAVAILABLE "the program 'iptables' is missing; install it (Debian package: iptables)"
+    require_nft_for_unreadable
     IN_USE=$(backends_with_rules)
     if [ "$BACKEND" = auto ]; then
         BACKEND=${IN_USE%% *}
@@ -258,13 +259,81 @@ saved_table() { # FAMILY TABLE
         if [ "$BACKEND" = legacy ] && ! grep -qsx "$2" "$names"; then
             : >"$file"
         else
-            "$(program "$1" save)" -t "$2" >"$file" 2>/dev/null
+            "$(program "$1" save)" -t "$2" >"$file" 2>"$WORK/errors" || cp "$WORK/errors" "$(unreadable_file "$1" "$2")"
+            # It says so in a comment and with exit status 0, and leaves the whole table out.
+            if grep -q '^# Table .* is incompatible' "$file"; then
+                sed -n 's/^# //p' "$file" >"$(unreadable_file "$1" "$2")"
+                readable_chains "$1" "$2" >"$file"
+            fi
         fi
     fi
     cat "$file"
 }
 
-table_has_changed() { rm -f "$WORK/table.$BACKEND.$1.$2"; } # FAMILY TABLE
+# --- tables that iptables-nft cannot read
+# One rule of nft's own kind (`fib`, `numgen`, ...) makes iptables-nft refuse to read or save a table as a whole. It
+# still reads each chain that has none, so ours, and nft can say what hooks there are, and remove them.
+
+unreadable_file() { echo "$WORK/unreadable.$BACKEND.$1.$2"; } # FAMILY TABLE
+
+is_unreadable() { # FAMILY TABLE
+    saved_table "$1" "$2" >/dev/null
+    [ -e "$(unreadable_file "$1" "$2")" ]
+}
+
+nft_family() { [ "$1" = 4 ] && echo ip || echo ip6; } # FAMILY
+
+# Prints the chains of a table that can be read, as iptables-save has them.
+readable_chains() { # FAMILY TABLE
+    local chain
+    nft list table "$(nft_family "$1")" "$2" 2>/dev/null | awk '$1 == "chain" { print $2 }' | while read -r chain; do
+        "$(program "$1")" -w -t "$2" -S "$chain" 2>/dev/null
+    done | sed -n -e 's/^-N \(.*\)/:\1 - [0:0]/p' -e '/^-A/p'
+}
+
+# Ends `up` before it changes anything, if there is a table that it could not change safely.
+refuse_unreadable() {
+    local family table
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            is_unreadable "$family" "$table" || continue
+            die $EX_FAILED "IPv$family, table $table cannot be read by iptables-$BACKEND:" \
+                "$(tr '\n' ' ' <"$(unreadable_file "$family" "$table")"); it holds rules of another program." \
+                "'nft list table $(nft_family "$family") $table' shows them; move those that are not of iptables into" \
+                "a table of another name, or run '${0##*/} up --iptables legacy'; nothing was changed"
+        done
+    done
+}
+
+# Takes our rules out of a table that iptables-nft cannot read: hooks by handle, then our chains, in one transaction.
+clear_unreadable_table() { # FAMILY TABLE CREATED...
+    local family chain table="$2" number="$1"
+    family=$(nft_family "$1")
+    shift 2
+    if ! nft -a list table "$family" "$table" 2>"$WORK/errors" | awk -v own="$OWN-" -v where="$family $table" '
+        $1 == "chain" { chain = $2; if (index(chain, own) == 1) chains[++count] = chain; next }
+        index(chain, own) == 1 { next }
+        { for (i = 1; i < NF; i++) if (($i == "jump" || $i == "goto") && index($(i + 1), own) == 1)
+            print "delete rule " where " " chain " handle " $NF }
+        END {
+            for (i = 1; i <= count; i++) print "flush chain " where " " chains[i]
+            for (i = 1; i <= count; i++) print "delete chain " where " " chains[i]
+        }' >"$WORK/removal" || ! nft -f "$WORK/removal" 2>"$WORK/errors"; then
+        complain "could not take the rules out of IPv$number, table $table, with nft:"
+        sed 's/^/    /' "$WORK/errors" >&2
+        return 1
+    fi
+    table_has_changed "$number" "$table"
+    for chain; do
+        [ "$chain" != TABLE ] || continue
+        # Unlike iptables, nft deletes a chain with the rules in it. An empty one is listed in these five lines.
+        [ "$(nft list chain "$family" "$table" "$chain" 2>/dev/null | grep -c '')" != 5 ] ||
+            nft delete chain "$family" "$table" "$chain" 2>/dev/null
+    done
+    case " $* " in *" TABLE "*) remove_created "$number" "$table" TABLE ;; esac
+}
+
+table_has_changed() { rm -f "$WORK/table.$BACKEND.$1.$2" "$(unreadable_file "$1" "$2")"; } # FAMILY TABLE
 
 # Prints what is in the kernel of ours, as iptables-save has it: our chains, their rules, the hooks into them.
 own_rules() { # FAMILY TABLE
@@ -371,20 +440,44 @@ clear_table() { # FAMILY TABLE
     local created
     [ -n "$(own_rules "$1" "$2")" ] || return 0
     created=$(notes "$1" "$2" created)
+    if is_unreadable "$1" "$2"; then
+        # shellcheck disable=SC2086 # a list of chain names
+        clear_unreadable_table "$1" "$2" $created
+        return
+    fi
     put_rules "$1" "$2" /dev/null || return
     # shellcheck disable=SC2086 # a list of chain names
     remove_created "$1" "$2" $created
 }
 
-# Takes our rules out of every backend in which there are any.
+# Takes our rules out of every backend in which there are any, and looks whether they are gone.
 take_down() {
     local BACKEND family table failed=0
     for BACKEND in $IN_USE; do
         for family in $FAMILIES; do
-            for table in $TABLES; do clear_table "$family" "$table" || failed=1; done
+            for table in $TABLES; do
+                clear_table "$family" "$table" || failed=1
+                table_has_changed "$family" "$table"
+                [ -n "$(own_rules "$family" "$table")" ] || continue
+                complain "there are still rules of $OWN in IPv$family, table $table, iptables-$BACKEND"
+                failed=1
+            done
         done
     done
     return $failed
+}
+
+# Without nft nothing can be said of a table that iptables-nft cannot read.
+require_nft_for_unreadable() {
+    local BACKEND=nft family table
+    backend_exists nft && ! command -v nft >/dev/null || return 0
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            ! is_unreadable "$family" "$table" || die $EX_UNAVAILABLE "IPv$family, table $table cannot be read by" \
+                "iptables-nft, and the program 'nft' is missing; install it (Debian package: nftables);" \
+                "nothing was changed"
+        done
+    done
 }
 
 # Puts the wanted rules into all families and tables, or, if one of them refuses, puts everything back as it was.
@@ -438,10 +531,11 @@ missing_rules() { # FAMILY TABLE
 table_is_as_wanted() { # FAMILY TABLE
     local found expected
     [ -z "$(missing_rules "$1" "$2")" ] || return 1
+    # (Not all of them are found by their text where iptables-nft cannot read the chain.)
     # Rules more than ours in our chains? $GROWING is the chain whose rules depend on what `up` found.
     found=$(grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A')
     expected=$(grep -c '' "$WORK/expected")
-    [ "$found" -eq "$expected" ]
+    [ "$found" -le "$expected" ]
 }
 
 # Prints up, down or partial, for the values in PORTS, QUEUE, MARK, SETS and FILTER.
@@ -567,6 +661,11 @@ report_status() {
             echo "  IPv$family, table $table, iptables-$BACKEND"
             if [ -z "$(own_rules "$family" "$table")" ]; then
                 [ -z "$(wanted_rules "$family" "$table")" ] || echo "    no rules"
+                continue
+            fi
+            if is_unreadable "$family" "$table"; then
+                echo "    somebody else's rules are there that iptables-nft cannot read: 'up' refuses to change this" \
+                    "table, 'down' removes ours by nft"
                 continue
             fi
             "$(program "$family" save)" -c -t "$table" 2>/dev/null | grep -E -- "-A $OWN-|-j $OWN-" |

@@ -467,6 +467,7 @@ up() {
     PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets FILTER=$wanted_filter
     ON_FAILURE=$wanted_failure
 
+    ( refuse_unreadable ) || undo_filter "$old_queue" "$old_filter" "$old_ports"
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
     # What is established is kept only where no rules were so far. Behind rules, what is not verified has no right to
@@ -482,12 +483,10 @@ up() {
     for family in $FAMILIES; do [ ! -s "$WORK/kept.$family" ] || KEEPING=yes; done
     if ! put_all_or_without_filter; then
         cancel_watcher
-        [ "${QUEUE%%:*}" = "${old_queue%%:*}" ] || destroy_sets
-        wanted_filter=$FILTER FILTER=$old_filter PORTS=$old_ports
-        leave_filter "$wanted_filter"
-        ! is_hook "$FILTER" || attach_hook "${FILTER%/*}"
-        exit $EX_FAILED
+        undo_filter "$old_queue" "$old_filter" "$old_ports"
     fi
+    [ "$(state)" = up ] || die $EX_FAILED "the rules went in, but what is there now is not what was put in;" \
+        "'${0##*/} status' shows it"
     leave_filter "$old_filter"
     if [ -n "$old_queue" ] && [ "${QUEUE%%:*}" != "${old_queue%%:*}" ]; then
         QUEUE=$old_queue
@@ -499,6 +498,16 @@ up() {
     queue_owner "$QUEUE" >/dev/null ||
         echo "note: no process listens to queue $QUEUE; until tcpknock-server does, $WITHOUT_DAEMON"
     say_confirm
+}
+
+# Leaves, with sets and kernel filter as they were.
+undo_filter() { # OLD_QUEUE OLD_FILTER OLD_PORTS
+    local wanted_filter="$FILTER"
+    [ "${QUEUE%%:*}" = "${1%%:*}" ] || destroy_sets
+    FILTER=$2 PORTS=$3
+    leave_filter "$wanted_filter"
+    ! is_hook "$FILTER" || attach_hook "${FILTER%/*}"
+    exit $EX_FAILED
 }
 
 # The match for such programs is a module of its own, of the kernel and of iptables.
