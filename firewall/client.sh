@@ -17,7 +17,7 @@ set -u
 ROLE=client
 OWN=TCPKNOCK-CLI
 TABLES='mangle raw'
-FLAGS='--target-port --queue-num --iptables'
+FLAGS='--target-port --queue-num --iptables --flags-from'
 SWITCHES='--json'
 PORTS=22
 QUEUE=200
@@ -26,7 +26,7 @@ WITHOUT_DAEMON='connections go out without a knock, and protected servers do not
 
 usage() {
     cat <<EOF
-Usage: client.sh up      [--target-port N ...] [--queue-num N] [--iptables auto|nft|legacy]
+Usage: client.sh up      [--target-port N ...] [--queue-num N] [--iptables auto|nft|legacy] [--flags-from PROGRAM]
        client.sh status  [--iptables auto|nft|legacy] [--json]
        client.sh down    [--iptables auto|nft|legacy]
 
@@ -40,6 +40,8 @@ knock through the daemon. Without the daemon everything passes as if there were 
   --target-port N     a TCP port of servers to knock at; may be given several times (default $PORTS)
   --queue-num N       the queue that tcpknock-client listens to (default $QUEUE)
   --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
+  --flags-from PROGRAM
+                      run 'PROGRAM --firewall-flags' and take the flags that it prints; if it fails, change nothing
   -h, --help          this text
 
 'down' and 'status' find the values in the rules themselves and need no flags.
@@ -93,7 +95,8 @@ down() {
     echo "tcpknock client rules are down"
 }
 
-parse_command_line 'up down status' "$@"
+read_command_line 'up down status' "$@" ||
+    die $EX_CONFIG "'$FLAGS_FROM --firewall-flags' failed, so the flags are not known; nothing was changed"
 require_root
 require_tools awk mawk flock util-linux
 begin

@@ -19,10 +19,14 @@
 
 QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE=''
 
-EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77
+# shellcheck disable=SC2034 # not each script uses each
+EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77 EX_CONFIG=78
 
 # Not the daemons' folder, which may belong to the user that they run as.
 STATE=/run/tcpknock-firewall
+
+# What outlives a boot: see `record`. Owned by root alone.
+RECORDS=/var/lib/tcpknock-firewall
 
 # sbin is not in the PATH of every shell in which somebody becomes root.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -108,6 +112,11 @@ set_option() { # FLAG VALUE
         # shellcheck disable=SC2034 # for server.sh
         PIN_FOLDER=${2%/}
         ;;
+    --instance) set_instance "$2" ;;
+    --flags-from)
+        [ -n "$2" ] || die $EX_USAGE "--flags-from: give the program that prints the flags, such as tcpknock-$ROLE"
+        FLAGS_FROM=$2
+        ;;
     --confirm)
         is_number "$2" 1 86400 ||
             die $EX_USAGE "--confirm: '$2' is not a time in seconds; give a whole number from 1 to 86400"
@@ -116,9 +125,12 @@ set_option() { # FLAG VALUE
     esac
 }
 
+# shellcheck disable=SC2034 # most of them are for server.sh
 set_switch() { # FLAG, one that takes no value
     case $1 in
     --json) JSON=yes ;;
+    --keep-established) KEEP_ESTABLISHED=yes ;;
+    --drop-ports) DROP_PORTS=yes ;;
     esac
 }
 
@@ -126,7 +138,8 @@ set_switch() { # FLAG, one that takes no value
 parse_command_line() { # COMMANDS ARGUMENT...
     local commands="$1" flag value name
     shift
-    COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS='' JSON=''
+    COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS='' JSON='' FLAGS_FROM='' GIVEN=''
+    KEEP_ESTABLISHED='' DROP_PORTS=''
     while [ $# -gt 0 ]; do
         flag=$1
         shift
@@ -156,6 +169,8 @@ parse_command_line() { # COMMANDS ARGUMENT...
                 ;;
             esac
             set_option "$name" "$value"
+            # What `up` was asked for, without what belongs to this run alone.
+            case $name in --confirm | --flags-from | --kernel-filter) ;; *) GIVEN="$GIVEN$name $value " ;; esac
             ;;
         *)
             case " $commands " in *" $flag "*) ;; *)
@@ -168,11 +183,28 @@ parse_command_line() { # COMMANDS ARGUMENT...
     done
     [ -n "$COMMAND" ] || die $EX_USAGE "no command; give one of: $commands ('${0##*/} --help' explains them)"
     [ -z "$JSON" ] || [ "$COMMAND" = status ] || die $EX_USAGE "--json goes with 'status', not with '$COMMAND'"
+    [ -z "$FLAGS_FROM$KEEP_ESTABLISHED$DROP_PORTS" ] || [ "$COMMAND" = up ] ||
+        die $EX_USAGE "--flags-from, --keep-established and --drop-ports go with 'up', not with '$COMMAND'"
     [ -z "$CONFIRM" ] || [ "$COMMAND" = up ] || die $EX_USAGE "--confirm goes with 'up', not with '$COMMAND'"
     # In order and once each, so that the same ports always give the same rules.
     # shellcheck disable=SC2086 # one port a line
     [ -z "$GIVEN_PORTS" ] || PORTS=$(printf '%s\n' $GIVEN_PORTS | sort -nu | tr '\n' ' ')
     PORTS=${PORTS% }
+}
+
+# Reads the command line and, if it names a program, the flags that this prints for its configuration; what the command
+# line says itself comes last and so counts more. False if the program could not say them.
+# `up $(tcpknock-server --firewall-flags)` would hide that: with a configuration that cannot be read it is a bare `up`.
+read_command_line() { # COMMANDS ARGUMENT...
+    local commands="$1" printed
+    shift
+    parse_command_line "$commands" "$@"
+    [ -n "$FLAGS_FROM" ] || return 0
+    # shellcheck disable=SC2086 # a program and its arguments
+    printed=$($FLAGS_FROM --firewall-flags) || return
+    case $printed in *--target-port*) ;; *) return 1 ;; esac
+    # shellcheck disable=SC2086 # flags are words
+    parse_command_line "$commands" $printed "$@"
 }
 
 require_root() {
@@ -404,9 +436,9 @@ note_created() { # FAMILY TABLE
         return
     fi
     [ "$BACKEND" = nft ] && command -v nft >/dev/null || return 0
-    # What the other script of the two has made is noted here as well, so that the last of them to go removes it.
+    # What the other script, or another instance, has made is noted here as well, so that the last of them to go removes it.
     saved_table "$1" "$2" |
-        sed -n "s/^-A TCPKNOCK-[A-Z]*-NOTE \(.*created=.*\)/-A $OWN-NOTE \1/p"
+        sed -n "s/^-A TCPKNOCK-[A-Za-z0-9_-]*-NOTE \(.*created=.*\)/-A $OWN-NOTE \1/p"
     nft list chains "$nft_family" 2>/dev/null | awk -v table="$2" -v note="-A $OWN-NOTE -m comment --comment created=" '
         $1 == "table" { there = $3 == table; if (there) found = 1 }
         there && $1 == "chain" { have[$2] = 1 }
@@ -520,7 +552,7 @@ put_all() {
 missing_rules() { # FAMILY TABLE
     local rule
     own_rules "$1" "$2" | tr -d '"' >"$WORK/now"
-    wanted_with_notes "$1" "$2" | grep '^-A' | tr -d '"' >"$WORK/expected"
+    wanted_with_notes "$1" "$2" | grep '^-A' | grep -v "^-A ${GROWING:-$OWN-NOTE-NONE} " | tr -d '"' >"$WORK/expected"
     grep -vxF -f "$WORK/now" "$WORK/expected" | while read -r rule; do
         # shellcheck disable=SC2086 # the rule is words without quotes
         [ "$BACKEND" = nft ] && "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null || printf '%s\n' "$rule"
@@ -620,8 +652,9 @@ report_json() {
     fi
     printf '{"state": "%s", "instance": "%s", "ports": %s, "queue": "%s", "mark": "%s", "iptables": "%s", ' \
         "$state" "$INSTANCE" "$(json_array "$(printf '%s' "$PORTS" | tr ' ' '\n')")" "$QUEUE" "$MARK" "$BACKEND"
-    printf '"families": %s, "missing": %s, "kernel_filter": "%s"}\n' \
-        "$(json_array "$(printf '%s' "$FAMILIES" | tr ' ' '\n')")" "$(json_array "$missing")" "${FILTER%:*}"
+    printf '"families": %s, "missing": %s, "kernel_filter": "%s", "warnings": %s}\n' \
+        "$(json_array "$(printf '%s' "$FAMILIES" | tr ' ' '\n')")" "$(json_array "$missing")" "${FILTER%:*}" \
+        "$(json_array "$(cat "$(record warning)" 2>/dev/null)")"
     case $state in up) exit 0 ;; down) exit $EX_DOWN ;; *) exit $EX_FAILED ;; esac
 }
 
@@ -638,15 +671,16 @@ show_status() {
 report_status() {
     local state family table
     if ! read_configuration && [ -z "$IN_USE" ]; then
-        echo "tcpknock $ROLE rules: down"
+        echo "tcpknock $ROLE rules${INSTANCE:+ of $INSTANCE}: down"
         exit $EX_DOWN
     fi
     state=$(state)
     if [ "$state" = up ]; then
-        echo "tcpknock $ROLE rules: up"
+        echo "tcpknock $ROLE rules${INSTANCE:+ of $INSTANCE}: up"
     else
-        echo "tcpknock $ROLE rules: PARTIAL: some are missing or were changed; 'up' puts them right, 'down' removes them"
+        echo "tcpknock $ROLE rules${INSTANCE:+ of $INSTANCE}: PARTIAL: some are missing or were changed; 'up' puts them right, 'down' removes them"
     fi
+    [ ! -s "$(record warning)" ] || sed 's/^/  WARNING      /' "$(record warning)"
     echo "  target port  $PORTS"
     if owner=$(queue_owner "$QUEUE"); then
         echo "  queue        $QUEUE, a process listens to it (netlink port id $owner)"
@@ -676,6 +710,30 @@ report_status() {
         done
     done
     [ "$state" = up ] || exit $EX_FAILED
+}
+
+# --- records -----------------------------------------------------------------------------------------------------
+# What the next `up` must know when the kernel knows nothing any more. Other network namespaces than the first do not
+# outlive a boot, and neither do their records.
+
+records_folder() {
+    if [ -n "${TCPKNOCK_FIREWALL_STATE-}" ]; then
+        echo "$TCPKNOCK_FIREWALL_STATE"
+    elif [ "$(readlink /proc/self/ns/net)" = "$(readlink /proc/1/ns/net)" ]; then
+        echo "$RECORDS"
+    else
+        echo "$STATE/records.$(stat -L -c %i /proc/self/ns/net)"
+    fi
+}
+
+record() { echo "$(records_folder)/$1${INSTANCE:+.$INSTANCE}"; } # NAME
+
+# Writes standard input to a record, as a whole or not at all.
+write_record() { # NAME
+    local file
+    file=$(record "$1")
+    mkdir -p "${file%/*}" && cat >"$file.new" && sync "$file.new" && mv -f "$file.new" "$file" && return
+    complain "cannot write $file"
 }
 
 # --- one at a time -----------------------------------------------------------------------------------------------

@@ -24,9 +24,11 @@ OWN=TCPKNOCK-SRV
 TABLES='mangle raw'
 QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
-FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm'
-SWITCHES='--json'
-PORTS=22
+FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from'
+SWITCHES='--json --keep-established --drop-ports'
+COMMANDS='up down status confirm'
+PORTS_DEFAULT=22
+PORTS=$PORTS_DEFAULT
 QUEUE=100
 # One bit, in packet marks and connection marks. This one does not meet those of kube-proxy (0x4000, 0x8000),
 # Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
@@ -35,21 +37,35 @@ MARK=0x1000
 ON_FAILURE=drop
 KERNEL_FILTER=auto
 PIN_FOLDER=/sys/fs/bpf/tcpknock
+FLAGS_FAILED=''
 WITHOUT_DAEMON='nobody can open a new connection to the target ports'
+
+# The rules of another instance are the same under other names. No name is the beginning of another's: _ is in none.
+set_instance() { # NAME
+    case $1 in '' | -* | *[!A-Za-z0-9-]* | ???????????*)
+        die $EX_USAGE "--instance: '$1' is not a name; give 1 to 10 letters, digits and -, not beginning with -" ;;
+    esac
+    INSTANCE=$1
+    OWN=TCPKNOCK-${1}_
+    GROWING=$OWN-KEPT
+}
 
 usage() {
     cat <<EOF
 Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
                          [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
-                         [--on-failure drop|reset] [--confirm SECONDS]
-       server.sh confirm
-       server.sh status  [--iptables auto|nft|legacy] [--json]
-       server.sh down    [--iptables auto|nft|legacy] [--pin-folder PATH]
+                         [--on-failure drop|reset] [--confirm SECONDS] [--instance NAME] [--flags-from PROGRAM]
+                         [--keep-established] [--drop-ports]
+       server.sh confirm [--instance NAME]
+       server.sh status  [--instance NAME] [--iptables auto|nft|legacy] [--json]
+       server.sh down    [--instance NAME] [--iptables auto|nft|legacy] [--pin-folder PATH]
 
 The firewall rules for tcpknock-server, for IPv4 and IPv6. New connections to the target ports need the knock;
-connections that are established when 'up' runs are kept. Without the daemon nobody gets in (fail closed).
+connections that are established when 'up' protects a port for the first time are kept, later only what is verified.
+Without the daemon nobody gets in (fail closed).
 
-  up        puts the rules in; run again with other values it replaces them, with the same it changes nothing
+  up        puts the rules in; run again with other values it replaces them without a gap, with the same it changes
+            nothing
   confirm   keeps the rules that 'up --confirm' put in
   status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
@@ -67,6 +83,15 @@ connections that are established when 'up' runs are kept. Without the daemon nob
   --pin-folder PATH   where tcpknock-server pins that program (default $PIN_FOLDER)
   --on-failure WHAT   drop (default): who does not know the knock gets no answer, as from behind a firewall; reset: a
                       RST, as from a closed port, for which tcpknock-server must be given the same
+  --flags-from PROGRAM
+                      run 'PROGRAM --firewall-flags' and take the flags that it prints. If it fails, so does 'up': rules
+                      that are up stay as they are; where none are, the ports of the last good 'up' are protected, or
+                      port $PORTS if there was none
+  --instance NAME     rules of their own for another tcpknock-server on this host, with other ports and another queue;
+                      a name has 1 to 10 letters, digits and -
+  --keep-established  keep all connections that are established now; the default only for ports that no 'up' before
+                      has protected
+  --drop-ports        protect fewer ports than now; without it 'up' refuses that
   --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
   -h, --help          this text
 
@@ -320,8 +345,8 @@ tracked_connections() { # FAMILY PORT [FILTER...]
     local family=ipv4 port="$2"
     [ "$1" = 4 ] || family=ipv6
     shift 2
-    conntrack -L -f "$family" -p tcp --dport "$port" "$@" 2>/dev/null | awk '
-        $4 !~ /^(ESTABLISHED|FIN_WAIT|CLOSE_WAIT|LAST_ACK)$/ || /\[UNREPLIED\]/ { next }
+    conntrack -L -f "$family" -p tcp --dport "$port" "$@" 2>/dev/null | awk -v any="${ANY_STATE-}" '
+        !any && ($4 !~ /^(ESTABLISHED|FIN_WAIT|CLOSE_WAIT|LAST_ACK)$/ || /\[UNREPLIED\]/) { next }
         {
             split("", field)
             for (i = 5; i <= NF; i++) {  # the first of each is the direction of the client
@@ -333,9 +358,9 @@ tracked_connections() { # FAMILY PORT [FILTER...]
 }
 
 # Prints the same for the sockets of this host: connection tracking may have been idle until now and know none.
-socket_connections() { # FAMILY PORT
-    ss -Htn state established state fin-wait-1 state fin-wait-2 state close-wait state last-ack state closing \
-        "sport = :$2" | awk -v family="$1" '
+socket_connections() { # FAMILY PORT [cookie]
+    ss -Htne state established state fin-wait-1 state fin-wait-2 state close-wait state last-ack state closing \
+        "sport = :$2" 2>/dev/null | awk -v family="$1" -v cookie="${3-}" '
         function address(text) { # without port, brackets, interface and the mapping of IPv4 into IPv6
             sub(/:[0-9]+$/, "", text); gsub(/[][]/, "", text); sub(/%.*/, "", text)
             if (text ~ /^::ffff:[0-9]+\./) sub(/^::ffff:/, "", text)
@@ -344,7 +369,11 @@ socket_connections() { # FAMILY PORT
         function port(text) { sub(/.*:/, "", text); return text }
         { server = address($4); client = address($5) }
         client ~ /^127\./ || client == "::1" { next }  # our rules never see lo
-        (client ~ /:/ ? 6 : 4) == family { print client, port($5), server, port($4) }'
+        (client ~ /:/ ? 6 : 4) == family {
+            line = client " " port($5) " " server " " port($4)
+            for (i = 6; cookie && i <= NF; i++) if ($i ~ /^sk:/) line = line " " $i
+            print line
+        }'
 }
 
 set_connection_mark() { # CLIENT PORT SERVER PORT
@@ -362,6 +391,13 @@ mark_connection() { # CLIENT PORT SERVER PORT
     set_connection_mark "$@" || track_connection "$@" || set_connection_mark "$@"
 }
 
+kept_rules() { # CLIENT PORT SERVER PORT
+    local bits=32
+    case $1 in *:*) bits=128 ;; esac
+    echo "-A $OWN-KEPT -s $1/$bits -d $3/$bits -p tcp -m tcp --sport $2 --dport $4 -j CONNMARK --set-xmark $MARK/$MARK"
+    echo "-A $OWN-KEPT -s $3/$bits -d $1/$bits -p tcp -m tcp --sport $4 --dport $2 -j CONNMARK --set-xmark $MARK/$MARK"
+}
+
 # Marks the established connections to the given ports, and sets KEPT to their number.
 keep_established() { # PORT...
     local port family client client_port server server_port
@@ -377,8 +413,7 @@ keep_established() { # PORT...
             # is reached only by a segment without SYN that begins an entry, and a connection through the knock
             # begins with a SYN: so this lets no new one in.
             while read -r client client_port server server_port; do
-                echo "-A $OWN-KEPT -s $client -d $server -p tcp -m tcp --sport $client_port --dport $server_port -j CONNMARK --set-xmark $MARK/$MARK"
-                echo "-A $OWN-KEPT -s $server -d $client -p tcp -m tcp --sport $server_port --dport $client_port -j CONNMARK --set-xmark $MARK/$MARK"
+                kept_rules "$client" "$client_port" "$server" "$server_port"
             done <"$WORK/sockets" >>"$WORK/kept.$family"
         done
         sort -u "$WORK/tuples" >"$WORK/unique"
@@ -406,26 +441,138 @@ keep_verified() { # OLD_MARK OLD_PORTS
     done
 }
 
+# Prints "client port server port cookie" of the sockets of this host; the kernel gives no cookie twice.
+socket_cookies() { # FAMILY PORT...
+    local family="$1" port
+    shift
+    for port; do socket_connections "$family" "$port" cookie; done
+}
+
+# Prints the connections that connection tracking has marked verified.
+marked_connections() { # FAMILY PORT...
+    local family="$1" port
+    shift
+    # In whatever state: a mark counts in each.
+    local ANY_STATE=yes
+    for port; do tracked_connections "$family" "$port" -m "$MARK/$MARK"; done
+}
+
+boot_id() { cat /proc/sys/kernel/random/boot_id; }
+
+# Prints what the record of connections says, if it is of this boot: "KIND FAMILY CLIENT PORT SERVER PORT COOKIE" for
+# each connection, and "down" if `down` wrote it.
+recorded_connections() {
+    local file
+    file=$(record connections)
+    [ -e "$file" ] && [ "$(head -n 1 "$file")" = "$(boot_id)" ] && sed 1d "$file"
+}
+
+# Writes down which sockets have a rule in KEPT, so that another `up` can give it back when somebody took it away.
+record_kept() {
+    local family
+    for family in $FAMILIES; do
+        [ -s "$WORK/kept.$family" ] || continue
+        # shellcheck disable=SC2086 # a list of ports
+        socket_cookies "$family" $PORTS >"$WORK/cookies"
+        awk -v family="$family" '
+            FILENAME == ARGV[1] { cookie[$1 " " $2 " " $3 " " $4] = $5; next }
+            {
+                for (i = 3; i < NF; i++) {
+                    if ($i == "-s") { from = $(i + 1); sub("/.*", "", from) }
+                    if ($i == "-d") { to = $(i + 1); sub("/.*", "", to) }
+                    if ($i == "--sport") sport = $(i + 1)
+                    if ($i == "--dport") dport = $(i + 1)
+                }
+                tuple = from " " sport " " to " " dport
+                if (tuple in cookie) print "kept " family " " tuple " " cookie[tuple]
+            }' "$WORK/cookies" "$WORK/kept.$family"
+    done
+}
+
+# Writes down which sockets were verified when `down` took the rules away. Nobody clears the marks of connection
+# tracking while they are away, but a new socket may meet an old mark: only these are believed by the next `up`.
+record_verified() {
+    local family
+    recorded_connections | grep '^kept '
+    for family in $FAMILIES; do
+        # shellcheck disable=SC2086 # a list of ports
+        marked_connections "$family" $PORTS >"$WORK/marked"
+        # shellcheck disable=SC2086 # a list of ports
+        socket_cookies "$family" $PORTS | awk -v family="$family" '
+            FILENAME == ARGV[1] { marked[$0] = 1; next }
+            $1 " " $2 " " $3 " " $4 in marked { print "verified " family " " $0 }' "$WORK/marked" -
+    done
+    echo down
+}
+
+# For ports that an `up` before has protected: keeps the connections that were verified then, and no others, and says
+# which it does not keep.
+keep_recorded() { # PORT...
+    local family kind client client_port server server_port
+    : >"$WORK/left-out"
+    recorded_connections >"$WORK/recorded"
+    for family in $FAMILIES; do
+        socket_cookies "$family" "$@" >"$WORK/cookies"
+        marked_connections "$family" "$@" >"$WORK/marked"
+        awk -v family="$family" '
+            FILENAME == ARGV[1] { if ($1 == "down") after_down = 1; else if ($2 == family) was[$3 " " $4 " " $5 " " $6 " " $7] = $1; next }
+            { tuple = $1 " " $2 " " $3 " " $4 }
+            FILENAME == ARGV[2] { marked[tuple] = 1; next }
+            ($0 in was) && (was[$0] == "kept" || !(tuple in marked)) { print "keep " tuple; next }
+            after_down && !($0 in was) && (tuple in marked) { print "clear " tuple }
+            ' "$WORK/recorded" "$WORK/marked" "$WORK/cookies" >"$WORK/decided"
+        while read -r kind client client_port server server_port; do
+            case $kind in
+            keep)
+                mark_connection "$client" "$client_port" "$server" "$server_port"
+                kept_rules "$client" "$client_port" "$server" "$server_port" >>"$WORK/kept.$family"
+                ;;
+            clear)
+                conntrack -U -p tcp -s "$client" --sport "$client_port" -d "$server" --dport "$server_port" \
+                    -m "0/$MARK" >/dev/null 2>&1
+                ;;
+            esac
+        done <"$WORK/decided"
+        marked_connections "$family" "$@" >"$WORK/marked"
+        cut -d ' ' -f 1-4 "$WORK/cookies" >"$WORK/tuples"
+        for port; do tracked_connections "$family" "$port"; done >>"$WORK/tuples"
+        sort -u "$WORK/tuples" | grep -vxF -f "$WORK/marked" >>"$WORK/left-out"
+    done
+}
+
+say_what_is_kept() {
+    local count
+    [ "$KEPT" -eq 0 ] || echo "kept: $KEPT connection(s) that were established before"
+    [ -s "$WORK/left-out" ] || return 0
+    count=$(grep -c '' "$WORK/left-out")
+    echo "not kept: $count connection(s) that began without the knock ('up --keep-established' keeps such):"
+    head -n 10 "$WORK/left-out" | while read -r client client_port _ server_port; do
+        echo "    from $client port $client_port to port $server_port"
+    done
+    [ "$count" -le 10 ] || echo "    and $((count - 10)) more"
+}
+
 # --- confirmation ------------------------------------------------------------------------------------------------
 # `up --confirm` leaves a watcher behind that runs `down` in time. It starts before the rules go in and belongs to no
 # terminal, so it does its work when the rules have cut off the one who ran it. What is pending is a file, named after
 # the network namespace, that holds a token; the watcher acts only on its own token.
 
-pending_file() { echo "$STATE/confirm.$(readlink /proc/self/ns/net | tr -dc 0-9)"; }
+pending_file() { echo "$STATE/confirm.$(readlink /proc/self/ns/net | tr -dc 0-9)${INSTANCE:+.$INSTANCE}"; }
 
 start_watcher() { # SECONDS
     local token
     token=$(cat /proc/sys/kernel/random/uuid)
     echo "$token" >"$(pending_file)"
     # Without the lock (9), and without the terminal.
-    setsid "$(readlink -f -- "$0")" --watch-confirmation "$token" "$1" "$BACKEND" \
+    setsid "$(readlink -f -- "$0")" --watch-confirmation "$token" "$1" "$BACKEND" "$INSTANCE" \
         </dev/null >/dev/null 2>&1 9>&- &
 }
 
 cancel_watcher() { rm -f "$(pending_file)"; } # it looks every second, and leaves when its token is gone
 
-watch_confirmation() { # TOKEN SECONDS BACKEND
+watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
     local left="$2" token
+    [ -z "$4" ] || set_instance "$4"
     trap '' HUP
     while [ "$left" -gt 0 ]; do
         sleep 1
@@ -445,10 +592,14 @@ watch_confirmation() { # TOKEN SECONDS BACKEND
 # --- the commands ------------------------------------------------------------------------------------------------
 
 up() {
-    local old_ports='' old_mark='' old_queue='' old_filter='' new_ports family
+    local old_ports='' old_mark='' old_queue='' old_filter='' family
     local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_failure="$ON_FAILURE"
     local wanted_sets wanted_filter
+    local established_ports='' recorded_ports='' port
     KEPT=0
+    refuse_what_others_have
+    # shellcheck disable=SC2046 # a list of ports
+    refuse_fewer_ports $(read_configuration && echo "$PORTS")
     choose_filter
     wanted_filter=$FILTER
     make_sets
@@ -458,6 +609,7 @@ up() {
         cancel_watcher
         echo "tcpknock server rules are already up like this: $(describe)"
         [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
+        remember_flags
         say_confirm
         return
     fi
@@ -470,23 +622,39 @@ up() {
     ( refuse_unreadable ) || undo_filter "$old_queue" "$old_filter" "$old_ports"
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
-    # What is established is kept only where no rules were so far. Behind rules, what is not verified has no right to
-    # be there.
-    new_ports=''
+    # All that is established is kept only where no rules have ever been. Where they were, what is not verified has no
+    # right to be there: it came in while they were down.
+    recorded_ports=$(remembered_ports)
     for port in $PORTS; do
-        case " $old_ports " in *" $port "*) ;; *) new_ports="$new_ports $port" ;; esac
+        case " $old_ports " in *" $port "*) continue ;; esac
+        case " $recorded_ports " in *" $port "*) [ -n "$KEEP_ESTABLISHED" ] || continue ;; esac
+        established_ports="$established_ports $port"
+    done
+    recorded_ports=''
+    for port in $PORTS; do
+        case "$established_ports " in *" $port "*) ;; *) recorded_ports="$recorded_ports $port" ;; esac
     done
     [ -z "$old_ports" ] || keep_verified "$old_mark" "$old_ports"
     # shellcheck disable=SC2086 # a list of ports
-    keep_established $new_ports
+    [ -z "$recorded_ports" ] || keep_recorded $recorded_ports
+    # Of ports that stay up, nobody asks.
+    [ -z "$old_ports" ] || [ ! -e "$WORK/left-out" ] || : >"$WORK/left-out"
+    # shellcheck disable=SC2086 # a list of ports
+    keep_established $established_ports
     KEEPING=''
-    for family in $FAMILIES; do [ ! -s "$WORK/kept.$family" ] || KEEPING=yes; done
+    for family in $FAMILIES; do
+        [ -s "$WORK/kept.$family" ] || continue
+        KEEPING=yes
+        sort -u "$WORK/kept.$family" -o "$WORK/kept.$family"
+    done
     if ! put_all_or_without_filter; then
         cancel_watcher
         undo_filter "$old_queue" "$old_filter" "$old_ports"
     fi
     [ "$(state)" = up ] || die $EX_FAILED "the rules went in, but what is there now is not what was put in;" \
         "'${0##*/} status' shows it"
+    { boot_id && record_kept; } | write_record connections
+    remember_flags
     leave_filter "$old_filter"
     if [ -n "$old_queue" ] && [ "${QUEUE%%:*}" != "${old_queue%%:*}" ]; then
         QUEUE=$old_queue
@@ -494,10 +662,100 @@ up() {
         QUEUE=$wanted_queue
     fi
     echo "tcpknock server rules are up: $(describe)"
-    [ "$KEPT" -eq 0 ] || echo "kept: $KEPT connection(s) that were established before"
+    say_what_is_kept
     queue_owner "$QUEUE" >/dev/null ||
         echo "note: no process listens to queue $QUEUE; until tcpknock-server does, $WITHOUT_DAEMON"
     say_confirm
+}
+
+# Nobody should lose the protection of a port because another configuration was put in.
+refuse_fewer_ports() { # OLD_PORT...
+    local port dropped=''
+    for port; do
+        case " $PORTS " in *" $port "*) ;; *) dropped="$dropped $port" ;; esac
+    done
+    [ -n "$dropped" ] || return 0
+    [ -n "$DROP_PORTS" ] || die $EX_USAGE "TCP port$dropped would not be protected any more; to want that, add" \
+        "--drop-ports; for another tcpknock-server, give --instance NAME; nothing was changed"
+    echo "no longer protected: TCP port$dropped"
+}
+
+# Two instances cannot have a port or a queue in common.
+refuse_what_others_have() {
+    local BACKEND family table instance name value
+    for BACKEND in nft legacy; do
+        backend_exists "$BACKEND" || continue
+        for family in $FAMILIES; do
+            for table in $TABLES; do saved_table "$family" "$table"; done
+        done
+    done | sed -n 's/^-A TCPKNOCK-\(SRV\|[A-Za-z0-9-]*_\)-NOTE .*--comment "\{0,1\}\([a-z-]*\)=\([^" ]*\).*/\1 \2 \3/p' |
+        sort -u | grep -v "^${OWN#TCPKNOCK-} " >"$WORK/others"
+    while read -r instance name value; do
+        instance=${instance%_}
+        [ "$instance" != SRV ] || instance='the default one'
+        case $name in
+        target-port)
+            case " $PORTS " in *" $value "*)
+                die $EX_USAGE "TCP port $value is protected by another instance already ($instance); nothing was changed" ;;
+            esac
+            ;;
+        queue-num)
+            [ "${QUEUE##*:}" -lt "${value%%:*}" ] || [ "${QUEUE%%:*}" -gt "${value##*:}" ] ||
+                die $EX_USAGE "queue $QUEUE is in use by another instance ($instance, queue $value);" \
+                    "give --queue-num; nothing was changed"
+            ;;
+        esac
+    done <"$WORK/others"
+}
+
+# What was asked for by the last `up` that went well: the next boot may need it. Where a confirmation is waited for, it
+# is not yet known that it went well.
+remember_flags() {
+    [ -z "$FLAGS_FAILED" ] || return 0
+    if [ -n "$CONFIRM" ]; then
+        echo "$GIVEN" | write_record unconfirmed
+    else
+        echo "$GIVEN" | write_record flags
+        rm -f "$(record unconfirmed)"
+    fi
+    rm -f "$(record warning)"
+}
+
+remembered_ports() {
+    [ ! -s "$(record flags)" ] || tr ' ' '\n' <"$(record flags)" |
+        awk -v default="$PORTS_DEFAULT" 'last == "--target-port" { print; some = 1 } { last = $0 } END { if (!some) print default }' |
+        tr '\n' ' '
+}
+
+# `up` without the flags, which the program could not say. Nothing opens by that, and nobody can overlook it.
+up_without_flags() { # ARGUMENT...
+    local flags='' what
+    logger -t tcpknock -p daemon.err "server.sh up: '$FLAGS_FROM --firewall-flags' failed" 2>/dev/null
+    if [ -n "$IN_USE" ]; then
+        what="the rules that are up stay as they are"
+    elif [ -s "$(record flags)" ] && flags=$(cat "$(record flags)") && valid_flags "$flags" "$@"; then
+        what="the ports of the last good 'up' are protected"
+    else
+        flags=''
+        what="no earlier 'up' is on record, so only TCP port $PORTS_DEFAULT is protected"
+    fi
+    what="'$FLAGS_FROM --firewall-flags' failed, so the configuration is not known: $what"
+    complain "$what; put the configuration right and run 'up' again"
+    echo "$(date '+%Y-%m-%d %H:%M:%S'): $what" | write_record warning
+    [ -z "$IN_USE" ] || exit $EX_CONFIG
+    # shellcheck disable=SC2086 # flags are words
+    [ -z "$flags" ] || parse_command_line "$COMMANDS" $flags "$@"
+    choose_backend
+    FLAGS_FAILED=yes
+    up
+    exit $EX_CONFIG
+}
+
+valid_flags() { # FLAGS ARGUMENT...
+    local flags="$1"
+    shift
+    # shellcheck disable=SC2086 # flags are words
+    (parse_command_line "$COMMANDS" $flags "$@") 2>/dev/null
 }
 
 # Leaves, with sets and kernel filter as they were.
@@ -529,7 +787,7 @@ down() {
     cancel_watcher
     if [ -z "$IN_USE" ]; then
         # Somebody else may have taken the rules away, who knew nothing of the filter.
-        if detach_all; then
+        if no_other_instance && detach_all; then
             echo "tcpknock server rules are not up; a kernel filter that was still attached is not any more"
         else
             echo "tcpknock server rules are not up: nothing to do"
@@ -540,8 +798,22 @@ down() {
     echo "tcpknock server rules are down"
 }
 
+no_other_instance() {
+    local BACKEND family
+    for BACKEND in nft legacy; do
+        backend_exists "$BACKEND" || continue
+        for family in $FAMILIES; do
+            ! saved_table "$family" mangle | grep -v "^-A $OWN-" | grep -Eq '^-A TCPKNOCK-(SRV|[A-Za-z0-9-]*_)-NOTE' ||
+                return 1
+        done
+    done
+}
+
 remove_all() {
-    read_configuration
+    if read_configuration; then
+        command -v conntrack >/dev/null && command -v ss >/dev/null && record_verified >"$WORK/connections" &&
+            { boot_id && cat "$WORK/connections"; } | write_record connections
+    fi
     take_down || return
     destroy_sets
     ! is_hook "$FILTER" || detach_hook "${FILTER%/*}"
@@ -551,6 +823,7 @@ confirm() {
     [ -e "$(pending_file)" ] || die $EX_FAILED "nothing waits for a confirmation"
     [ -n "$IN_USE" ] || die $EX_FAILED "there is nothing to confirm: the rules are not up"
     cancel_watcher
+    [ ! -e "$(record unconfirmed)" ] || mv -f "$(record unconfirmed)" "$(record flags)"
     echo "confirmed: the tcpknock server rules stay up"
 }
 
@@ -558,13 +831,14 @@ if [ "${1-}" = --watch-confirmation ]; then # only from start_watcher
     shift
     watch_confirmation "$@"
 fi
-parse_command_line 'up down status confirm' "$@"
+read_command_line "$COMMANDS" "$@" || FLAGS_FAILED=yes
 require_root
 require_tools awk mawk flock util-linux
 [ -z "$CONFIRM" ] || require_tools setsid util-linux
 [ "$COMMAND" != up ] || require_tools conntrack conntrack ss iproute2
 begin
 choose_backend
+[ -z "$FLAGS_FAILED" ] || up_without_flags "$@"
 case $COMMAND in
 up) up ;;
 down) down ;;

@@ -191,7 +191,8 @@ def test_who_reads_the_first_line_of_the_status_hears_no_more(host: Host) -> Non
 def test_up_with_other_values_replaces(host: Host, role: str, backend: str) -> None:
     before = snapshot(host)
     firewall(host, role, "up", "--iptables", backend, "--target-port", 22)
-    firewall(host, role, "up", "--target-port", 2222, "--target-port", 443, "--queue-num", 300)
+    drop = ["--drop-ports"] if role == "server" else []
+    firewall(host, role, "up", "--target-port", 2222, "--target-port", 443, "--queue-num", 300, *drop)
     direct_way = snapshot(host)
     assert firewall(host, role, "status").returncode == 0
     assert "port 22 " not in direct_way[f"iptables-{backend}"]
@@ -323,7 +324,8 @@ def test_a_failure_half_way_is_undone(host: Host, role: str, backend: str, tmp_p
 
     fails("up", "--iptables", backend)
     firewall(host, role, "up", "--iptables", backend, "--target-port", "22", "--target-port", "23")
-    fails("up", "--iptables", backend, "--target-port", "2222", "--queue-num", "3")
+    drop = ["--drop-ports"] if role == "server" else []
+    fails("up", "--iptables", backend, "--target-port", "2222", "--queue-num", "3", *drop)
 
 
 # --- packets ------------------------------------------------------------------------------------------------------
@@ -506,14 +508,14 @@ def test_established_connections_are_kept(direct: Network, backend: str, tracked
         with HeldConnection(client, server.address(family), 22) as used, HeldConnection(
             client, server.address(family), 22
         ) as idle:
-            result = firewall(server, "server", "up", "--iptables", backend)
+            result = firewall(server, "server", "up", "--iptables", backend, "--keep-established")
             assert "kept: 2 connection" in result.stdout
             assert used.echo(3_000_000)
             assert echo(client, server.address(family), 22, timeout=0.3).complete == 0
             # Replacing the rules, also by ones with another mark, keeps them too.
             firewall(server, "server", "up", "--target-port", 22, "--target-port", 80, "--queue-num", 5)
             assert used.echo()
-            firewall(server, "server", "up", "--target-port", 22, "--mark", "0x40000000")
+            firewall(server, "server", "up", "--target-port", 22, "--mark", "0x40000000", "--drop-ports")
             assert used.echo()
             assert idle.echo(3_000_000)
             assert connection_marks(server, family, 22).count(0x40000000 | MARK) == 2

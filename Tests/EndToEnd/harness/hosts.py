@@ -3,7 +3,9 @@
 import itertools
 import os
 import signal
+import shutil
 import subprocess
+import tempfile
 from types import TracebackType
 from typing import Dict, List, Optional, Sequence, Type
 
@@ -31,6 +33,7 @@ class Host:
         self.name = f"tk{os.getpid()}-{next(_numbers)}-{role}"
         self.ipv4 = ""
         self.ipv6 = ""
+        self.records = tempfile.mkdtemp(prefix="tk-records-")
         self._programs: List[Program] = []
         _ip("netns", "add", self.name)
         try:
@@ -96,7 +99,7 @@ class Host:
             timeout=timeout,
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
-            env={**os.environ, **env} if env else None,
+            env=self._environment(env),
             check=False,
         )
         if check and result.returncode != 0:
@@ -105,12 +108,16 @@ class Host:
             )
         return result
 
+    def _environment(self, more: Optional[Dict[str, str]]) -> Dict[str, str]:
+        # What server.sh keeps over a boot is not this machine's.
+        return {**os.environ, "TCPKNOCK_FIREWALL_STATE": self.records, **(more or {})}
+
     def popen(self, command: Sequence[str], name: str = "", env: Optional[Dict[str, str]] = None) -> Program:
         """Starts a program; it ends with the `with` block of the program or of the host."""
         program = Program(
             self.command(command),
             name or f"{os.path.basename(command[0])} on {self.role}",
-            env={**os.environ, **env} if env else None,
+            env=self._environment(env),
         )
         self._programs.append(program)
         return program
@@ -144,6 +151,7 @@ class Host:
             eventually(empty, 5, f"the processes of {self.name} to end")
         finally:
             _ip("netns", "del", self.name)
+            shutil.rmtree(self.records, ignore_errors=True)
 
     def __enter__(self) -> "Host":
         return self
