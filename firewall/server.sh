@@ -77,9 +77,8 @@ Without the daemon nobody gets in (fail closed).
   --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
   --kernel-filter WHICH
                       auto (default): let the program that tcpknock-server has put into the kernel drop SYNs with
-                      wrong codes, if it has; on: fail if it has not; off: do not. It is attached to the network
-                      itself where the kernel can do that (Linux 6.4 and later), else a rule asks it; hook or rule:
-                      on, and only in this way
+                      wrong codes, if it has, and the kernel can attach it to the network (Linux 6.4 and later);
+                      hook: fail if not; rule: let a rule ask it; on: hook, or else rule; off: do not
   --pin-folder PATH   where tcpknock-server pins that program (default $PIN_FOLDER)
   --on-failure WHAT   drop (default): who does not know the knock gets no answer, as from behind a firewall; reset: a
                       RST, as from a closed port, for which tcpknock-server must be given the same
@@ -98,8 +97,9 @@ Without the daemon nobody gets in (fail closed).
 'down', 'status' and 'confirm' find the values in the rules themselves and need no flags. (If somebody has taken the
 rules away, 'down' looks in the pin folder for a kernel filter that is still attached.)
 
-For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. Where a rule asks it, rules that were
-saved by iptables-save can be restored only while the program is pinned, so not at boot.
+For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. With '--kernel-filter rule', rules that
+were saved by iptables-save can be restored only while the program is pinned, so not at boot, nor can anybody else's in
+the same table. Without it they can be restored anywhere.
 EOF
 }
 
@@ -126,19 +126,19 @@ wanted_raw_rules() { # FAMILY
     for port in $PORTS; do
         echo "-A PREROUTING -p tcp -m tcp --dport $port ! --tcp-flags SYN,RST,ACK ACK -j $OWN-RAW"
     done
+    # No rule needs what lives outside of the rules, such as an address set: where they are restored from what
+    # iptables-save wrote, at boot, that is missing, and then the whole table with everybody's rules is, too.
     # RAW: what needs no second look. The segments of a connection, nearly all of them with ACK and without SYN and
     # RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
     # 1. The program that the daemon has put into the kernel knows which codes are wrong. It comes first, because a
     #    flood of them is what it is for; and it looks at flags and interface itself, which saves two matches.
     # 2. What this host sends to itself needs no knock.
-    # 3. The daemon puts who is locked out into a set; the set lets go of them by itself.
-    # 4. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
-    # 5. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
+    # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
+    # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
     [ -z "$FILTER" ] || is_hook "$FILTER" ||
         echo "-A $OWN-RAW -m bpf --object-pinned ${FILTER%:*} -j DROP"
     echo "-A $OWN-RAW -i lo -j RETURN"
-    [ -z "$SETS" ] || echo "-A $OWN-RAW -m set --match-set $(set_name "$1") src -j DROP"
     cat <<EOF
 -A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m u32 --u32 $empty_ack -j DROP
 -A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j RETURN
@@ -207,36 +207,18 @@ EOF
     [ ! -e "$WORK/kept.$1" ] || cat "$WORK/kept.$1"
 }
 
-# --- who is locked out -------------------------------------------------------------------------------------------
-# The daemon drops what they send in any case. Where there is ipset, it also puts them into a set, and the rules drop
-# what they send before it costs anything. Sets are named after the (first) queue, one for each family.
-
-set_name() { echo "tcpknock-${QUEUE%%:*}-$1"; } # FAMILY
-
-# Makes the sets, and sets SETS if the kernel has them.
-make_sets() {
-    local family inet
-    SETS=''
-    command -v ipset >/dev/null || return 0
-    for family in $FAMILIES; do
-        inet=inet
-        [ "$family" = 4 ] || inet=inet6
-        if ! ipset -exist create "$(set_name "$family")" hash:ip family "$inet" timeout 0 2>/dev/null; then
-            destroy_sets
-            return 0
-        fi
-    done
-    SETS=yes
-}
+# --- address sets ------------------------------------------------------------------------------------------------
+# Rules of earlier versions matched address sets. They go with those rules.
 
 destroy_sets() {
-    local family _
+    local family set _
     command -v ipset >/dev/null || return 0
     for family in $FAMILIES; do
+        set=tcpknock-${QUEUE%%:*}-$family
         # iptables-nft lets go of a set some time after the rule is gone.
         for _ in 1 2 3 4 5 6 7 8 9 10; do
-            ipset list -n "$(set_name "$family")" >/dev/null 2>&1 || break
-            ipset destroy "$(set_name "$family")" 2>/dev/null && break
+            ipset list -n "$set" >/dev/null 2>&1 || break
+            ipset destroy "$set" 2>/dev/null && break
             sleep 0.1
         done
     done
@@ -304,8 +286,14 @@ choose_filter() {
         die $EX_FAILED "--kernel-filter $KERNEL_FILTER: there is no program at $path; tcpknock-server puts it there," \
             "so start that first; nothing was changed"
     fi
+    # A rule that asks the program cannot be restored by iptables-restore while the program is not pinned, so at boot,
+    # and with it no other rule of the table. So it must be asked for.
     if [ "$KERNEL_FILTER" != rule ] && attach_hook "${path%/*}"; then
         path=${path}_hook
+    elif [ "$KERNEL_FILTER" = auto ]; then
+        echo "note: the kernel filter is not used, for it cannot be attached to the network here (that takes Linux 6.4" \
+            "or later); '--kernel-filter rule' asks it by a rule"
+        return 0
     elif [ "$KERNEL_FILTER" = hook ]; then
         die $EX_FAILED "--kernel-filter hook: the program cannot be attached:" \
             "$(cat "$WORK/attach" 2>/dev/null || echo "there is none at ${path}_hook; it takes Linux 6.4 or later");" \
@@ -594,7 +582,7 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
 up() {
     local old_ports='' old_mark='' old_queue='' old_filter='' family
     local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_failure="$ON_FAILURE"
-    local wanted_sets wanted_filter
+    local wanted_filter old_sets=''
     local established_ports='' recorded_ports='' port
     KEPT=0
     refuse_what_others_have
@@ -602,8 +590,6 @@ up() {
     refuse_fewer_ports $(read_configuration && echo "$PORTS")
     choose_filter
     wanted_filter=$FILTER
-    make_sets
-    wanted_sets=$SETS
     KEEPING=$(noted keeping)
     if [ "$(state)" = up ]; then
         cancel_watcher
@@ -614,12 +600,12 @@ up() {
         return
     fi
     if read_configuration; then
-        old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE old_filter=$FILTER
+        old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE old_filter=$FILTER old_sets=$SETS
     fi
-    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS=$wanted_sets FILTER=$wanted_filter
+    PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS='' FILTER=$wanted_filter
     ON_FAILURE=$wanted_failure
 
-    ( refuse_unreadable ) || undo_filter "$old_queue" "$old_filter" "$old_ports"
+    ( refuse_unreadable ) || undo_filter "$old_filter" "$old_ports"
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
     # All that is established is kept only where no rules have ever been. Where they were, what is not verified has no
@@ -647,16 +633,16 @@ up() {
         KEEPING=yes
         sort -u "$WORK/kept.$family" -o "$WORK/kept.$family"
     done
-    if ! put_all_or_without_filter; then
+    if ! put_all; then
         cancel_watcher
-        undo_filter "$old_queue" "$old_filter" "$old_ports"
+        undo_filter "$old_filter" "$old_ports"
     fi
     [ "$(state)" = up ] || die $EX_FAILED "the rules went in, but what is there now is not what was put in;" \
         "'${0##*/} status' shows it"
     { boot_id && record_kept; } | write_record connections
     remember_flags
     leave_filter "$old_filter"
-    if [ -n "$old_queue" ] && [ "${QUEUE%%:*}" != "${old_queue%%:*}" ]; then
+    if [ -n "$old_sets" ]; then
         QUEUE=$old_queue
         destroy_sets
         QUEUE=$wanted_queue
@@ -758,23 +744,13 @@ valid_flags() { # FLAGS ARGUMENT...
     (parse_command_line "$COMMANDS" $flags "$@") 2>/dev/null
 }
 
-# Leaves, with sets and kernel filter as they were.
-undo_filter() { # OLD_QUEUE OLD_FILTER OLD_PORTS
+# Leaves, with the kernel filter as it was.
+undo_filter() { # OLD_FILTER OLD_PORTS
     local wanted_filter="$FILTER"
-    [ "${QUEUE%%:*}" = "${1%%:*}" ] || destroy_sets
-    FILTER=$2 PORTS=$3
+    FILTER=$1 PORTS=$2
     leave_filter "$wanted_filter"
     ! is_hook "$FILTER" || attach_hook "${FILTER%/*}"
     exit $EX_FAILED
-}
-
-# The match for such programs is a module of its own, of the kernel and of iptables.
-put_all_or_without_filter() {
-    put_all && return
-    [ -n "$FILTER" ] && ! is_hook "$FILTER" && [ "$KERNEL_FILTER" = auto ] || return
-    FILTER=''
-    put_all || return
-    echo "note: that was because of the kernel filter, so it is not used"
 }
 
 say_confirm() {
@@ -815,7 +791,7 @@ remove_all() {
             { boot_id && cat "$WORK/connections"; } | write_record connections
     fi
     take_down || return
-    destroy_sets
+    [ -z "$SETS" ] || destroy_sets
     ! is_hook "$FILTER" || detach_hook "${FILTER%/*}"
 }
 

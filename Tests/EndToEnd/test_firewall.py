@@ -382,26 +382,6 @@ def test_without_a_daemon_the_server_is_closed(direct: Network, backend: str, tm
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_who_is_in_the_set_is_dropped_before_all_else(two_clients: Network, backend: str) -> None:
-    server, client, other = two_clients.server, two_clients.client, two_clients.other
-    assert other
-    firewall(server, "server", "up", "--iptables", backend, "--queue-num", "7")
-    for family in FAMILIES:
-        server.run(["ipset", "add", f"tcpknock-7-{family}", client.address(family), "timeout", "60"])
-        for number, host in enumerate((client, other)):
-            send(host, [segment(host.address(family), server.address(family),
-                                sport=5001 + number, dport=22, flags="S", seq=1, ack=1)])  # fmt: skip
-        rule = "TCPKNOCK-SRV-IN -j NFQUEUE --queue-num 7"
-        eventually(lambda: rule_counters(server, family, backend)[rule] == 1, what="the other's SYN to be queued")
-        assert raw_drops(server, family, backend) == 1
-    # Another queue, other sets; and none when the rules are gone.
-    firewall(server, "server", "up", "--iptables", backend, "--queue-num", "8:9")
-    assert server.run(["ipset", "list", "-n"]).stdout.split() == ["tcpknock-8-4", "tcpknock-8-6"]
-    firewall(server, "server", "down")
-    assert server.run(["ipset", "list", "-n"]).stdout == ""
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_several_queues_share_the_packets(direct: Network, backend: str) -> None:
     client, server = direct.client, direct.server
     firewall(server, "server", "up", "--iptables", backend, "--queue-num", "100:101")

@@ -1,6 +1,5 @@
 """What a wrong third ACK brings upon its sender, and nobody else."""
 
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 
 from harness.capture import Capture
 from harness.echo import echo, echo_server
-from harness.hosts import Host
 from harness.inside import connect, echoes, gets_in
 from harness.knock import (
     FAMILIES,
@@ -56,15 +54,6 @@ def acknowledge_wrongly(client: KnockClient, wrong: int = WRONG) -> float:
     return now
 
 
-def without_address_sets(host: Host) -> None:
-    """As on a host without ipset: the rules do not know who is locked out, only the daemon does."""
-    if not shutil.which("ipset"):
-        return
-    for family, iptables in ((4, "iptables"), (6, "ip6tables")):
-        rule = f"TCPKNOCK-SRV-RAW -m set --match-set tcpknock-100-{family} src -j DROP"
-        host.run([iptables, "-w", "-t", "raw", "-D", *rule.split()])
-
-
 def ip(packet: Any) -> Any:
     return packet["IP"] if "IP" in packet else packet["IPv6"]
 
@@ -73,15 +62,10 @@ def ip(packet: Any) -> Any:
 
 
 @pytest.mark.parametrize(("family", "mode"), ((4, "windowed"), (6, "full")))
-@pytest.mark.parametrize("enforced_by", ("the rules", "the daemon"))
 def test_for_the_configured_time_and_no_longer(
-    network: Network, family: int, mode: str, enforced_by: str, key_file: str, tmp_path: Path
+    network: Network, family: int, mode: str, key_file: str, tmp_path: Path
 ) -> None:
     server = protect(network.server, key_file, lockout_seconds=LOCKOUT)
-    if enforced_by == "the rules" and not shutil.which("ipset"):
-        pytest.skip("no ipset here, so the rules leave it to the daemon")
-    if enforced_by == "the daemon":
-        without_address_sets(network.server)
     address = network.server.address(family)
     assert network.other
     assert gets_in(network.client, address)
@@ -106,7 +90,7 @@ def test_for_the_configured_time_and_no_longer(
     assert LOCKOUT - 0.1 < end - begin < LOCKOUT + 0.7, "and no longer"
     syns = [p for p in packets if p["TCP"].flags == "S" and ip(p).src == network.client.address(family)]
     assert len(syns) > 10, "the tries did arrive"
-    assert ("locked-out" in counters(server)) == (enforced_by == "the daemon")
+    assert "locked-out" in counters(server)
     server.wait_for_line(f"WARNING locked out: .*reason=wrong-acknowledgment .*{address}")
 
 

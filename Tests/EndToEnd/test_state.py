@@ -75,12 +75,7 @@ def test_a_lockout(two_clients: Network, key_file: str, family: int, ending: str
         equip(client, key_file)
     keep_kernel_quiet(two_clients.client)
     echo_server(server, 22)
-    # Without the sets of the rules, which outlive the daemon anyway.
     daemon = protect(server, key_file)
-    for number, iptables in ((4, "iptables"), (6, "ip6tables")):
-        if shutil.which("ipset"):
-            rule = f"TCPKNOCK-SRV-RAW -m set --match-set tcpknock-100-{number} src -j DROP"
-            server.run([iptables, "-w", "-t", "raw", "-D", *rule.split()])
     lock_out(two_clients, key_file, address)
     daemon.wait_for_line("WARNING locked out")
     end(daemon, ending)
