@@ -732,7 +732,8 @@ record() { echo "$(records_folder)/$1${INSTANCE:+.$INSTANCE}"; } # NAME
 write_record() { # NAME
     local file
     file=$(record "$1")
-    mkdir -p "${file%/*}" && cat >"$file.new" && sync "$file.new" && mv -f "$file.new" "$file" && return
+    mkdir -p "${file%/*}" && cat >"$file.new" && { sync "$file.new" 2>/dev/null || sync; } &&
+        mv -f "$file.new" "$file" && return
     complain "cannot write $file"
 }
 

@@ -133,6 +133,13 @@ def test_a_restart_of_the_unit_leaves_no_gap(host: Host, unit: Unit) -> None:
     assert unit.reload(host) == 0 and ports(host) == [22, 2222]
 
 
+def test_the_network_waits_for_the_rules() -> None:
+    text = Path(UNIT).read_text()
+    assert re.search(r"^Before=.*\bnetwork-pre\.target\b", text, re.MULTILINE)
+    assert re.search(r"^Wants=.*\bnetwork-pre\.target\b", text, re.MULTILINE)
+    assert re.search(r"^Type=oneshot$", text, re.MULTILINE)
+
+
 def test_unconfirmed_flags_are_not_what_a_boot_falls_back_to(host: Host, unit: Unit) -> None:
     unit.configuration.write_text(MISTAKE)
     firewall(host, "server", "up", "--target-port", 22, "--target-port", 80)
