@@ -16,7 +16,8 @@ from harness.firewall import PROJECT, firewall, snapshot
 from harness.hosts import Host
 from harness.topologies import Network
 
-UNIT = os.path.join(PROJECT, "packaging", "systemd", "tcpknock-server-rules.service")
+UNITS = os.path.join(PROJECT, "packaging", "systemd")
+UNIT = os.path.join(UNITS, "tcpknock-server-rules.service")
 
 
 class Unit:
@@ -28,8 +29,8 @@ class Unit:
         self.daemon.write_text(f'#!/bin/sh\nexec {program("tcpknock-server")} --config {self.configuration} "$@"\n')
         self.daemon.chmod(0o755)
 
-    def commands(self, key: str) -> List[List[str]]:
-        text = Path(UNIT).read_text()
+    def commands(self, key: str, unit: str = UNIT) -> List[List[str]]:
+        text = Path(unit).read_text()
         lines = re.findall(rf"^{key}=[-+!:@]*(.*)$", text, re.MULTILINE)
         text = "\n".join(lines).replace("/usr/local/sbin/tcpknock-server", str(self.daemon))
         return [shlex.split(line.replace("/usr/local/lib/tcpknock", f"{PROJECT}/firewall")) for line in text.splitlines()]
@@ -131,6 +132,18 @@ def test_a_restart_of_the_unit_leaves_no_gap(host: Host, unit: Unit) -> None:
     assert unit.restart(host)[0] == 0 and ports(host) == [22, 443]
     unit.configuration.write_text(GOOD)
     assert unit.reload(host) == 0 and ports(host) == [22, 2222]
+
+
+def test_a_reload_of_the_daemon_puts_the_rules_right_first(host: Host, unit: Unit) -> None:
+    unit.configuration.write_text(GOOD)
+    assert unit.start(host)[0] == 0
+    up, hang_up = unit.commands("ExecReload", os.path.join(UNITS, "tcpknock-server.service"))
+    assert hang_up[:2] == ["/bin/kill", "-HUP"]
+    unit.configuration.write_text(GOOD.replace("2222", "443"))
+    assert host.run(up).returncode == 0 and ports(host) == [22, 443]
+    # With a mistake the reload ends there.
+    unit.configuration.write_text(MISTAKE)
+    assert host.run(up, check=False).returncode == 78 and ports(host) == [22, 443]
 
 
 def test_the_network_waits_for_the_rules() -> None:
