@@ -9,13 +9,13 @@
 # - All rules live in own chains, whose names begin with $OWN. Hooks into built-in chains are put first, so that
 #   no other rule can accept a packet before we have seen it.
 # - What was asked for is remembered in the kernel itself, as comments in a chain that nothing jumps to
-#   ($OWN-NOTE). No file can be out of step with the rules.
+#   ($OWN-NOTE). No file can be out of step with the rules. (Records, below, are of what was.)
 #
 # A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS (SWITCHES are those without a value)
-# and the defaults. QUEUE_RANGES is
-# what its message about a wrong queue says of ranges, empty if it takes none; SETS says that the rules match address
-# sets, KEEPING that they keep connections from before; FILTER is the program that they ask about codes, empty if
-# none, and `describe_filter` describes it.
+# and the defaults. QUEUE_RANGES is what its message about a wrong queue says of ranges, empty if it takes none; INSTANCE
+# is the name of another server on this host, SETS says that the rules are of an earlier version and match address sets,
+# KEEPING that they keep connections from before; FILTER is the program that they ask about codes, empty if none, and
+# `describe_filter` describes it.
 
 QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE=''
 
@@ -593,7 +593,8 @@ noted() { # NAME
     done
 }
 
-# Sets PORTS, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if there are none.
+# Sets PORTS, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if
+# there are none.
 read_configuration() {
     local family table
     for family in $FAMILIES; do

@@ -188,7 +188,7 @@ class Fault:
 
 
 def _rules_for(*flags: str) -> Callable[[Patient], object]:
-    return lambda patient: firewall(patient.host, "server", "up", *flags, "--kernel-filter", "off")
+    return lambda patient: firewall(patient.host, "server", "up", *flags, "--kernel-filter", "off", "--drop-ports")
 
 
 def _flush_ipv6(patient: Patient) -> None:
