@@ -79,8 +79,7 @@ up() {
     fi
     refuse_unreadable
     put_all || exit $EX_FAILED
-    [ "$(state)" = up ] || die $EX_FAILED "the rules went in, but what is there now is not what was put in;" \
-        "'${0##*/} status' shows it"
+    check_result
     echo "tcpknock client rules are up: $(describe)"
     queue_owner "$QUEUE" >/dev/null ||
         echo "note: no process listens to queue $QUEUE; until tcpknock-client does, $WITHOUT_DAEMON"

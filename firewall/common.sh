@@ -436,7 +436,7 @@ note_created() { # FAMILY TABLE
         return
     fi
     [ "$BACKEND" = nft ] && command -v nft >/dev/null || return 0
-    # What the other script, or another instance, has made is noted here as well, so that the last of them to go removes it.
+    # What the other script, or another instance, has made is noted here as well: the last of them to go removes it.
     saved_table "$1" "$2" |
         sed -n "s/^-A TCPKNOCK-[A-Za-z0-9_-]*-NOTE \(.*created=.*\)/-A $OWN-NOTE \1/p"
     nft list chains "$nft_family" 2>/dev/null | awk -v table="$2" -v note="-A $OWN-NOTE -m comment --comment created=" '
@@ -546,28 +546,45 @@ put_all() {
 
 # --- the state of things -----------------------------------------------------------------------------------------
 
-# Prints the wanted rules that a table does not hold. `wanted_rules` writes them as iptables-save does, but for quotation
-# marks, so this compares text, for which it takes no process each. An iptables-nft that writes something differently is
-# asked about it; not iptables-legacy, whose -C takes a rule for port 443 for one for port 22.
+# Prints the wanted rules that a table does not hold. `wanted_rules` writes them as iptables-save does, but for
+# quotation marks, so this compares text, for which it takes no process each. An iptables that writes something
+# differently is asked about it; iptables-legacy only where none can be missing by their number, since its -C takes a
+# rule for port 443 for one for port 22.
 missing_rules() { # FAMILY TABLE
     local rule
     own_rules "$1" "$2" | tr -d '"' >"$WORK/now"
+    # $GROWING is the chain whose rules depend on what `up` found.
     wanted_with_notes "$1" "$2" | grep '^-A' | grep -v "^-A ${GROWING:-$OWN-NOTE-NONE} " | tr -d '"' >"$WORK/expected"
     grep -vxF -f "$WORK/now" "$WORK/expected" | while read -r rule; do
         # shellcheck disable=SC2086 # the rule is words without quotes
-        [ "$BACKEND" = nft ] && "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null || printf '%s\n' "$rule"
+        if [ "$BACKEND" = nft ] || [ "$(count_own_rules)" -ge "$(grep -c '' "$WORK/expected")" ] &&
+            "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null; then
+            continue
+        fi
+        printf '%s\n' "$rule"
     done
+}
+
+# Prints how many rules of ours `missing_rules` has found, without those that differ from host to host.
+count_own_rules() {
+    grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A'
 }
 
 # True if a table holds exactly the wanted rules.
 table_is_as_wanted() { # FAMILY TABLE
-    local found expected
-    [ -z "$(missing_rules "$1" "$2")" ] || return 1
-    # (Not all of them are found by their text where iptables-nft cannot read the chain.)
-    # Rules more than ours in our chains? $GROWING is the chain whose rules depend on what `up` found.
-    found=$(grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A')
-    expected=$(grep -c '' "$WORK/expected")
-    [ "$found" -le "$expected" ]
+    # Rules more than ours in our chains? (Fewer are found where iptables-nft cannot read a chain with hooks.)
+    [ -z "$(missing_rules "$1" "$2")" ] && [ "$(count_own_rules)" -le "$(grep -c '' "$WORK/expected")" ]
+}
+
+# After `up`: leaves, if what is there now is not what was put in.
+check_result() {
+    local family table
+    [ "$(state)" != up ] || return 0
+    complain "the rules went in, but what is there now is not what was put in; '${0##*/} status' shows it"
+    for family in $FAMILIES; do
+        for table in $TABLES; do missing_rules "$family" "$table" | sed "s/^/    missing in IPv$family, $table: /" >&2; done
+    done
+    exit $EX_FAILED
 }
 
 # Prints up, down or partial, for the values in PORTS, QUEUE, MARK, SETS and FILTER.

@@ -503,7 +503,8 @@ keep_recorded() { # PORT...
         socket_cookies "$family" "$@" >"$WORK/cookies"
         marked_connections "$family" "$@" >"$WORK/marked"
         awk -v family="$family" '
-            FILENAME == ARGV[1] { if ($1 == "down") after_down = 1; else if ($2 == family) was[$3 " " $4 " " $5 " " $6 " " $7] = $1; next }
+            FILENAME == ARGV[1] && $1 == "down" { after_down = 1 }
+            FILENAME == ARGV[1] { if ($2 == family) was[$3 " " $4 " " $5 " " $6 " " $7] = $1; next }
             { tuple = $1 " " $2 " " $3 " " $4 }
             FILENAME == ARGV[2] { marked[tuple] = 1; next }
             ($0 in was) && (was[$0] == "kept" || !(tuple in marked)) { print "keep " tuple; next }
@@ -637,8 +638,7 @@ up() {
         cancel_watcher
         undo_filter "$old_filter" "$old_ports"
     fi
-    [ "$(state)" = up ] || die $EX_FAILED "the rules went in, but what is there now is not what was put in;" \
-        "'${0##*/} status' shows it"
+    check_result
     { boot_id && record_kept; } | write_record connections
     remember_flags
     leave_filter "$old_filter"
