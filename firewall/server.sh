@@ -709,7 +709,7 @@ remember_flags() {
 
 remembered_ports() {
     [ ! -s "$(record flags)" ] || tr ' ' '\n' <"$(record flags)" |
-        awk -v default="$PORTS_DEFAULT" 'last == "--target-port" { print; some = 1 } { last = $0 } END { if (!some) print default }' |
+        awk -v usual="$PORTS_DEFAULT" 'last == "--target-port" { print; some = 1 } { last = $0 } END { if (!some) print usual }' |
         tr '\n' ' '
 }
 

@@ -33,7 +33,8 @@ class Unit:
         text = Path(unit).read_text()
         lines = re.findall(rf"^{key}=[-+!:@]*(.*)$", text, re.MULTILINE)
         text = "\n".join(lines).replace("/usr/local/sbin/tcpknock-server", str(self.daemon))
-        return [shlex.split(line.replace("/usr/local/lib/tcpknock", f"{PROJECT}/firewall")) for line in text.splitlines()]
+        text = text.replace("/usr/local/lib/tcpknock", f"{PROJECT}/firewall")
+        return [shlex.split(line) for line in text.splitlines()]
 
     def start(self, host: Host) -> "tuple[int, str]":
         said = ""

@@ -10,7 +10,11 @@ from harness.waiting import eventually
 
 ROLES = ("server", "client")
 # What iptables-nft has no words for. (Some it only learned to read in later versions.)
-UNREADABLE = ("numgen inc mod 2 1 accept", "fib daddr type local numgen inc mod 2 1 accept", "ct mark set numgen inc mod 2")
+UNREADABLE = (
+    "numgen inc mod 2 1 accept",
+    "fib daddr type local numgen inc mod 2 1 accept",
+    "ct mark set numgen inc mod 2",
+)
 CHAINS = {
     "mangle": ("PREROUTING", "type filter hook prerouting priority mangle;"),
     "raw": ("PREROUTING", "type filter hook prerouting priority raw;"),
