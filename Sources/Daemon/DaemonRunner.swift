@@ -90,13 +90,15 @@ package struct DaemonRunner: Sendable {
             var log = EventLog(logger, partyLabel: partyLabel)
             var entries = EventJournal.Entries()
             var goesOn = true
+            var owesLines = false
             while goesOn {
-                goesOn = journal.wait(&entries)
+                goesOn = journal.wait(&entries, until: owesLines ? .now() + 1 : .distantFuture)
                 for event in entries.events {
                     duties.take(event)
                     log.write(event, of: event.key.flatMap { duties.name($0) }, at: SystemClock.now())
                 }
                 log.writeTrouble(entries, at: SystemClock.now())
+                owesLines = log.writeLeftOut(at: SystemClock.now())
             }
             ended.signal()
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Dispatch
+package import Dispatch
 package import KnockEngine
 package import NetfilterQueue
 internal import Synchronization
@@ -80,10 +80,12 @@ package final class EventJournal: Sendable {
 
     /// Waits until there is something, and takes it all.
     ///
-    /// - Parameter entries: Is emptied and filled; its room takes what comes next.
+    /// - Parameters:
+    ///   - entries: Is emptied and filled; its room takes what comes next.
+    ///   - deadline: When to return in any case.
     /// - Returns: Whether there may be more; false after `finish`.
-    package func wait(_ entries: inout Entries) -> Bool {
-        arrival.wait()
+    package func wait(_ entries: inout Entries, until deadline: DispatchTime = .distantFuture) -> Bool {
+        _ = arrival.wait(timeout: deadline)
         let mayGoOn = !isFinished.load(ordering: .acquiring)
         entries.clear()
         // The two change places, so neither ever grows.

@@ -3,12 +3,17 @@ package import KnockEngine
 package import Logging
 internal import Wire
 
-/// Writes events to the log, each as one line; what anybody can cause, not more than some lines a second.
+/// Writes events to the log, each as one line; what anybody can cause, not more than some lines a second, and what one guest
+/// can cause without a connection, not more than some a second of that guest.
 package struct EventLog {
+    private static let linesOfGuest = 20
+
     private let logger: Logger
     /// What the other side of a handshake is called.
     private let partyLabel: String
     private var limiter = RateLimiter(perSecond: 20)
+    /// For each guest that has had such a line; there are never more than guests.
+    private var guestLimiters: [String: RateLimiter] = [:]
     private var troubleLimiter = RateLimiter(perSecond: 1)
     private var trouble = Trouble()
 
@@ -34,6 +39,7 @@ package struct EventLog {
         case .acknowledgmentVerified:
             logger.info("connection verified", metadata: metadata)
         case .resetOfHandshake:
+            guard limitGuest(party, at: now) else { return }
             logger.info("handshake ended by the client", metadata: metadata)
         case .wrongAcknowledgment, .maskedAcknowledgment:
             metadata["reason"] = "\(reason.name)"
@@ -42,9 +48,11 @@ package struct EventLog {
             guard limit(&metadata, reason, at: now) else { return }
             logger.warning("locked out: \(reason.explanation)", metadata: metadata)
         case .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort:
-            guard limit(&metadata, reason, at: now) else { return }
+            guard party == nil ? limit(&metadata, reason, at: now) : limitGuest(party, at: now) else { return }
+            metadata["reason"] = "\(reason.name)"
             logger.warning("refused: \(reason.explanation)", metadata: metadata)
         case .knocked:
+            guard limitGuest(party, at: now) else { return }
             logger.info("knocked", metadata: metadata)
         case .synAckProven:
             logger.info("server proven", metadata: metadata)
@@ -107,6 +115,29 @@ package struct EventLog {
         metadata["reason"] = "\(reason.name)"
         if held > 0 { metadata["held-back"] = "\(held)" }
         return true
+    }
+
+    /// Asks whether a line may be written that a guest can cause as often as it likes.
+    private mutating func limitGuest(_ party: String?, at now: Instant) -> Bool {
+        guard let party else { return true }
+        return guestLimiters[party, default: RateLimiter(perSecond: Self.linesOfGuest)].passOrHold(at: now.uptime)
+    }
+
+    /// Writes how many lines of each guest were left out in the seconds that are over.
+    ///
+    /// - Returns: Whether some are still to be told.
+    package mutating func writeLeftOut(at now: Instant) -> Bool {
+        var isAnyLeft = false
+        for party in guestLimiters.keys.sorted() {
+            guard let held = guestLimiters[party]?.takeHeld(at: now.uptime) else { continue }
+            if held > 0 {
+                logger.warning(
+                    "log lines left out: the \(partyLabel) causes more than \(Self.linesOfGuest) a second",
+                    metadata: ["\(partyLabel)": "\(party)", "count": "\(held)"])
+            }
+            if guestLimiters[party]?.isHolding == true { isAnyLeft = true }
+        }
+        return isAnyLeft
     }
 
     private func metadata(_ flow: Flow, _ party: String?) -> Logger.Metadata {

@@ -29,4 +29,22 @@ struct RateLimiter {
         defer { held = 0 }
         return held
     }
+
+    /// Asks whether one more may pass; how many did not is kept for `takeHeld`.
+    mutating func passOrHold(at uptime: UInt64) -> Bool {
+        let before = held
+        guard pass(at: uptime) != nil else { return false }
+        held = before
+        return true
+    }
+
+    /// Whether some have been held back that were not taken account of.
+    var isHolding: Bool { held > 0 }
+
+    /// How many have been held back; 0 while the second lasts in which that happens.
+    mutating func takeHeld(at uptime: UInt64) -> Int {
+        guard uptime / 1000 != second else { return 0 }
+        defer { held = 0 }
+        return held
+    }
 }

@@ -9,16 +9,23 @@ internal import Synchronization
 struct HookJob: Sendable {
     let command: HookCommand
     let environment: [String: String]
+
+    /// Whose it is; empty where that is nobody's.
+    var guest: String { environment["TCPKNOCK_GUEST"] ?? "" }
 }
 
 /// Runs hooks: some at once, each for a limited time, from one thread however many there are.
+///
+/// Guests take turns, and each has a share that others cannot take: where no more can wait, the guest with the most waiting
+/// hooks loses its latest, and some of those that run at once are always left for other guests.
 ///
 /// A hook is over when its command ends. What that leaves behind in the background goes on, without a standard error;
 /// the time limit, on the other hand, ends the whole process group of a command.
 package final class HookRunner: Sendable {
     private struct Line {
-        var jobs: [HookJob] = []
-        var dropped: UInt64 = 0
+        var jobs = WaitingHooks()
+        /// How many were dropped of each guest.
+        var dropped: [String: UInt64] = [:]
         var isClosed = false
     }
 
@@ -59,11 +66,9 @@ package final class HookRunner: Sendable {
     package func run(_ command: HookCommand, environment: [String: String]) {
         line.withLock { line in
             guard !line.isClosed else { return }
-            if line.jobs.count < capacity {
-                line.jobs.append(HookJob(command: command, environment: environment))
-            } else {
-                line.dropped &+= 1
-            }
+            line.jobs.append(HookJob(command: command, environment: environment))
+            guard line.jobs.count > capacity, let guest = line.jobs.dropOne() else { return }
+            line.dropped[guest, default: 0] &+= 1
         }
         waker.wake()
     }
@@ -82,14 +87,9 @@ package final class HookRunner: Sendable {
         repeat {
             waker.clear()
             let news = line.withLock { line in
-                let count = line.isClosed ? 0 : min(supervisor.room, line.jobs.count)
-                let jobs = Array(line.jobs.prefix(count))
-                line.jobs.removeFirst(count)
-                defer { line.dropped = 0 }
-                if line.isClosed {
-                    line.dropped &+= UInt64(line.jobs.count)
-                    line.jobs = []
-                }
+                let jobs = line.isClosed ? [] : supervisor.takeWhatCanStart(&line.jobs)
+                if line.isClosed { line.dropped.merge(line.jobs.dropAll()) { $0 &+ $1 } }
+                defer { line.dropped = [:] }
                 return (jobs: jobs, dropped: line.dropped, isClosed: line.isClosed)
             }
             supervisor.start(news.jobs)
@@ -97,6 +97,6 @@ package final class HookRunner: Sendable {
             supervisor.reportDropped(news.dropped)
             supervisor.wait(with: waker)
         } while !supervisor.isDone
-        supervisor.reportDropped(0)
+        supervisor.reportDropped([:])
     }
 }

@@ -12,7 +12,8 @@ struct HookSupervisor {
     private let logger: Logger
     private var running: [RunningHook] = []
     private var isClosing = false
-    private var dropped: UInt64 = 0
+    /// How many were dropped of each guest and not told yet.
+    private var dropped: [String: UInt64] = [:]
     private var droppedLimiter = RateLimiter(perSecond: 1)
     private var failureLimiter = RateLimiter(perSecond: 20)
 
@@ -22,8 +23,21 @@ struct HookSupervisor {
         self.logger = logger
     }
 
-    /// So many can be started now.
-    var room: Int { limit - running.count }
+    /// So many of one guest run at once: of several, a quarter, and one at least, is left for others.
+    private var limitOfOne: Int { max(1, limit - max(1, limit / 4)) }
+
+    /// Takes what can be started now out of what waits.
+    func takeWhatCanStart(_ waiting: inout WaitingHooks) -> [HookJob] {
+        var jobs: [HookJob] = []
+        var count: [String: Int] = [:]
+        for hook in running { count[hook.job.guest, default: 0] += 1 }
+        while running.count + jobs.count < limit {
+            guard let job = waiting.next(where: { count[$0, default: 0] < limitOfOne }) else { break }
+            count[job.guest, default: 0] += 1
+            jobs.append(job)
+        }
+        return jobs
+    }
 
     /// Whether nothing runs and nothing will.
     var isDone: Bool { isClosing && running.isEmpty }
@@ -44,21 +58,24 @@ struct HookSupervisor {
         for index in running.indices { running[index].hurry(RunningHook.grace, at: Self.now) }
     }
 
-    /// Adds up what was dropped, and says it at most once a second.
-    mutating func reportDropped(_ count: UInt64) {
-        dropped &+= count
-        guard dropped > 0, isDone || droppedLimiter.pass(at: Self.now) != nil else { return }
+    /// Adds up what was dropped, and says it at most once a second: how many, and of whom the most.
+    mutating func reportDropped(_ counts: [String: UInt64]) {
+        dropped.merge(counts) { $0 &+ $1 }
+        guard let most = dropped.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
+            isDone || droppedLimiter.pass(at: Self.now) != nil
+        else { return }
+        var metadata: Logger.Metadata = ["count": "\(dropped.values.reduce(0, &+))"]
+        if !most.key.isEmpty { metadata["most-of-guest"] = "\(most.key)" }
         logger.warning(
-            "hooks not run: \(isClosing ? "the daemon ends" : "too many are waiting")",
-            metadata: ["count": "\(dropped)"])
-        dropped = 0
+            "hooks not run: \(isClosing ? "the daemon ends" : "too many are waiting")", metadata: metadata)
+        dropped = [:]
     }
 
     /// Waits until something may have happened, and looks at everything.
     mutating func wait(with waker: Waker) {
         guard !isDone else { return }
         let now = Self.now
-        var next = dropped > 0 ? now + 1000 : UInt64.max
+        var next = !dropped.isEmpty ? now + 1000 : UInt64.max
         var descriptors = [pollfd(fd: waker.descriptor, events: Int16(POLLIN), revents: 0)]
         for hook in running {
             next = min(next, hook.nextLook(after: now))
