@@ -27,6 +27,22 @@ final class ConntrackEntry {
         unsafe nfct_set_attr_u16(handle, ATTR_ORIG_PORT_DST, original.destinationPort.bigEndian)
     }
 
+    /// Names the way of the answers: the other way round.
+    func setReply(of original: ConnectionTuple) {
+        if let source = original.sourceAddress.ipv4, let destination = original.destinationAddress.ipv4 {
+            unsafe nfct_set_attr_u8(handle, ATTR_REPL_L3PROTO, UInt8(AF_INET))
+            unsafe nfct_set_attr_u32(handle, ATTR_REPL_IPV4_SRC, destination.bigEndian)
+            unsafe nfct_set_attr_u32(handle, ATTR_REPL_IPV4_DST, source.bigEndian)
+        } else {
+            unsafe nfct_set_attr_u8(handle, ATTR_REPL_L3PROTO, UInt8(AF_INET6))
+            set(original.destinationAddress, ATTR_REPL_IPV6_SRC)
+            set(original.sourceAddress, ATTR_REPL_IPV6_DST)
+        }
+        unsafe nfct_set_attr_u8(handle, ATTR_REPL_L4PROTO, UInt8(IPPROTO_TCP))
+        unsafe nfct_set_attr_u16(handle, ATTR_REPL_PORT_SRC, original.destinationPort.bigEndian)
+        unsafe nfct_set_attr_u16(handle, ATTR_REPL_PORT_DST, original.sourcePort.bigEndian)
+    }
+
     deinit {
         unsafe nfct_destroy(handle)
     }

@@ -124,7 +124,7 @@ public enum ConntrackTable {
         }
     }
 
-    private static func message(
+    static func message(
         _ memory: UnsafeMutableRawPointer, _ type: cntl_msg_types, _ family: UInt8
     ) -> UnsafeMutablePointer<nlmsghdr>? {
         let header = unsafe mnl_nlmsg_put_header(memory)

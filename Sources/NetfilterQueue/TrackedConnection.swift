@@ -13,6 +13,11 @@ public struct ConnectionTuple: Hashable, Sendable {
     /// The port that they go to.
     public let destinationPort: UInt16
 
+    /// The way of the answers, where no address is translated.
+    public var reversed: ConnectionTuple {
+        ConnectionTuple(from: destinationAddress, destinationPort, to: sourceAddress, sourcePort)
+    }
+
     /// Names both ends, which must have addresses of one family.
     public init(from source: IPAddress, _ sourcePort: UInt16, to destination: IPAddress, _ destinationPort: UInt16) {
         self.sourceAddress = source

@@ -252,9 +252,3 @@ struct ConntrackTests {
         }
     }
 }
-
-extension ConnectionTuple {
-    fileprivate var reversed: ConnectionTuple {
-        ConnectionTuple(from: destinationAddress, destinationPort, to: sourceAddress, sourcePort)
-    }
-}

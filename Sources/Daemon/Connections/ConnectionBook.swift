@@ -11,6 +11,8 @@ package struct OpenConnection: Equatable, Sendable {
     package let since: Instant
     /// Why this side ends it; nil while it does not.
     package var ending: String?
+    /// What connection tracking had counted of it when it forgot it, and was given it back.
+    package var carried: ByteCount? = nil
 }
 
 /// Who is connected, since when: what a status tells, and what is closed when a guest is one no longer.
@@ -87,6 +89,41 @@ package final class ConnectionBook: Sendable {
     /// Notes why this side ends a connection.
     package func end(_ flow: Flow, because reason: String) {
         state.withLock { $0.connections[flow]?.ending = reason }
+    }
+
+    /// Adds what was counted of a connection by an entry that is gone.
+    func carry(_ flow: Flow, _ bytes: ByteCount) {
+        state.withLock { state in
+            guard let carried = state.connections[flow]?.carried else {
+                state.connections[flow]?.carried = bytes
+                return
+            }
+            state.connections[flow]?.carried = carried + bytes
+        }
+    }
+
+    /// The connection with these ends; nil if there is none, or if the end of an earlier one is still to be told.
+    func current(_ flow: Flow) -> OpenConnection? {
+        state.withLock { state in
+            state.replaced.contains { $0.flow == flow } ? nil : state.connections[flow]
+        }
+    }
+
+    /// Notes why this side ends all connections of a guest.
+    ///
+    /// - Parameters:
+    ///   - key: Whose; nil for those of whom that is not known.
+    ///   - address: From where; nil for everywhere.
+    ///   - reason: Why.
+    /// - Returns: Which they are.
+    package func end(of key: KeyID?, from address: IPAddress?, because reason: String) -> [Flow] {
+        state.withLock { state in
+            let flows = state.connections.filter { flow, connection in
+                connection.key == key && (address == nil || flow.clientAddress == address)
+            }.keys
+            for flow in flows { state.connections[flow]?.ending = reason }
+            return Array(flows)
+        }
     }
 
     /// Whether there is a connection with these ends.

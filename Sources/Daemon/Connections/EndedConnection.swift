@@ -41,4 +41,8 @@ package struct ByteCount: Equatable, Sendable {
         self.received = received
         self.sent = sent
     }
+
+    static func + (one: ByteCount, other: ByteCount) -> ByteCount {
+        ByteCount(received: one.received &+ other.received, sent: one.sent &+ other.sent)
+    }
 }
