@@ -73,6 +73,19 @@ import Wire
         #expect(lines.count == 50)
     }
 
+    @Test("A guest who knocks without a pause has 20 lines a second, and the rest are told")
+    func limitOfGuest() throws {
+        var log = log
+        for _ in 0..<50 { log.write(Event(flow(), .knocked, at: instant), of: "mallory", at: Self.now) }
+        log.write(Event(flow(), .knocked, at: instant), of: "alice", at: Self.now)
+        #expect(lines.count == 21)
+        #expect(log.writeLeftOut(at: Self.now))
+        #expect(!log.writeLeftOut(at: Instant(unixSeconds: 0, uptime: 6000)))
+        #expect(lines.count == 22)
+        let last = try #require(lines.last)
+        #expect(last.hasPrefix("warning log lines left out") && last.contains("count=30 guest=mallory"))
+    }
+
     @Test func trouble() {
         var log = log
         var entries = EventJournal.Entries()

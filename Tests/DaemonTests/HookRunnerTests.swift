@@ -164,14 +164,30 @@ import Testing
         for number in 0..<5 {
             try run(
                 runner,
-                "touch $FOLDER/begun-\(number); until [ -e $FOLDER/go ]; do sleep 0.05; done; touch $FOLDER/end-\(number)"
-            )
+                "touch $FOLDER/begun-\(number); until [ -e $FOLDER/go ]; do sleep 0.05; done; touch $FOLDER/end-\(number)",
+                ["TCPKNOCK_GUEST": "guest \(number)"])
         }
         func begun() throws -> [String] { try folder.names.filter { $0.hasPrefix("begun") } }
         #expect(try eventually { try begun().count == 2 })
         _ = try folder.write("go", [])
         #expect(try eventually { try folder.names.filter { $0.hasPrefix("end") }.count == 5 })
         #expect(lines == [])
+    }
+
+    @Test("One guest neither fills the line of those that wait nor all that run")
+    func shares() throws {
+        let runner = try runner(limit: 2, waiting: 4)
+        defer { runner.shutDown() }
+        let hostile = ["TCPKNOCK_GUEST": "mallory"]
+        for _ in 0..<20 {
+            try run(runner, "echo >>$FOLDER/begun; until [ -e $FOLDER/go ]; do sleep 0.05; done", hostile)
+        }
+        try #require(eventually { read("begun") == "\n" })
+        for number in 0..<3 { try run(runner, "echo >>$FOLDER/ran", ["TCPKNOCK_GUEST": "guest \(number)"]) }
+        #expect(eventually { read("ran") == "\n\n\n" })
+        #expect(read("begun") == "\n")
+        #expect(eventually { lines.contains { $0.contains("too many are waiting") && $0.contains("guest=mallory") } })
+        _ = try folder.write("go", [])
     }
 
     @Test("With a limit of one they run one after the other, in order")
