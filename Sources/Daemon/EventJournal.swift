@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Dispatch
+internal import Glibc
 package import KnockEngine
 package import NetfilterQueue
 internal import Synchronization
 
 /// Carries events from the threads that give verdicts to one that may take its time.
 ///
-/// The first never wait for the latter: what finds no room is counted and lost.
+/// The first do not wait for the latter: what finds no room is counted and lost. Only events that carry a duty are never
+/// lost: they have room that no others take, and while that is full, no verdict is given, so nobody gets in of whom the
+/// daemon would know nothing.
 package final class EventJournal: Sendable {
     /// What has happened since it was last asked for.
     package struct Entries: Sendable {
@@ -23,7 +26,20 @@ package final class EventJournal: Sendable {
 
         /// Reserves the room for waiting events.
         package init() {
-            events.reserveCapacity(EventJournal.capacity)
+            events.reserveCapacity(EventJournal.capacity + EventJournal.dutyCapacity)
+        }
+
+        /// Returns whether there was room, or the event may be lost.
+        mutating func take(_ event: Event) -> Bool {
+            if event.reason.isDuty {
+                guard events.count < EventJournal.capacity + EventJournal.dutyCapacity else { return false }
+                events.append(event)
+            } else if events.count < EventJournal.capacity {
+                events.append(event)
+            } else {
+                lost &+= 1
+            }
+            return true
         }
 
         mutating func clear() {
@@ -32,7 +48,12 @@ package final class EventJournal: Sendable {
         }
     }
 
+    /// Room for all events.
     fileprivate static let capacity = 4096
+    /// More room, for those that carry a duty alone.
+    fileprivate static let dutyCapacity = 16_384
+    /// How long to wait for room for such a one, in microseconds.
+    private static let pause: UInt32 = 1000
 
     private let entries = Mutex(Entries())
     private let arrival = DispatchSemaphore(value: 0)
@@ -53,12 +74,18 @@ package final class EventJournal: Sendable {
         var event = engine.nextEvent()
         guard event != nil || batch.hasTrouble else { return false }
         var isUrgent = false
-        entries.withLock { entries in
-            while let next = event {
-                if next.reason.endsConnections { isUrgent = true }
-                if entries.events.count < Self.capacity { entries.events.append(next) } else { entries.lost &+= 1 }
-                event = engine.nextEvent()
+        while event != nil {
+            entries.withLock { entries in
+                while let next = event, entries.take(next) {
+                    if next.reason.endsConnections { isUrgent = true }
+                    event = engine.nextEvent()
+                }
             }
+            guard event != nil else { break }
+            announce()
+            usleep(Self.pause)
+        }
+        entries.withLock { entries in
             entries.overflows += batch.overflowed ? 1 : 0
             entries.refusedVerdicts += batch.refusedVerdicts
             entries.malformedMessages += batch.malformedMessages

@@ -151,6 +151,10 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     /// Not for wrong codes, which anybody can send in anybody's name: those only keep new connections out.
     public var endsConnections: Bool { self == .wrongAcknowledgment || self == .maskedAcknowledgment }
 
+    /// Whether something must be done for this, so that its event may not be lost: the connection is open, and must be in the
+    /// book to be closed again, or connections are to be closed.
+    public var isDuty: Bool { self == .acknowledgmentVerified || self == .synAckProven || endsConnections }
+
     /// Whether a closed port would answer this with a RST; not what may be forged in the name of a client whose
     /// handshake is under way.
     var isAnsweredByClosedPort: Bool {

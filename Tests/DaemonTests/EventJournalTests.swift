@@ -7,7 +7,24 @@ import Testing
 
 @Suite("The journal between the threads", .timeLimit(.minutes(1))) struct EventJournalTests {
     private static func events(_ ports: some Sequence<UInt16>) -> [Event] {
-        ports.map { Event(flow($0), .acknowledgmentVerified, at: instant) }
+        ports.map { Event(flow($0), .knocked, at: instant) }
+    }
+
+    @Test("Events that carry a duty have room where others have none")
+    func duties() {
+        let journal = EventJournal()
+        var engine = ScriptedEngine()
+        for start in stride(from: UInt16(0), to: 5000, by: 1000) {
+            engine.offer(Self.events(start..<start + 1000))
+            _ = journal.drain(&engine)
+        }
+        let duties = (UInt16(0)..<1000).map { Event(flow($0), .acknowledgmentVerified, at: instant) }
+        engine.offer(duties)
+        if journal.drain(&engine) { journal.announce() }
+        var entries = EventJournal.Entries()
+        #expect(journal.wait(&entries))
+        #expect(entries.lost == 904)
+        #expect(Array(entries.events.suffix(1000)) == duties)
     }
 
     @Test func eventsKeepTheirOrder() {
