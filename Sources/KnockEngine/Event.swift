@@ -27,7 +27,8 @@ public struct Event: Equatable, Sendable {
 
 /// Events on their way out of the engine: as many as there is room for; what finds none is counted.
 ///
-/// All of them are taken before the room is used anew, and no array ever changes its size.
+/// Nothing is lost to whoever takes them after each batch of packets, as a `Worker` does: a packet makes one event at most, and
+/// a batch has fewer packets than there is room. All of them are taken before the room is used anew, and no array ever changes its size.
 struct EventBuffer: Sendable {
     private var events: [Event?]
     private var taken = 0

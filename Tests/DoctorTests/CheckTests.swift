@@ -33,6 +33,10 @@ import Wire
         made.files["/proc/sys/net/netfilter/nf_conntrack_tcp_loose"] = "1\n"
         made.files["/proc/sys/net/netfilter/nf_conntrack_acct"] = "1\n"
         #expect(TrackingCheck.run(made.examination()).map(\.severity) == [.ok])
+        made.files["/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"] = "7199\n"
+        #expect(TrackingCheck.run(made.examination()).map(\.severity) == [.note])
+        made.files["/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"] = "432000\n"
+        #expect(TrackingCheck.run(made.examination()).map(\.severity) == [.ok])
     }
 
     @Test("The clock") func clock() {

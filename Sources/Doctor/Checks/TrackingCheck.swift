@@ -5,6 +5,9 @@ enum TrackingCheck {
     private static let name = "tracking"
     private static let folder = "/proc/sys/net/netfilter/nf_conntrack_"
 
+    /// Two hours: when TCP keepalive first asks, as the kernel has it.
+    private static let shortestTimeout = 7200
+
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
         let findings = untracked(examination) + fill(examination.host) + settings(examination.host)
@@ -66,6 +69,14 @@ enum TrackingCheck {
                     cure:
                         "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1 before 'server.sh up', if such must stay open"
                 ))
+        }
+        if let seconds = host.read(folder + "tcp_timeout_established").number, seconds < shortestTimeout {
+            findings.append(
+                Finding(
+                    name, .note,
+                    "nf_conntrack_tcp_timeout_established is \(seconds) s: on a gateway, verified connections that are idle "
+                        + "for longer are cut off; those of this host's own sockets are not while the daemon runs",
+                    cure: "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=432000, and in /etc/sysctl.d"))
         }
         if host.read(folder + "acct").number == 0 {
             findings.append(
