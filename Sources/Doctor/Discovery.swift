@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Daemon
+internal import Settings
+internal import SystemPackage
 
 /// Finds out what of tcpknock is on a host, for who does not say what is meant to be.
 package struct Discovery {
     private let firewall: Firewall
     private let processes: Processes
+    private let host: Host
 
-    /// Takes what was read of a host.
-    package init(_ firewall: Firewall, _ processes: Processes) {
+    /// Takes what was read of a host, and the host.
+    package init(_ firewall: Firewall, _ processes: Processes, _ host: Host) {
         self.firewall = firewall
         self.processes = processes
+        self.host = host
     }
 
-    /// The roles whose daemon runs, or that have rules.
+    /// The roles whose daemon runs, that have rules, or that the usual configuration declares.
     package var roles: [Role] {
         Role.allCases.filter { role in
             !processes.daemons(of: role).isEmpty || firewall.sets.contains { $0.hasRules(of: role) }
+                || isDeclared(role)
         }
+    }
+
+    /// Whether there is the usual configuration of a role, though this user may not look at it.
+    private func isDeclared(_ role: Role) -> Bool {
+        let file = role == .server ? ServerSettings.defaultFile : ClientSettings.defaultFile
+        if case .failure(.noSuchFileOrDirectory) = host.status(file.string) { return false }
+        return true
     }
 
     /// What a role is meant to be, going by the command line of its daemon and its configuration, else by a

@@ -46,6 +46,7 @@ extension DoctorSubject {
         queues = settings.queue...settings.queue
         keyFiles = settings.targets.map { NamedKey(name: "\($0.host)", path: $0.keyFile.string) }
         if let shared = settings.sharedKeyFile { keyFiles.append(NamedKey(path: shared.string)) }
+        targets = settings.targets.map(\.host)
         let translations = [settings.nat] + settings.targets.compactMap(\.nat)
         natAddresses = translations.flatMap { translation in
             if case .addresses(let addresses) = translation { Array(addresses.values) } else { [] as [IPAddress] }

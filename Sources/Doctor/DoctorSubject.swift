@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import Settings
 package import Wire
 
 /// The two roles that a host can have, both at once too.
@@ -58,6 +59,8 @@ package struct DoctorSubject: Sendable {
     package var usesTime = true
     /// The addresses that servers are told to see; only the client uses them.
     package var natAddresses: [IPAddress] = []
+    /// Where the client's targets are: addresses, prefixes and names; only the client uses them.
+    package var targets: [TargetHost] = []
     /// Whether the client leaves its address out of the code, so that translation does not matter.
     package var isRoaming = false
     /// Whether the server answers what it refuses, so that the rules drop nothing themselves.

@@ -13,7 +13,8 @@ struct DoctorCommand: ParsableCommand {
             that get in the way, connection tracking, the clock, and the service behind the port; and changes nothing. \
             Each check is a line that begins with ok, note, WARNING or ERROR; below it is what to do, after an arrow.
 
-            Without --server and --client it examines what it finds here. Values that are not given are those of the \
+            Without --server and --client it examines what it finds here: daemons, rules, and configurations in \
+            /etc/tcpknock, also where nothing of them runs. Values that are not given are those of the \
             daemon that runs and of its configuration, else of the rules that are up, else the defaults. Run it as \
             root: others may not see rules, queues and keys, and it says so.
 
@@ -80,7 +81,7 @@ struct DoctorCommand: ParsableCommand {
         let host = Host.live
         let firewall = Firewall(host)
         let processes = Processes(host)
-        let discovery = Discovery(firewall, processes)
+        let discovery = Discovery(firewall, processes, host)
         let roles = askedRoles.isEmpty ? discovery.roles : askedRoles
         try refuseFlagsForOneRole(roles)
         let parts = roles.map { role in
@@ -115,7 +116,7 @@ struct DoctorCommand: ParsableCommand {
 
     private static func nothing(_ firewall: Firewall) -> String {
         let blind = firewall.unread.isEmpty ? "" : " that this user may see (run this as root)"
-        return "there are neither rules nor daemons of tcpknock here\(blind); "
+        return "there are neither rules nor daemons nor configurations of tcpknock here\(blind); "
             + "'tcpknock doctor --server' or '--client' examines what is missing\n"
     }
 }

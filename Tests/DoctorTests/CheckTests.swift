@@ -140,7 +140,7 @@ import Wire
         made.run(77, "tcpknock-server", ["--queue_num=7", "--target-port", "22", "--target-port=443", "--no-time"])
         made.statuses["/proc/77/exe"] = FileStatus(kind: .file, permissions: 0o755)
         made.say("/proc/77/exe --version", "0.0.1\n")
-        let discovery = Discovery(Firewall(made.host), Processes(made.host))
+        let discovery = Discovery(Firewall(made.host), Processes(made.host), made.host)
         let subject = discovery.subject(.server)
         #expect(subject.queues == 7...7 && subject.targetPorts == [22, 443] && !subject.usesTime)
         let findings = DaemonCheck.run(made.examination(subject))

@@ -18,6 +18,8 @@ struct MadeUpHost {
     var addresses: [InterfaceAddress] = []
     var clock: ClockState? = ClockState(isSynchronised: true, estimatedError: 100, unixSeconds: 1_800_000_000)
     var keys: [String: KeyReading] = [:]
+    /// What daemons say of who is locked out, by their sockets.
+    var locks: [String: LockReading] = [:]
     var userID: UInt32 = 0
 
     var host: Host {
@@ -32,7 +34,8 @@ struct MadeUpHost {
                 return statuses[path].map { .success($0) } ?? .failure(.noSuchFileOrDirectory)
             },
             link: { links[$0] }, run: { tools[$0.joined(separator: " ")] ?? .missing }, addresses: { addresses },
-            clock: { clock }, fingerprint: { keys[$0] ?? .refused }, userID: userID)
+            clock: { clock }, fingerprint: { keys[$0] ?? .refused },
+            locks: { locks[$0] ?? .silent }, userID: userID)
     }
 
     func examination(_ subject: DoctorSubject = DoctorSubject(.server)) -> Examination {

@@ -62,21 +62,6 @@ import Testing
         #expect(RouteTable.defaultInterfaces("").isEmpty)
     }
 
-    @Test func addressSets() {
-        let text = """
-            Name: tcpknock-100-4
-            Type: hash:ip
-            Members:
-            192.0.2.1 timeout 97
-            192.0.2.2 timeout
-            192.0.2.3 timeout soon
-
-            """
-        let members = LockoutCheck.members(text)
-        #expect(members.map(\.address) == ["192.0.2.1"] && members.map(\.seconds) == [97])
-        #expect(LockoutCheck.members("192.0.2.1 timeout 97").isEmpty)
-    }
-
     @Test("Noise never traps") func noise() {
         var generator = SeededGenerator("tables of /proc")
         let alphabet = Array("0123456789ABCDEFx: \t\n-/".utf8)
@@ -86,7 +71,6 @@ import Testing
             _ = NetlinkOwner.inode(ofPort: 1, in: text)
             _ = ListeningSocket.parse(text)
             _ = RouteTable.defaultInterfaces(text)
-            _ = LockoutCheck.members("Members:\n" + text)
         }
     }
 }

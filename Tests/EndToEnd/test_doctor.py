@@ -440,14 +440,6 @@ def test_two_guests_with_one_key(server: Patient) -> None:
     assert "the same key" in diagnosis.of("key")[1]["found"]
 
 
-def test_who_is_locked_out_is_named(server: Patient) -> None:
-    server.host.run("ipset create tcpknock-100-6 hash:ip family inet6 timeout 0".split())
-    server.host.run(["ipset", "add", "tcpknock-100-6", "2001:db8::7", "timeout", "300"])
-    (finding,) = Diagnosis(server.host).of("lockouts")
-    assert finding["severity"] == "note" and finding["found"].startswith("2001:db8::7 is locked out for ")
-    assert "ipset del tcpknock-100-6 2001:db8::7" in finding["cure"]
-
-
 # --- the kernel filter --------------------------------------------------------------------------------------------
 
 
@@ -497,7 +489,7 @@ def test_the_cure_of_a_foreign_rule_can_be_typed(server: Patient, name: str) -> 
 
 def test_a_host_without_anything(direct: Network) -> None:
     result = direct.server.run([program("tcpknock"), "doctor"])
-    assert result.stdout.startswith("there are neither rules nor daemons of tcpknock here")
+    assert result.stdout.startswith("there are neither rules nor daemons nor configurations of tcpknock here")
     assert Diagnosis(direct.server).roles == []
     missing = Diagnosis(direct.server, "--server", "--client")
     assert missing.roles == ["server", "client"] and missing.status == 1

@@ -17,7 +17,8 @@ enum AddressCheck {
         let subject = examination.subject
         guard subject.role == .client else { return [] }
         let own = examination.host.addresses()
-        var findings = subject.natAddresses.compactMap { finding(nat: $0, own) }
+        let translates = !TranslationCheck.sourceRules(examination).isEmpty
+        var findings = subject.natAddresses.compactMap { finding(nat: $0, own, translates) }
         if subject.natAddresses.isEmpty, !subject.isRoaming {
             let ipv4 = own.map(\.address).filter { $0.family == .ipv4 && $0.ipv4.map { $0 >> 24 != 127 } == true }
             if !ipv4.isEmpty, ipv4.allSatisfy(isInner) {
@@ -33,8 +34,10 @@ enum AddressCheck {
 
     private static func isInner(_ address: IPAddress) -> Bool { inner.contains { $0.contains(address) } }
 
-    private static func finding(nat address: IPAddress, _ own: [InterfaceAddress]) -> Finding? {
+    private static func finding(nat address: IPAddress, _ own: [InterfaceAddress], _ translates: Bool) -> Finding? {
         if let interface = own.first(where: { $0.address == address })?.interface {
+            // Where this host itself changes the source, it may well be to another address of its own.
+            guard !translates else { return nil }
             return Finding(
                 name, .warning,
                 "--nat-ip \(address) is an address of this host itself, on \(interface): no NAT is needed for that",

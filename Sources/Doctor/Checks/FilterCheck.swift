@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks whether the filter table lets in what the daemon has admitted.
+/// Looks whether the filter tables of iptables and nft let in what the daemon has admitted.
 enum FilterCheck {
     private static let name = "filter"
+
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.role == .server else { return [] }
@@ -19,7 +20,31 @@ enum FilterCheck {
                     ))
             }
         }
+        findings += native(examination)
         return examination.findings(aboutRules: findings, or: name, "the filter table lets in what the daemon admits")
+    }
+
+    /// A verdict of one table is not the last word: each base chain of each table can drop.
+    private static func native(_ examination: Examination) -> [Finding] {
+        guard !examination.forwards else { return [] }
+        let chains = examination.firewall.nativeChains.filter {
+            $0.type == "filter" && ["prerouting", "input"].contains($0.hook)
+                && ["ip", "ip6", "inet"].contains($0.family)
+        }
+        return chains.flatMap { chain in
+            examination.subject.targetPorts.compactMap { port in
+                guard let reason = examination.firewall.drop(port, in: chain) else { return nil }
+                let place = "\(chain.family) \(chain.table) \(chain.name)"
+                // firewalld takes back what others change in its table.
+                let cure =
+                    chain.table == "firewalld"
+                    ? "firewall-cmd --add-port=\(port)/tcp, and again with --permanent"
+                    : "nft insert rule \(place) tcp dport \(port) accept"
+                return Finding(
+                    name, .warning, "nft drops what is for port \(port), with the knock too: chain \(place): \(reason)",
+                    cure: cure + "; the knock is asked for all the same")
+            }
+        }
     }
 
     /// What drops the first packet of a connection; nil if it can get through.

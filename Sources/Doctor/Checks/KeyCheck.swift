@@ -16,11 +16,7 @@ enum KeyCheck {
                 findings.append(Finding(name, .error, found, cure: cure))
             case .good(let fingerprint):
                 if let other = seen[fingerprint] {
-                    findings.append(
-                        Finding(
-                            name, .error,
-                            "\(title) is the same key as \(other.path)\(other.name.isEmpty ? "" : " (\(other.name))")",
-                            cure: "make one of its own, and carry it to its other host: keygen --force \(key.path)"))
+                    findings.append(shared(key, title, other, examination.subject.role))
                 } else {
                     findings.append(Finding(name, .ok, "\(title): fingerprint \(fingerprint)"))
                 }
@@ -29,6 +25,21 @@ enum KeyCheck {
             findings += ownership(of: key.path, examination.host)
         }
         return Examination.findings(findings, or: name, "there are no key files")
+    }
+
+    /// The server cannot tell guests with one key apart; to the client it is right for two targets of one server.
+    private static func shared(
+        _ key: DoctorSubject.NamedKey, _ title: String, _ other: DoctorSubject.NamedKey, _ role: Role
+    ) -> Finding {
+        let found = "\(title) is the same key as \(other.path)\(other.name.isEmpty ? "" : " (\(other.name))")"
+        guard role == .client else {
+            return Finding(
+                name, .error, found,
+                cure: "make one of its own, and carry it to its other host: keygen --force \(key.path)")
+        }
+        return Finding(
+            name, .note, "\(found); that is right if they are one server",
+            cure: "leave it if they are one server; of two, each needs a key of its own, made there and copied here")
     }
 
     /// Whoever owns the file, or may change a folder above it, can put another key there.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Settings
 internal import SystemPackage
-internal import Wire
 
-/// Looks for who is locked out now.
+/// Looks for who is locked out now, which the daemon alone knows.
 enum LockoutCheck {
     private static let name = "lockouts"
     /// So many addresses are named.
@@ -10,42 +10,29 @@ enum LockoutCheck {
 
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
-        guard subject.role == .server else { return [] }
-        let notes = examination.firewall.notes(of: .server)
-        let expected = notes["sets"] != nil
-        let queue = notes["queue-num"]?.first.map { String($0.prefix { $0 != ":" }) } ?? "\(subject.queues.lowerBound)"
-        var findings: [Finding] = []
-        for family in examination.families {
-            let set = "tcpknock-\(queue)-\(family.rawValue)"
-            switch examination.host.run(["ipset", "list", set]) {
-            case .ended(0, let output, _, _):
-                findings += members(output).prefix(most).map { member in
-                    Finding(
-                        name, .note, "\(member.address) is locked out for \(member.seconds) s more",
-                        cure: "wait; or, if it is not an attack: ipset del \(set) \(member.address), and start "
-                            + "tcpknock-server again, which remembers it too")
-                }
-            case .ended(_, _, let errors, _) where errors.contains("does not exist") && expected:
-                findings.append(
-                    Finding(
-                        name, .warning, "the rules use the address set \(set), which does not exist",
-                        cure: "\(subject.script("down")), then \(subject.script("up"))"))
-            case .ended(_, _, let errors, _) where !errors.contains("does not exist") && examination.host.userID != 0:
-                return [Examination.unseen(name, "who is locked out")]
-            default:
-                break
-            }
+        guard subject.role == .server, !examination.processes.daemons(of: .server).isEmpty else { return [] }
+        guard let socket = subject.controlSocket else {
+            return [Finding(name, .note, "not known, since the daemon has no control socket")]
         }
-        return Examination.findings(findings, or: name, "nobody is in the address sets of locked-out clients")
+        switch examination.host.locks(socket) {
+        case .refused:
+            return [Examination.unseen(name, "who is locked out")]
+        case .silent:
+            return [Finding(name, .note, "not known, since the daemon does not answer at \(socket)")]
+        case .list(let lines):
+            return Examination.findings(
+                lines.prefix(most).compactMap { finding($0, socket) }, or: name, "nobody is locked out")
+        }
     }
 
-    /// The addresses in the output of `ipset list`, with the seconds that they stay.
-    static func members(_ text: String) -> [(address: Substring, seconds: Int)] {
-        text.split(separator: "\n").drop { $0 != "Members:" }.dropFirst().compactMap { line in
-            let words = line.split(separator: " ")
-            guard words.count >= 3, words[1] == "timeout", let seconds = Int(words[2]) else { return nil }
-            return (words[0], seconds)
-        }
+    /// A line of `tcpknock locks` begins with the address.
+    private static func finding(_ line: String, _ socket: String) -> Finding? {
+        let words = line.split(separator: " ")
+        guard let address = words.first else { return nil }
+        let flag = socket == ServerSettings().controlSocket?.string ? "" : " --socket \(socket)"
+        return Finding(
+            name, .note, "\(address) is locked out \(words.dropFirst().joined(separator: " "))",
+            cure: "wait; or, if it is not an attack: tcpknock unlock\(flag) \(address)")
     }
 }
 

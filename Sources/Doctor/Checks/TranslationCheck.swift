@@ -28,9 +28,7 @@ enum TranslationCheck {
                     + reached.rule.text, cure: cure + set.removal(of: reached.rule, in: table))
         }
         findings += examination.firewall.native.compactMap { rule in
-            guard
-                rule.has("dnat") || rule.has("redirect") || rule.text.contains("redirect to")
-                    || rule.text.contains("tproxy"),
+            guard rule.translatesDestination,
                 let port = subject.targetPorts.first(where: { rule.mayConcern(port: $0, .toPort) })
             else { return nil }
             return Finding(
@@ -45,19 +43,29 @@ enum TranslationCheck {
     private static func sources(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.natAddresses.isEmpty, !subject.isRoaming else { return [] }
-        let rules = examination.firewall.foreignRules(reachedBy: subject.targetPorts, [.toPort], from: ["POSTROUTING"])
-        {
-            ["MASQUERADE", "SNAT", "NETMAP"].contains($0.target)
-        }
-        return rules.map { set, table, _, reached in
+        return sourceRules(examination).map { text, isSure in
             // A rule for some interface or network, as for containers, may not be about our connections.
             Finding(
-                name, reached.isConditional ? .note : .warning,
-                "this host changes its source address behind the daemon, for which the code is: \(set.program) "
-                    + "-t \(table.name): \(reached.rule.text)",
+                name, isSure ? .warning : .note,
+                "this host changes its source address behind the daemon, for which the code is: \(text)",
                 cure:
                     "if it meets connections to protected servers, give \(subject.role.program) the address that they "
                     + "see: --nat-ip ADDRESS")
         }
+    }
+
+    /// The rules of this host that can give its own connections another source, and whether they do so with all.
+    static func sourceRules(_ examination: Examination) -> [(text: String, isSure: Bool)] {
+        let ports = examination.subject.targetPorts
+        let rules = examination.firewall.foreignRules(reachedBy: ports, [.toPort], from: ["POSTROUTING"]) {
+            ["MASQUERADE", "SNAT", "NETMAP"].contains($0.target)
+        }
+        let native = examination.firewall.native.filter { rule in
+            rule.translatesSource && ports.contains { rule.mayConcern(port: $0, .toPort) }
+        }
+        return rules.map {
+            ("\($0.set.program) -t \($0.table.name): \($0.reached.rule.text)", !$0.reached.isConditional)
+        }
+            + native.map { ($0.description, false) }
     }
 }

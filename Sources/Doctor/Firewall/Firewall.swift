@@ -35,6 +35,8 @@ package struct Firewall: Sendable {
     package var sets: [RuleSet] = []
     /// Rules of nft(8) that iptables does not know.
     package var native: [NativeRule] = []
+    /// The chains of nft(8) that the kernel calls, of tables that iptables does not know.
+    package var nativeChains: [NativeChain] = []
     /// What could not be looked at, and why.
     package var unread: [String] = []
 
@@ -91,12 +93,12 @@ package struct Firewall: Sendable {
         guard case .ended(0, let output, _, let isComplete) = host.run(["nft", "list", "ruleset"]) else { return }
         if !isComplete { unread.append("nft: there are too many rules") }
         let own = sets.filter { $0.backend == .nft }
-        native = NativeRule.parse(output).filter { rule in
-            // Those of iptables-nft have been seen by iptables-nft-save.
-            !own.contains { set in
-                rule.family == (set.family == .ipv4 ? "ip" : "ip6") && set.table(rule.table) != nil
-            }
+        // Those of iptables-nft have been seen by iptables-nft-save.
+        func isSeen(_ family: String, _ table: String) -> Bool {
+            own.contains { family == ($0.family == .ipv4 ? "ip" : "ip6") && $0.table(table) != nil }
         }
+        native = NativeRule.parse(output).filter { !isSeen($0.family, $0.table) }
+        nativeChains = NativeChain.parse(output).filter { !isSeen($0.family, $0.table) }
     }
 
     /// The sets in which a role has rules, of one family.

@@ -42,6 +42,19 @@ package struct NativeRule: Equatable, Sendable {
             + "\(family) \(table) \(chain) handle N"
     }
 
+    /// Whether it gives packets another destination.
+    ///
+    /// The same words stand in matches, too: `ct status dnat accept`, as firewalld has it, changes nothing.
+    package var translatesDestination: Bool {
+        ["dnat to", "dnat ip to", "dnat ip6 to", "dnat ip addr", "dnat ip6 addr", "tproxy"].contains(where: has)
+            || has("redirect") && !has("type redirect")
+    }
+
+    /// Whether it gives packets another source.
+    package var translatesSource: Bool {
+        ["masquerade", "snat to", "snat ip to", "snat ip6 to", "snat ip addr", "snat ip6 addr"].contains(where: has)
+    }
+
     /// Whether these words, with one space between, are part of it.
     package func has(_ words: String) -> Bool { " \(text) ".contains(" \(words) ") }
 
@@ -56,8 +69,25 @@ package struct NativeRule: Equatable, Sendable {
             let list = values.first == "{" ? values.dropFirst().prefix { $0 != "}" } : values.prefix(1)
             if let isThere = Self.contains(list, port), isThere == isNegated { return false }
         }
-        return !["udp", "icmp", "icmpv6", "sctp"].contains { has("meta l4proto \($0)") || has("ip protocol \($0)") }
-            && !has("iif \"lo\"") && !has("iifname \"lo\"") && !has("oif \"lo\"") && !has("oifname \"lo\"")
+        return isForTCP(words) && !has("iif \"lo\"") && !has("iifname \"lo\"") && !has("oif \"lo\"")
+            && !has("oifname \"lo\"")
+    }
+
+    /// Whether its protocol is TCP, or not given.
+    private func isForTCP(_ words: [Substring]) -> Bool {
+        guard !["icmp type", "icmpv6 type", "icmp code", "icmpv6 code"].contains(where: has) else { return false }
+        for key in [["meta", "l4proto"], ["ip", "protocol"], ["ip6", "nexthdr"]] {
+            for index in words.indices.dropLast(2) where Array(words[index...index + 1]) == key.map({ $0[...] }) {
+                var values = words[(index + 2)...]
+                let isNegated = values.first == "!="
+                if isNegated { values.removeFirst() }
+                let list = values.first == "{" ? values.dropFirst().prefix { $0 != "}" } : values.prefix(1)
+                // A named set can hold anything.
+                if list.contains(where: { $0.hasPrefix("@") }) { continue }
+                if list.contains(where: { ["tcp", "6"].contains($0) }) == isNegated { return false }
+            }
+        }
+        return true
     }
 
     /// Whether a list of ports and ranges, as `22` `80-90`, has a port; nil if a part of it cannot be read.

@@ -22,6 +22,8 @@ package struct Host {
     package var clock: () -> ClockState?
     /// Checks a key file, and derives its fingerprint.
     package var fingerprint: (String) -> KeyReading
+    /// Asks the daemon at a control socket who is locked out.
+    package var locks: (String) -> LockReading
     /// The effective user.
     package var userID: UInt32
 }
@@ -127,6 +129,16 @@ package struct ClockState: Equatable, Sendable {
         self.estimatedError = estimatedError
         self.unixSeconds = unixSeconds
     }
+}
+
+/// What a daemon says of who is locked out.
+package enum LockReading: Equatable, Sendable {
+    /// A line for each, as `tcpknock locks` shows it.
+    case list([String])
+    /// This user may not ask.
+    case refused
+    /// Nobody answers.
+    case silent
 }
 
 /// What came of reading a key file.

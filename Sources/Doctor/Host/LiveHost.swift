@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
+internal import Daemon
 internal import Glibc
 internal import KnockProtocol
 internal import SystemPackage
@@ -10,7 +11,8 @@ extension Host {
     package static var live: Host {
         Host(
             read: readBounded, list: listFolder, status: fileStatus, link: readLink, run: { runBounded($0) },
-            addresses: interfaceAddresses, clock: clockState, fingerprint: keyReading, userID: geteuid())
+            addresses: interfaceAddresses, clock: clockState, fingerprint: keyReading, locks: lockReading,
+            userID: geteuid())
     }
 
     /// The longest text that is read from a file, in bytes.
@@ -33,6 +35,19 @@ extension Host {
             return .missing
         } catch {
             return .refused(error as? Errno ?? .ioError)
+        }
+    }
+
+    private static func lockReading(_ socket: String) -> LockReading {
+        do throws(FatalError) {
+            // For programs it is an array; nobody is an empty one.
+            var array = ""
+            try ControlClient.ask(FilePath(socket), .locks, .json) { array += $0 }
+            guard array.contains("{") else { return .list([]) }
+            return .list(
+                try ControlClient.answer(FilePath(socket), .locks).split(separator: "\n").map { String($0) })
+        } catch {
+            return error.status == EX_NOPERM ? .refused : .silent
         }
     }
 
