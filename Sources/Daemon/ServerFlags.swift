@@ -42,6 +42,11 @@ package struct ServerFlags: DaemonFlags {
                 + "all up to 8 guests. (default: auto)", valueName: "how"))
     var guestSearch: GuestSearch?
 
+    @Flag(
+        name: [.customLong("fast-open"), .customLong("fast_open")],
+        help: "Let SYNs carry data, which reaches the service before the client is verified (TCP Fast Open).")
+    var fastOpen = false
+
     @Option(
         name: [.customLong("lockout-after-wrong-codes"), .customLong("lockout_after_wrong_codes")],
         help: ArgumentHelp(
@@ -112,6 +117,7 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.mark, "mark", mark)
         settings.set(\.onFailure, "on_failure", onFailure)
         settings.set(\.guestSearch, "guest_search", guestSearch)
+        settings.set(\.fastOpen, "fast_open", fastOpen ? true : nil)
         settings.set(\.lockoutAfterWrongCodes, "lockout_after_wrong_codes", lockoutAfterWrongCodes)
         settings.set(\.wrongCodeSeconds, "wrong_code_seconds", wrongCodeSeconds)
         settings.set(\.kernelFilter, "kernel_filter", kernelFilter)

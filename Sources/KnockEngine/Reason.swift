@@ -13,7 +13,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     case synWithoutCode, synWithWrongCode, tooManyWrongCodes, synReplayed, synOfRetiredSlot, replayCacheFull,
         synAccepted, synRetransmitted
     // Server, SYN with a right code of a guest to whom this is not open, or who only knocks.
-    case guestExpired, guestFromOtherNetwork, guestAtOtherPort, knocked
+    case guestExpired, guestFromOtherNetwork, guestAtOtherPort, synDamaged, synWithData,
+        knocked
     // Server, SYN/ACK.
     case synAckMasked, synAckWithoutHandshake
     // Server, what follows.
@@ -59,6 +60,13 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             ("guest-from-other-network", "A SYN with the right code of a guest who may not come from this address.")
         case .guestAtOtherPort:
             ("guest-at-other-port", "A SYN with the right code of a guest to whom this port is not open.")
+        case .synDamaged:
+            ("syn-damaged", "A SYN with a right code whose TCP checksum is wrong; the code is not used up.")
+        case .synWithData:
+            (
+                "syn-with-data",
+                "A SYN with a right code that carries data (TCP Fast Open); the client tries again without."
+            )
         case .knocked:
             ("knocked", "A SYN with the right code of a guest who only knocks; it goes no further.")
         case .synReplayed:
@@ -139,8 +147,9 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             .synAtTheEnd, .synToOtherServer, .synAckOfOtherServer:
             .stage
         case .truncated, .malformed, .fragment, .notTCP, .otherPort, .otherSegment, .incompleteCopy, .synWithoutCode,
-            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .synAckWithoutHandshake,
-            .segmentWithoutHandshake, .impossibleFlags, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged,
+            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .synDamaged, .synWithData,
+            .synAckWithoutHandshake, .segmentWithoutHandshake, .impossibleFlags, .segmentBeforeSynAck,
+            .segmentOutOfSequence, .segmentDamaged,
             .lockedOut:
             .drop
         }

@@ -16,6 +16,8 @@ public struct ServerEngine: Engine, ~Copyable {
         public var guestSearch = GuestSearch.auto
         /// Whether a protected port looks like one that nobody listens to; else like one behind a firewall.
         public var looksClosed = false
+        /// Whether a SYN may carry data (RFC 7413), which reaches the service before the third ACK is judged.
+        public var acceptsFastOpen = false
         /// How many wrong codes within `wrongCodeSeconds` lock their sender out; 0 for none.
         public var wrongCodeLimit: UInt32 = 0
         /// The time in which wrong codes are counted, in seconds.
@@ -49,6 +51,7 @@ public struct ServerEngine: Engine, ~Copyable {
     private var guests: GuestList
     private var targetPorts: PortSet
     private var looksClosed: Bool
+    private var acceptsFastOpen: Bool
     private let usesTime: Bool
     private let shared: SharedState
     private var handshakes: HandshakeTable
@@ -64,6 +67,7 @@ public struct ServerEngine: Engine, ~Copyable {
         self.guests = GuestList(guests, usesTime: configuration.usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
         looksClosed = configuration.looksClosed
+        acceptsFastOpen = configuration.acceptsFastOpen
         usesTime = configuration.usesTime
         handshakes = HandshakeTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
         ledger.reporting = configuration.reporting
@@ -76,6 +80,7 @@ public struct ServerEngine: Engine, ~Copyable {
         self.guests = GuestList(guests, usesTime: usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
         looksClosed = configuration.looksClosed
+        acceptsFastOpen = configuration.acceptsFastOpen
     }
 
     /// How many handshakes are remembered, just verified ones among them.
@@ -161,6 +166,10 @@ public struct ServerEngine: Engine, ~Copyable {
         let used = UsedCode(handshake: match.handshake, key: guest.id)
         ledger.note(guest.id, match.mode)
         if let refusal = guest.refusal(of: flow, at: now) { return Verdict(.drop, refusal) }
+        guard acceptsFastOpen || !packet.hasData else { return Verdict(.drop, .synWithData) }
+        // The kernel would discard it; before that it must not use up a code, or a place in a table. (Of one with much
+        // data only the beginning is here.)
+        guard !packet.isComplete || packet.hasValidTCPChecksum else { return Verdict(.drop, .synDamaged) }
         if let position = position(of: flow, lockout, at: now) {
             switch handshakes[position].stage {
             case .begun, .answered:

@@ -13,6 +13,7 @@ extension ServerSettings {
         table.read("mark", into: &mark) { value throws(Refusal) in try value.markBit() }
         table.read("on_failure", into: &onFailure) { value throws(Refusal) in try value.choice() }
         table.read("guest_search", into: &guestSearch) { value throws(Refusal) in try value.choice() }
+        table.read("fast_open", into: &fastOpen) { value throws(Refusal) in try value.boolean() }
         table.read("lockout_after_wrong_codes", into: &lockoutAfterWrongCodes) { value throws(Refusal) in
             try value.number(0...1_000_000)
         }
@@ -77,6 +78,7 @@ extension ServerSettings {
         writer.add(bit: "mark", mark)
         writer.add("on_failure", onFailure)
         writer.add("guest_search", guestSearch)
+        writer.add("fast_open", fastOpen)
         writer.add("lockout_after_wrong_codes", lockoutAfterWrongCodes)
         writer.add("wrong_code_seconds", wrongCodeSeconds)
         writer.add("kernel_filter", kernelFilter)

@@ -25,6 +25,8 @@ package struct ServerSettings: CommonSettings {
     package var onFailure = FailureAnswer.drop
     /// How the guest is found whose key a SYN's code is of.
     package var guestSearch = GuestSearch.auto
+    /// Whether a SYN may carry data (TCP Fast Open).
+    package var fastOpen = false
     /// After how many wrong codes an address is locked out: 0 (never)...1,000,000.
     package var lockoutAfterWrongCodes: UInt32 = 0
     /// Within how many seconds: 1...86,400.

@@ -70,6 +70,10 @@ public struct Packet: ~Escapable {
     @inlinable
     public var isComplete: Bool { bytes.count >= layout.totalLength }
 
+    /// Whether the segment carries data, in the bytes or behind them.
+    @inlinable
+    public var hasData: Bool { layout.totalLength > layout.transportOffset + segment.headerLength }
+
     /// Whether the checksum of the TCP segment is right (RFC 9293 §3.1).
     ///
     /// Of a packet that is not complete, only who delivered it can have known.

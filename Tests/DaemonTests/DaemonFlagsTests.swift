@@ -30,7 +30,7 @@ import Wire
         let flags = """
             --key+file /k --target+port 22 --target+port 443 --no+time --control+socket /c --metrics+file /m \
             --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --mark 4 \
-            --on+failure reset --guest+search all --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
+            --on+failure reset --guest+search all --fast+open --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
             --kernel+filter on --pin+folder /p --no+count+bytes --hook+seconds 7 --hook+limit 9 --on+admit a \
             --on+close b --on+lockout c --state+dir /s --user u:g
             """
@@ -51,6 +51,7 @@ import Wire
         expected.mark = 4
         expected.onFailure = .reset
         expected.guestSearch = .all
+        expected.fastOpen = true
         expected.lockoutAfterWrongCodes = 5
         expected.wrongCodeSeconds = 6
         expected.kernelFilter = .on

@@ -86,6 +86,8 @@ import Wire
         guest(.guestFromOtherNetwork, networks: [IPPrefix(IPAddress(203, 0, 113, 0), length: 24)].compactMap(\.self)),
         guest(.guestAtOtherPort, ports: [443]),
         guest(.knocked, ports: []),
+        .server(.synDamaged, .drop) { bench, talk in bench.receive(talk.syn(bench.now.slot).flipping(bit: 38 * 8)) },
+        .server(.synWithData, .drop) { bench, talk in bench.receive(talk.syn(bench.now.slot, payload: [1])) },
         .server(.synReplayed, .drop) { bench, talk in
             bench.verify(talk)
             return bench.begin(talk)

@@ -90,7 +90,7 @@ import Wire
         "TCP Fast Open: the SYN/ACK acknowledges data, and the third ACK goes on from there",
         arguments: Conversation.kinds)
     func fastOpen(_ conversation: Conversation) {
-        let bench = ServerBench()
+        let bench = ServerBench { $0.acceptsFastOpen = true }
         let data = [UInt8](repeating: 0x2a, count: 100)
         #expect(bench.receive(conversation.syn(bench.now.slot, payload: data)).reason == .synAccepted)
         let (verdict, bytes) = bench.send(conversation.synAck(acknowledging: 101))

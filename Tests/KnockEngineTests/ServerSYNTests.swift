@@ -18,11 +18,46 @@ import Wire
     }
 
     @Test(
-        "Flags and data beside SYN do not matter", arguments: [[], .ece, .cwr, [.ece, .cwr], .psh, .urg] as [TCPFlags])
+        "Flags beside SYN do not matter", arguments: [[], .ece, .cwr, [.ece, .cwr], .psh, .urg] as [TCPFlags])
     func otherFlags(_ flags: TCPFlags) {
         let bench = ServerBench()
-        let syn = Conversation().syn(bench.now.slot, flags: flags.union(.syn), payload: [1, 2, 3])
+        let syn = Conversation().syn(bench.now.slot, flags: flags.union(.syn))
         #expect(bench.receive(syn) == Self.accepted)
+    }
+
+    @Test("A SYN with data is dropped and uses up nothing; the one without, which the client sends then, gets in")
+    func data() {
+        let bench = ServerBench()
+        let conversation = Conversation()
+        let withData = Verdict(.drop, .synWithData)
+        #expect(bench.receive(conversation.syn(bench.now.slot, payload: [1, 2, 3])) == withData)
+        #expect(bench.engine.handshakeCount == 0)
+        #expect(bench.begin(conversation) == Self.accepted)
+        #expect(bench.receive(conversation.syn(bench.now.slot, payload: [1, 2, 3])) == withData)
+        // Nor is there a RST, at which the client would give up.
+        let closed = ServerBench { $0.looksClosed = true }
+        #expect(closed.receive(conversation.syn(closed.now.slot, payload: [1, 2, 3])) == withData)
+    }
+
+    @Test("A SYN with data gets in where Fast Open is wanted, even if only its beginning was copied")
+    func fastOpen() {
+        let bench = ServerBench { $0.acceptsFastOpen = true }
+        let conversation = Conversation()
+        #expect(bench.receive(conversation.syn(bench.now.slot, payload: [1, 2, 3])) == Self.accepted)
+        let other = conversation.with { $0.clientISN = 2 }
+        let long = other.syn(bench.now.slot, payload: [UInt8](repeating: 7, count: 1000))
+        #expect(bench.receive(Array(long.prefix(512))) == Self.accepted)
+    }
+
+    @Test("A SYN with a wrong checksum uses up nothing", arguments: Conversation.kinds)
+    func wrongChecksum(_ conversation: Conversation) {
+        let bench = ServerBench()
+        let syn = conversation.syn(bench.now.slot)
+        let urgentPointer = (conversation.client.family == .ipv4 ? 20 : 40) + 18
+        #expect(bench.receive(syn.flipping(bit: urgentPointer * 8)) == Verdict(.drop, .synDamaged))
+        #expect(bench.engine.handshakeCount == 0)
+        #expect(bench.receive(syn) == Self.accepted)
+        #expect(bench.receive(syn.flipping(bit: urgentPointer * 8)) == Verdict(.drop, .synDamaged))
     }
 
     @Test("No code", arguments: Conversation.kinds)

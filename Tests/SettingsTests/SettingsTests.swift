@@ -27,6 +27,7 @@ import Wire
         mark = 0x4000
         on_failure = "reset"
         guest_search = "hint"
+        fast_open = true
         lockout_after_wrong_codes = 5
         wrong_code_seconds = 30
         kernel_filter = "off"
@@ -84,6 +85,7 @@ import Wire
         expected.mark = 0x4000
         expected.onFailure = .reset
         expected.guestSearch = .hint
+        expected.fastOpen = true
         expected.lockoutAfterWrongCodes = 5
         expected.wrongCodeSeconds = 30
         expected.kernelFilter = .off

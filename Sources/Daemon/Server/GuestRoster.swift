@@ -67,6 +67,7 @@ extension ServerEngine.Configuration {
             case .all: .all
             }
         looksClosed = settings.onFailure == .reset
+        acceptsFastOpen = settings.fastOpen
         wrongCodeLimit = settings.lockoutAfterWrongCodes
         wrongCodeSeconds = settings.wrongCodeSeconds
         reporting = settings.logLevel == .debug ? .drops : []

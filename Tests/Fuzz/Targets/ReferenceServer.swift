@@ -85,7 +85,9 @@ struct ReferenceServer {
         guard direction == .inbound else { return answer(packet, flow) }
         let verdict = judge(packet, flow, isChecksumRight: isChecksumRight)
         // What is in the name of a client who may be in the middle of a handshake is not answered.
-        let quiet: [Reason] = [.otherPort, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged]
+        let quiet: [Reason] = [
+            .otherPort, .synDamaged, .synWithData, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged,
+        ]
         guard configuration.looksClosed, verdict.action == .drop, !quiet.contains(verdict.reason) else {
             return verdict
         }
@@ -97,7 +99,7 @@ struct ReferenceServer {
         let isSYN = packet.flags.intersection([.syn, .ack, .rst, .fin]) == .syn
         if isSYN, packet.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
         if isLockedOut(flow.clientAddress, at: now) { return Verdict(.drop, .lockedOut) }
-        if isSYN { return begin(packet, flow) }
+        if isSYN { return begin(packet, flow, isChecksumRight: isChecksumRight) }
         if packet.flags.contains(.syn) || packet.flags.isDisjoint(with: [.ack, .rst]) {
             return Verdict(.drop, .impossibleFlags)
         }
@@ -130,7 +132,7 @@ struct ReferenceServer {
 
     // MARK: §4
 
-    private mutating func begin(_ packet: ParsedPacket, _ flow: Flow) -> Verdict {
+    private mutating func begin(_ packet: ParsedPacket, _ flow: Flow, isChecksumRight: Bool) -> Verdict {
         guard let (guest, handshake, mode, slot) = match(packet, flow) else {
             return Verdict(.drop, countWrongCode(flow.clientAddress) ? .tooManyWrongCodes : .synWithWrongCode)
         }
@@ -139,6 +141,9 @@ struct ReferenceServer {
             return Verdict(.drop, .guestFromOtherNetwork)
         }
         if !guest.ports.isEmpty, !guest.ports.contains(flow.serverPort) { return Verdict(.drop, .guestAtOtherPort) }
+        let hasData = packet.totalLength > packet.transportOffset + packet.headerLength
+        guard configuration.acceptsFastOpen || !hasData else { return Verdict(.drop, .synWithData) }
+        guard isChecksumRight || !packet.isComplete else { return Verdict(.drop, .synDamaged) }
 
         let code = Used(guest: guest.id, handshake: handshake)
         if let found = self.handshake(flow, at: now), found.verified == nil, found.guest.id == guest.id,

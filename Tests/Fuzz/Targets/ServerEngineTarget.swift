@@ -51,6 +51,7 @@ struct ServerEngineTarget: ~Copyable {
         configuration.guestSearch = [.auto, .hint, .all, .auto][Int(byte >> 1 & 3)]
         configuration.targetPorts = byte & 8 == 0 ? [22, 443] : [443]
         configuration.lockoutSeconds = byte & 16 == 0 ? 120 : 5
+        configuration.acceptsFastOpen = byte & 32 != 0
     }
 
     private mutating func step() throws(Violation) {
