@@ -14,7 +14,7 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         synAccepted, synRetransmitted
     // Server, SYN with a right code of a guest to whom this is not open, or who only knocks.
     case guestExpired, guestFromOtherNetwork, guestAtOtherPort, synDamaged, synWithData,
-        knocked
+        guestShareUsed, knocked
     // Server, SYN/ACK.
     case synAckMasked, synAckWithoutHandshake
     // Server, what follows.
@@ -66,6 +66,11 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             (
                 "syn-with-data",
                 "A SYN with a right code that carries data (TCP Fast Open); the client tries again without."
+            )
+        case .guestShareUsed:
+            (
+                "guest-share-used",
+                "A SYN with a right code of a guest who has used so many that the room left is for other guests."
             )
         case .knocked:
             ("knocked", "A SYN with the right code of a guest who only knocks; it goes no further.")
@@ -147,7 +152,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             .synAtTheEnd, .synToOtherServer, .synAckOfOtherServer:
             .stage
         case .truncated, .malformed, .fragment, .notTCP, .otherPort, .otherSegment, .incompleteCopy, .synWithoutCode,
-            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .synDamaged, .synWithData,
+            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .guestShareUsed, .synDamaged,
+            .synWithData,
             .synAckWithoutHandshake, .segmentWithoutHandshake, .impossibleFlags, .segmentBeforeSynAck,
             .segmentOutOfSequence, .segmentDamaged,
             .lockedOut:
@@ -169,7 +175,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     var isAnsweredByClosedPort: Bool {
         switch self {
         case .synWithoutCode, .synWithWrongCode, .tooManyWrongCodes, .synReplayed, .synOfRetiredSlot, .replayCacheFull,
-            .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .knocked, .segmentWithoutHandshake,
+            .guestShareUsed, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .knocked,
+            .segmentWithoutHandshake,
             .impossibleFlags, .lockedOut, .wrongAcknowledgment, .maskedAcknowledgment:
             true
         default:

@@ -24,6 +24,8 @@ struct ReplayCache: ~Copyable {
     /// The latest slot of which a used code has been forgotten: none of it or before can be told from a replay.
     private(set) var retired: TimeSlot?
     private let usesTime: Bool
+    /// Without time the oldest code gives way, whosesoever it is, so that there is always room.
+    private var shares: GuestShares
 
     /// Reserves room for so many used codes.
     ///
@@ -31,16 +33,30 @@ struct ReplayCache: ~Copyable {
     init(capacity: Int, usesTime: Bool) {
         used = ExpiringTable(capacity: capacity, lifetime: usesTime ? Self.lifetime : .max / 2)
         self.usesTime = usesTime
+        shares = GuestShares(capacity: capacity)
     }
+
+    /// How many places are taken, those of codes that have just expired among them, and how many there are.
+    var load: (taken: Int, capacity: Int) { (used.count, used.capacity) }
+
+    /// Divides the places anew, among another number of guests.
+    mutating func divide(among guests: Int) { shares.divide(among: guests) }
 
     /// Why a handshake with a right code of `slot` may not begin; nil if it may, and then it is remembered.
     mutating func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
-        used.removeExpired(at: now.uptime) { _, slot in
+        used.removeExpired(at: now.uptime) { code, slot in
             retired = max(retired ?? slot, slot)
+            shares.giveBack(code.key)
         }
         if usesTime, let retired, slot <= retired { return .synOfRetiredSlot }
         if used.position(of: code, at: now.uptime) != nil { return .synReplayed }
-        if usesTime, used.count == used.capacity { return .replayCacheFull }
+        guard usesTime else {
+            used.insert(code, slot, at: now.uptime)
+            return nil
+        }
+        guard used.count < used.capacity else { return .replayCacheFull }
+        guard shares.mayTake(code.key) else { return .guestShareUsed }
+        shares.take(code.key)
         used.insert(code, slot, at: now.uptime)
         return nil
     }
@@ -80,6 +96,7 @@ struct ReplayCache: ~Copyable {
             return
         }
         used.restore(code, slot, deadline: usesTime ? deadline : .max, at: now.uptime)
+        if usesTime { shares.take(code.key) }
     }
 
     /// Refuses from now on what is of this slot or before.

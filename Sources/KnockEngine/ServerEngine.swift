@@ -71,6 +71,7 @@ public struct ServerEngine: Engine, ~Copyable {
         usesTime = configuration.usesTime
         handshakes = HandshakeTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
         ledger.reporting = configuration.reporting
+        self.shared.adopt(guestCount: guests.count)
     }
 
     /// Takes over other guests, and what else can change while the server runs; not capacities, nor the use of time.
@@ -81,6 +82,7 @@ public struct ServerEngine: Engine, ~Copyable {
         targetPorts = PortSet(configuration.targetPorts)
         looksClosed = configuration.looksClosed
         acceptsFastOpen = configuration.acceptsFastOpen
+        shared.adopt(guestCount: guests.count)
     }
 
     /// How many handshakes are remembered, just verified ones among them.

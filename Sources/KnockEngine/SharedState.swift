@@ -34,6 +34,13 @@ public final class SharedState: Sendable {
         countsWrongCodes.store(configuration.wrongCodeLimit > 0, ordering: .releasing)
     }
 
+    /// Takes over how many guests there are to share the room for used codes.
+    func adopt(guestCount: Int) { replays.withLock { $0.divide(among: guestCount) } }
+
+    /// How many places for used codes are taken, those of codes that have just expired among them, and how many there
+    /// are.
+    public var usedCodes: (taken: Int, capacity: Int) { replays.withLock { $0.load } }
+
     /// Who is locked out, and until when.
     public func lockedOut(at now: Instant) -> [(address: IPAddress, lockout: Lockout)] {
         lockouts.all(at: now.uptime)

@@ -52,7 +52,7 @@ private final class MadeUpDaemon: AdministeredDaemon {
         StatusReport(
             program: "made-up", partyLabel: "target", started: SystemClock.now(), now: SystemClock.now(), queues: [],
             counters: Counters(), handshakes: 7, parties: [], connections: [], unrecorded: 0, lockedOut: nil,
-            kernelFilter: nil)
+            usedCodes: nil, kernelFilter: nil)
     }
 
     func locks(_ form: ControlRequest.Form) -> ControlAnswer { .done("locks \(form.rawValue)") }

@@ -34,7 +34,7 @@ import Wire
                 StatusReport.Connection(
                     party: nil, flow: flow(40_001), connection: OpenConnection(key: nil, since: begin), bytes: nil),
             ],
-            unrecorded: 5, lockedOut: 2, kernelFilter: (wrong: 70, passed: 8))
+            unrecorded: 5, lockedOut: 2, usedCodes: (taken: 11, capacity: 12), kernelFilter: (wrong: 70, passed: 8))
     }
 
     @Test func text() {
@@ -44,6 +44,7 @@ import Wire
                 queue 100: 3 waiting, 40 so far, 3 lost
                 handshakes remembered: 4
                 locked out: 2
+                used codes remembered: 11, room for 12
                 kernel filter: 70 SYNs dropped, 8 passed on
                 guests:
                   alice  to port 22
@@ -61,6 +62,7 @@ import Wire
         let members = try #require(object as? [String: Any])
         #expect(members["uptimeSeconds"] as? Int == 3725 && members["unrecordedConnections"] as? Int == 5)
         #expect(members["kernelFilter"] as? [String: Int] == ["dropped": 70, "passed": 8])
+        #expect(members["usedCodes"] as? [String: Int] == ["taken": 11, "capacity": 12])
         let connections = try #require(members["connections"] as? [[String: Any]])
         #expect(connections.map { $0["bytesSent"] as? Int } == [2000, nil])
         #expect(connections.map { $0["guest"] as? String } == ["alice", nil])
@@ -73,6 +75,8 @@ import Wire
             #"tcpknock_kernel_filter_syns_total{answer="dropped"} 70"#,
             #"tcpknock_kernel_filter_syns_total{answer="passed"} 8"#, #"tcpknock_queue_waiting_packets{queue="100"} 3"#,
             #"tcpknock_queue_lost_packets_total{queue="100"} 3"#,
+            #"tcpknock_used_codes{program="tcpknock-server"} 11"#,
+            #"tcpknock_used_codes_capacity{program="tcpknock-server"} 12"#,
             #"tcpknock_locked_out_addresses{program="tcpknock-server"} 2"#,
             #"tcpknock_connections{program="tcpknock-server",guest="alice"} 1"#,
             #"tcpknock_connections{program="tcpknock-server",guest=""} 1"#,

@@ -102,6 +102,17 @@ import Wire
             bench.begin(Conversation())
             return bench.begin(Conversation().with { $0.clientISN = 1 })
         },
+        Scenario(.guestShareUsed, .drop) {
+            let bench = ServerBench()
+            var configuration = ServerEngine.Configuration()
+            configuration.replayCapacity = 4
+            let guests = [TestKeys.published, TestKeys.other].enumerated().map { number, keys in
+                Guest(id: KeyID(UInt32(number)), keys: keys, ports: [22])
+            }
+            bench.engine = ServerEngine(guests: guests, configuration: configuration)
+            for isn in 1...3 as ClosedRange<UInt32> { bench.begin(Conversation().with { $0.clientISN = isn }) }
+            return bench.begin(Conversation().with { $0.clientISN = 4 })
+        },
         .server(.synAccepted, .accept) { bench, talk in bench.begin(talk) },
         .server(.synRetransmitted, .accept) { bench, talk in
             bench.begin(talk)

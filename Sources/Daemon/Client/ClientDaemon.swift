@@ -152,7 +152,7 @@ package final class ClientDaemon: AdministeredDaemon {
             queues: queueListing.all().filter { $0.number == settings.queue }, counters: totals.counters,
             handshakes: totals.handshakes, parties: roster.parties(names.addresses),
             connections: connections.rows(registry), unrecorded: connections.book.unrecorded, lockedOut: nil,
-            kernelFilter: nil)
+            usedCodes: nil, kernelFilter: nil)
     }
 }
 

@@ -34,6 +34,8 @@ package struct StatusReport: Sendable {
     let unrecorded: UInt64
     /// How many addresses are locked out; nil on the client.
     let lockedOut: Int?
+    /// How many places for used codes are taken, and how many there are; nil on the client.
+    let usedCodes: (taken: Int, capacity: Int)?
     /// What the program in the kernel dropped and let pass; nil if there is none.
     let kernelFilter: (wrong: UInt64, passed: UInt64)?
 
@@ -47,6 +49,7 @@ package struct StatusReport: Sendable {
         }
         lines.append("handshakes remembered: \(handshakes)")
         if let lockedOut { lines.append("locked out: \(lockedOut)") }
+        if let usedCodes { lines.append("used codes remembered: \(usedCodes.taken), room for \(usedCodes.capacity)") }
         if let kernelFilter {
             lines.append("kernel filter: \(kernelFilter.wrong) SYNs dropped, \(kernelFilter.passed) passed on")
         }
@@ -79,6 +82,9 @@ package struct StatusReport: Sendable {
             "uptimeSeconds": .unsigned(started.seconds(until: now)),
             "queues": .array(queues.map(Self.json)), "handshakes": .integer(handshakes),
             "lockedOut": .integer(lockedOut),
+            "usedCodes": usedCodes.map {
+                .object(["taken": .integer($0.taken), "capacity": .integer($0.capacity)])
+            } ?? .null,
             "kernelFilter": kernelFilter.map {
                 .object(["dropped": .unsigned($0.wrong), "passed": .unsigned($0.passed)])
             } ?? .null,

@@ -32,6 +32,16 @@ package enum DaemonMetrics {
                     "tcpknock_locked_out_addresses", "Addresses that are locked out.", .gauge,
                     [.init(.integer(UInt64(lockedOut)), [program])]))
         }
+        if let codes = report.usedCodes {
+            families.append(
+                MetricFamily(
+                    "tcpknock_used_codes", "Used codes that the daemon remembers.", .gauge,
+                    [.init(.integer(UInt64(codes.taken)), [program])]))
+            families.append(
+                MetricFamily(
+                    "tcpknock_used_codes_capacity", "How many used codes the daemon has room for.", .gauge,
+                    [.init(.integer(UInt64(codes.capacity)), [program])]))
+        }
         if let filter = report.kernelFilter {
             families.append(
                 MetricFamily(

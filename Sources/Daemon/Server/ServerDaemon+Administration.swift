@@ -45,7 +45,11 @@ extension ServerDaemon {
             + "\(now.intersection(before).count) kept"
     }
 
-    func doChores() { closeWhatIsNotAdmitted() }
+    func doChores() {
+        closeWhatIsNotAdmitted()
+        let codes = shared.usedCodes
+        usedCodeRoom.withLock { $0.look(codes.taken, of: codes.capacity, logger) }
+    }
 
     func locks(_ form: ControlRequest.Form) -> ControlAnswer {
         let list = LockList(shared.lockedOut(at: SystemClock.now()), now: SystemClock.now())
@@ -73,7 +77,7 @@ extension ServerDaemon {
             },
             connections: connections.rows(registry),
             unrecorded: connections.book.unrecorded, lockedOut: shared.lockedOut(at: SystemClock.now()).count,
-            kernelFilter: filter.counters)
+            usedCodes: shared.usedCodes, kernelFilter: filter.counters)
     }
 }
 

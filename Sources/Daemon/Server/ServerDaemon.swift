@@ -45,6 +45,7 @@ package final class ServerDaemon: AdministeredDaemon {
     let watchers: WatchBoard
     let keeper: StateKeeper?
     let identity: Privileges.Identity?
+    let usedCodeRoom = Mutex(RoomWatch("used codes", whenFull: "no new connection begins until some have expired"))
     let queueListing = QueueListing()
     let administration = DispatchQueue(label: "administration")
     let started = SystemClock.now()

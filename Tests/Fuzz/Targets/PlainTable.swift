@@ -19,6 +19,8 @@ struct PlainTable<Key: Equatable, Value> {
 
     var count: Int { entries.count }
 
+    var keys: [Key] { entries.map(\.key) }
+
     /// The value of a key; nil if there is none or it has expired.
     func find(_ key: Key, at uptime: UInt64) -> Value? {
         entries.first { $0.key == key && $0.deadline > uptime }?.value

@@ -156,7 +156,16 @@ struct ReferenceServer {
         for slot in used.removeExpired(at: now.uptime) { retired = max(retired ?? slot, slot) }
         if configuration.usesTime, let retired, slot <= retired { return Verdict(.drop, .synOfRetiredSlot) }
         if used.find(code, at: now.uptime) != nil { return Verdict(.drop, .synReplayed) }
-        if configuration.usesTime, used.count == used.capacity { return Verdict(.drop, .replayCacheFull) }
+        if configuration.usesTime {
+            if used.count == used.capacity { return Verdict(.drop, .replayCacheFull) }
+            // Half of the room is divided among the guests, the other half is for whoever comes first.
+            let share = used.capacity / 2 / max(guests.count, 1)
+            let owners = Dictionary(grouping: used.keys) { $0.guest }.mapValues(\.count)
+            let beyond = owners.values.reduce(0) { $0 + max(0, $1 - share) }
+            if owners[guest.id, default: 0] >= share, beyond >= used.capacity - share * max(guests.count, 1) {
+                return Verdict(.drop, .guestShareUsed)
+            }
+        }
         used.insert(code, slot, at: now.uptime)
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
         let begun = Pending(guest: guest, handshake: handshake, mode: mode, begun: now.uptime)
