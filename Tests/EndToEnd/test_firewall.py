@@ -528,7 +528,7 @@ def test_a_syn_never_passes_as_verified(direct: Network, backend: str) -> None:
     echo_server(server, 22)
     for family in FAMILIES:
         with HeldConnection(client, server.address(family), 22) as connection:
-            firewall(server, "server", "up", "--iptables", backend)
+            firewall(server, "server", "up", "--iptables", backend, "--keep-established")
             assert connection.echo() and queue_packets(server, family, backend) == 0
             for number, flags in enumerate(("SA", "SF", "S", "SEC"), start=-1):
                 syn = segment(client.address(family), server.address(family),
