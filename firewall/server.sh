@@ -26,7 +26,7 @@ QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
 FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from'
 SWITCHES='--json --keep-established --drop-ports'
-COMMANDS='up down status confirm'
+COMMANDS='up down status confirm guard'
 PORTS_DEFAULT=22
 PORTS=$PORTS_DEFAULT
 QUEUE=100
@@ -59,6 +59,7 @@ Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--i
        server.sh confirm [--instance NAME]
        server.sh status  [--instance NAME] [--iptables auto|nft|legacy] [--json]
        server.sh down    [--instance NAME] [--iptables auto|nft|legacy] [--pin-folder PATH]
+       server.sh guard   [--instance NAME]
 
 The firewall rules for tcpknock-server, for IPv4 and IPv6. New connections to the target ports need the knock;
 connections that are established when 'up' protects a port for the first time are kept, later only what is verified.
@@ -69,6 +70,8 @@ Without the daemon nobody gets in (fail closed).
   confirm   keeps the rules that 'up --confirm' put in
   status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
+  guard     looks every second whether the rules that 'up' put in are still whole, and puts them back if another
+            program took some away; runs until it is told to end. 'down' is obeyed.
 
   --target-port N     a TCP port to protect; may be given several times (default $PORTS)
   --queue-num N       the queue that tcpknock-server listens to (default $QUEUE); FIRST:LAST for several
@@ -573,9 +576,73 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
     read -r token 2>/dev/null <"$(pending_file)" && [ "$token" = "$1" ] || exit 0
     choose_backend
     cancel_watcher
+    rm -f "$(record wanted)"
     logger -t tcpknock "server.sh up was not confirmed within $2 seconds: taking the rules down" 2>/dev/null
     remove_all
     exit
+}
+
+# --- the guard ---------------------------------------------------------------------------------------------------
+# `nft flush ruleset`, `iptables -F` and firewall services that restart take our rules away with everybody else's. What
+# is wanted is on record since `up`, until `down`.
+
+# How often to look, and how long to wait after rules could not be put back, in seconds.
+GUARD_INTERVAL=1 GUARD_PATIENCE=10
+
+own_rules_of_all_tables() {
+    local family table
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            table_has_changed "$family" "$table"
+            own_rules "$family" "$table"
+        done
+    done
+}
+
+# The cheap look is at what there is of ours; only after a change is it compared with what should be.
+guard() {
+    local self now known=unknown
+    self=$(readlink -f -- "$0")
+    set -- ${INSTANCE:+--instance "$INSTANCE"}
+    # Each look and each repair is a run of its own, with the lock.
+    exec 9>&-
+    echo ready
+    while sleep $GUARD_INTERVAL; do
+        # The watcher of `up --confirm` must find what it knows.
+        if [ ! -e "$(record wanted)" ] || [ -e "$(pending_file)" ]; then
+            known=unknown
+            continue
+        fi
+        now=$(own_rules_of_all_tables)
+        [ "$now" != "$known" ] || continue
+        if "$self" status "$@" >/dev/null 2>&1; then
+            known=$now
+        else
+            put_back "$@"
+            known=unknown
+        fi
+        # They may be in the other iptables now.
+        BACKEND=auto
+        choose_backend
+    done
+}
+
+put_back() { # FLAG...
+    # `down` may have come meanwhile.
+    [ -e "$(record wanted)" ] || return
+    guard_says err "firewall rules are missing that nobody took down: the ports may be OPEN; putting them back"
+    # shellcheck disable=SC2046 # flags are words
+    if "$self" up "$@" $(cat "$(record flags)" 2>/dev/null) >/dev/null 2>"$WORK/put-back"; then
+        guard_says notice "the firewall rules are back"
+        return
+    fi
+    guard_says err "the firewall rules could not be put back: $(tr '\n' ' ' <"$WORK/put-back")"
+    sleep $GUARD_PATIENCE
+}
+
+guard_says() { # PRIORITY TEXT
+    complain "$2"
+    logger -t tcpknock -p "daemon.$1" "server.sh guard: $2" 2>/dev/null
 }
 
 # --- the commands ------------------------------------------------------------------------------------------------
@@ -694,9 +761,10 @@ refuse_what_others_have() {
     done <"$WORK/others"
 }
 
-# What was asked for by the last `up` that went well: the next boot may need it. Where a confirmation is waited for, it
+# What was asked for by the last `up` that went well: the next boot may need it, and the guard. Where a confirmation is waited for, it
 # is not yet known that it went well.
 remember_flags() {
+    echo "${0##*/} guard" | write_record wanted
     [ -z "$FLAGS_FAILED" ] || return 0
     if [ -n "$CONFIRM" ]; then
         echo "$GIVEN" | write_record unconfirmed
@@ -761,6 +829,7 @@ say_confirm() {
 # established at that time in any case, while what begins later begins with a SYN, which clears the mark.
 down() {
     cancel_watcher
+    rm -f "$(record wanted)"
     if [ -z "$IN_USE" ]; then
         # Somebody else may have taken the rules away, who knew nothing of the filter.
         if no_other_instance && detach_all; then
@@ -819,6 +888,7 @@ case $COMMAND in
 up) up ;;
 down) down ;;
 confirm) confirm ;;
+guard) guard ;;
 status)
     [ ! -e "$(pending_file)" ] || [ -n "$JSON" ] || echo "waiting for 'server.sh confirm', else the rules come down"
     show_status
