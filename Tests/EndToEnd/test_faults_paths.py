@@ -110,11 +110,14 @@ def test_data_of_64_kilobytes_with_the_third_ack(direct: Network, family: int, k
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_syn_in_fragments(direct: Network, family: int, key_file: str) -> None:
-    """Connection tracking puts it together; then it is a SYN like others."""
+    """Connection tracking puts it together; then it is a SYN like others.
+
+    It has data, or it would be too short to split.
+    """
     from scapy.layers.inet import IP, fragment
     from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 
-    server = protect(direct.server, key_file)
+    server = protect(direct.server, key_file, more=["--fast-open"])
     keep_kernel_quiet(direct.client)
     echo_server(direct.server, 22)
     with peer(direct.client, key_file, direct.server.address(family)) as client:

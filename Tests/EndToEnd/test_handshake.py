@@ -281,7 +281,7 @@ def test_fast_open(path: str, key_file: str, request: pytest.FixtureRequest) -> 
     network: Network = request.getfixturevalue(path)
     for host in (network.client, network.server):
         host.sysctl({"net.ipv4.tcp_fastopen": 3})
-    server = protect(network.server, key_file)
+    server = protect(network.server, key_file, more=["--fast-open"])
     equip(network.client, key_file, nat_ips=nat_addresses(network))
     listener = listen(network.server)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)

@@ -55,7 +55,8 @@ def _require_filter() -> None:
 
 def filtering_server(host: Host, key_file: str, pins: str, mode: str = "on", **options: Any) -> Program:
     """tcpknock-server with its filter."""
-    return start_server(host, key_file, more=["--kernel-filter", mode, "--pin-folder", pins], **options)
+    more = ["--kernel-filter", mode, "--pin-folder", pins, *options.pop("more", [])]
+    return start_server(host, key_file, more=more, **options)
 
 
 def rules_up(host: Host, pins: str, way: str, *more: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
@@ -234,7 +235,7 @@ def test_fragments_are_judged_whole(direct: Network, way: str, key_file: str, pi
     from scapy.layers.inet import fragment
 
     client, server = direct.client, direct.server
-    daemon = filtering_server(server, key_file, pins)
+    daemon = filtering_server(server, key_file, pins, more=["--fast-open"])
     rules_up(server, pins, way)
     for isn, code, is_right in ((7, 0x12345678, False), (8, codes(key_file, client.ipv4, 8)[0], True)):
         whole = syn(direct, 4, isn, code) / (b"x" * 64)
