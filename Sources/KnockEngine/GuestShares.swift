@@ -26,9 +26,10 @@ struct GuestShares {
 
     /// Divides the places anew, among another number of guests.
     mutating func divide(among guests: Int) {
+        // For those whose codes are still there, and as many others: to take a place never allocates.
+        counts.reserveCapacity(counts.count + max(guests, 1))
         guard max(guests, 1) != guestCount else { return }
         guestCount = max(guests, 1)
-        counts.reserveCapacity(guestCount)
         takenBeyond = counts.values.reduce(0) { $0 + max(0, $1 - share) }
     }
 
