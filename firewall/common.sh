@@ -365,6 +365,7 @@ clear_unreadable_table() { # FAMILY TABLE CREATED...
     case " $* " in *" TABLE "*) remove_created "$number" "$table" TABLE ;; esac
 }
 
+tables_may_have_changed() { rm -f "$WORK"/table.* "$WORK"/unreadable.*; }
 table_has_changed() { rm -f "$WORK/table.$BACKEND.$1.$2" "$(unreadable_file "$1" "$2")"; } # FAMILY TABLE
 
 # Prints what is in the kernel of ours, as iptables-save has it: our chains, their rules, the hooks into them.

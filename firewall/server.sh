@@ -591,11 +591,9 @@ GUARD_INTERVAL=1 GUARD_PATIENCE=10
 
 own_rules_of_all_tables() {
     local family table
+    tables_may_have_changed
     for family in $FAMILIES; do
-        for table in $TABLES; do
-            table_has_changed "$family" "$table"
-            own_rules "$family" "$table"
-        done
+        for table in $TABLES; do own_rules "$family" "$table"; done
     done
 }
 
@@ -622,6 +620,7 @@ guard() {
             known=unknown
         fi
         # They may be in the other iptables now.
+        tables_may_have_changed
         BACKEND=auto
         choose_backend
     done
