@@ -14,10 +14,10 @@
 # A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS (SWITCHES are those without a value)
 # and the defaults. QUEUE_RANGES is what its message about a wrong queue says of ranges, empty if it takes none; INSTANCE
 # is the name of another server on this host, SETS says that the rules are of an earlier version and match address sets,
-# KEEPING that they keep connections from before; FILTER is the program that they ask about codes, empty if none, and
+# KEEPING that they keep connections from before; PROTECT says whose ports they protect; FILTER is the program that they ask about codes, empty if none, and
 # `describe_filter` describes it.
 
-QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE=''
+QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE='' PROTECT=''
 
 # shellcheck disable=SC2034 # not each script uses each
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77 EX_CONFIG=78
@@ -56,6 +56,30 @@ is_queue() { # TEXT
     esac
 }
 
+# An address, or a prefix. Of IPv6 only the characters are looked at: iptables says what else is wrong, and changes
+# nothing then.
+is_prefix() { # TEXT
+    local longest=32 part
+    case $1 in '' | *[!0-9A-Fa-f.:/]* | */*/*) return 1 ;; esac
+    case ${1%%/*} in
+    *:*:*) longest=128 ;;
+    *.*.*.*.* | *[!0-9.]*) return 1 ;;
+    *.*.*.*)
+        part=${1%%/*}.
+        while [ -n "$part" ]; do
+            is_number "${part%%.*}" 0 255 || return 1
+            part=${part#*.}
+        done
+        ;;
+    *) return 1 ;;
+    esac
+    case $1 in */*) is_number "${1#*/}" 0 $longest ;; esac
+}
+
+is_interface() { # TEXT
+    case $1 in '' | -* | . | .. | *[!A-Za-z0-9._-]* | ????????????????*) return 1 ;; esac
+}
+
 # Prints MARK in lower-case hexadecimal, if it is one single bit of the 32.
 one_bit() { # MARK
     local digits value
@@ -92,6 +116,7 @@ set_option() { # FLAG VALUE
             die $EX_USAGE "--on-failure: '$2' is not known; give drop or reset" ;;
         esac
         ;;
+    --protect) set_place "$1" "$2" ;;
     --iptables)
         case $2 in auto | nft | legacy) BACKEND=$2 ;; *)
             die $EX_USAGE "--iptables: '$2' is not known; give auto, nft or legacy" ;;
@@ -139,7 +164,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
     local commands="$1" flag value name
     shift
     COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS='' JSON='' FLAGS_FROM='' GIVEN=''
-    KEEP_ESTABLISHED='' DROP_PORTS=''
+    KEEP_ESTABLISHED='' DROP_PORTS='' GIVEN_PROTECT=''
     while [ $# -gt 0 ]; do
         flag=$1
         shift
@@ -190,6 +215,13 @@ parse_command_line() { # COMMANDS ARGUMENT...
     # shellcheck disable=SC2086 # one port a line
     [ -z "$GIVEN_PORTS" ] || PORTS=$(printf '%s\n' $GIVEN_PORTS | sort -nu | tr '\n' ' ')
     PORTS=${PORTS% }
+    # shellcheck disable=SC2086 # words
+    [ -z "$GIVEN_PROTECT" ] || PROTECT=$(in_order $GIVEN_PROTECT)
+}
+
+# Prints words in order and once each, on one line.
+in_order() { # WORD...
+    printf '%s\n' "$@" | LC_ALL=C sort -u | tr '\n' ' ' | sed 's/ *$//'
 }
 
 # Reads the command line and, if it names a program, the flags that this prints for its configuration; what the command
@@ -382,11 +414,12 @@ note() { printf -- '-A %s-NOTE -m comment --comment %s=%s\n' "$OWN" "$1" "$2"; }
 
 # The wanted rules, with the notes that say what was asked for; nothing where there are no rules.
 wanted_with_notes() { # FAMILY TABLE
-    local port rules
+    local port place rules
     rules=$(wanted_rules "$1" "$2")
     [ -n "$rules" ] || return 0
     printf '%s\n' "$rules"
     for port in $PORTS; do note target-port "$port"; done
+    for place in $PROTECT; do note protect "$place"; done
     note queue-num "$QUEUE"
     [ -z "$SETS" ] || note sets "$SETS"
     [ -z "$KEEPING" ] || note keeping "$KEEPING"
@@ -611,7 +644,7 @@ noted() { # NAME
     done
 }
 
-# Sets PORTS, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if
+# Sets PORTS, PROTECT, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if
 # there are none.
 read_configuration() {
     local family table
@@ -620,6 +653,8 @@ read_configuration() {
             [ -n "$(notes "$family" "$table" queue-num)" ] || continue
             PORTS=$(notes "$family" "$table" target-port | tr '\n' ' ')
             PORTS=${PORTS% }
+            # shellcheck disable=SC2046 # words
+            PROTECT=$(in_order $(notes "$family" "$table" protect))
             QUEUE=$(notes "$family" "$table" queue-num)
             MARK=$(notes "$family" "$table" mark)
             SETS=$(notes "$family" "$table" sets)
@@ -644,7 +679,7 @@ queue_owner() { # QUEUE
 family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }
 
 describe() { # what the rules are for, in one line
-    echo "TCP port $PORTS, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
+    echo "TCP port $PORTS$([ "$PROTECT" = own ] || echo "${PROTECT:+ of $PROTECT}"), queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
 # Prints the words as the values of a JSON array; numbers stay numbers.
@@ -667,11 +702,12 @@ report_json() {
             done
         done
     else
-        PORTS='' QUEUE='' MARK='' FILTER=''
+        PORTS='' QUEUE='' MARK='' FILTER='' PROTECT=''
     fi
     printf '{"state": "%s", "instance": "%s", "ports": %s, "queue": "%s", "mark": "%s", "iptables": "%s", ' \
         "$state" "$INSTANCE" "$(json_array "$(printf '%s' "$PORTS" | tr ' ' '\n')")" "$QUEUE" "$MARK" "$BACKEND"
-    printf '"families": %s, "missing": %s, "kernel_filter": "%s", "warnings": %s}\n' \
+    printf '"protect": %s, "families": %s, "missing": %s, "kernel_filter": "%s", "warnings": %s}\n' \
+        "$(json_array "$(printf '%s' "$PROTECT" | tr ' ' '\n')")" \
         "$(json_array "$(printf '%s' "$FAMILIES" | tr ' ' '\n')")" "$(json_array "$missing")" "${FILTER%:*}" \
         "$(json_array "$(cat "$(record warning)" 2>/dev/null)")"
     case $state in up) exit 0 ;; down) exit $EX_DOWN ;; *) exit $EX_FAILED ;; esac
@@ -701,6 +737,7 @@ report_status() {
     fi
     [ ! -s "$(record warning)" ] || sed 's/^/  WARNING      /' "$(record warning)"
     echo "  target port  $PORTS"
+    [ -z "$PROTECT" ] || describe_places
     if owner=$(queue_owner "$QUEUE"); then
         echo "  queue        $QUEUE, a process listens to it (netlink port id $owner)"
     else
@@ -729,6 +766,17 @@ report_status() {
         done
     done
     [ "$state" = up ] || exit $EX_FAILED
+}
+
+# Says whose ports are protected, and of which family none is.
+describe_places() {
+    local family place some
+    echo "  protects     $(printf '%s' "$PROTECT" | sed 's/ /, /g')"
+    for family in $FAMILIES; do
+        some=''
+        for place in $PROTECT; do ! match_of "$family" "$place" dst >/dev/null || some=yes; done
+        [ -n "$some" ] || echo "               NOTHING of IPv$family: no place of that family is named"
+    done
 }
 
 # --- records -----------------------------------------------------------------------------------------------------

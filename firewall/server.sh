@@ -1,6 +1,6 @@
 #!/bin/sh
 # shellcheck disable=SC3043
-# The rules of a host, or of a gateway to hosts, whose TCP ports are hidden behind a knock.
+# The rules of a host, or of a gateway to hosts (--protect), whose TCP ports are hidden behind a knock.
 #
 #   wire -> raw PREROUTING --- locked out, or cannot be a knock: dropped before it costs anything; so is a SYN with a
 #                |             wrong code, where tcpknock-server has a filter in the kernel
@@ -24,7 +24,7 @@ OWN=TCPKNOCK-SRV
 TABLES='mangle raw'
 QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
-FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from'
+FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from --protect'
 SWITCHES='--json --keep-established --drop-ports'
 COMMANDS='up down status confirm guard'
 PORTS_DEFAULT=22
@@ -35,6 +35,7 @@ QUEUE=100
 # (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
 MARK=0x1000
 ON_FAILURE=drop
+PROTECT=own
 KERNEL_FILTER=auto
 PIN_FOLDER=/sys/fs/bpf/tcpknock
 FLAGS_FAILED=''
@@ -50,10 +51,22 @@ set_instance() { # NAME
     GROWING=$OWN-KEPT
 }
 
+# What --protect names: what is addressed to this host itself, to an address or prefix, or comes in by an interface.
+set_place() { # FLAG VALUE
+    case $2 in
+    own) ;;
+    interface:*) is_interface "${2#interface:}" || die $EX_USAGE \
+        "$1: '${2#interface:}' is no name of an interface; give 1 to 15 letters, digits and the characters . _ -" ;;
+    *) is_prefix "$2" || die $EX_USAGE \
+        "$1: '$2' is not known; give own, an address, a prefix such as 10.0.0.0/24, or interface:NAME" ;;
+    esac
+    GIVEN_PROTECT="$GIVEN_PROTECT $2"
+}
+
 usage() {
     cat <<EOF
-Usage: server.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
-                         [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
+Usage: server.sh up      [--target-port N ...] [--protect WHAT ...] [--queue-num N] [--mark BIT]
+                         [--iptables auto|nft|legacy] [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
                          [--on-failure drop|reset] [--confirm SECONDS] [--instance NAME] [--flags-from PROGRAM]
                          [--keep-established] [--drop-ports]
        server.sh confirm [--instance NAME]
@@ -74,6 +87,9 @@ Without the daemon nobody gets in (fail closed).
             program took some away; runs until it is told to end. 'down' is obeyed.
 
   --target-port N     a TCP port to protect; may be given several times (default $PORTS)
+  --protect WHAT      whose ports these are; may be given several times. own (default): this host's; what it forwards
+                      or bridges for others needs no knock. An address or prefix, such as 10.0.0.0/24: those of hosts
+                      behind this one. interface:NAME: all that comes in there
   --queue-num N       the queue that tcpknock-server listens to (default $QUEUE); FIRST:LAST for several
   --mark BIT          the one bit, in packet and connection marks, that means verified (default $MARK);
                       tcpknock-server must be given the same
@@ -93,7 +109,7 @@ Without the daemon nobody gets in (fail closed).
                       a name has 1 to 10 letters, digits and -
   --keep-established  keep all connections that are established now; the default only for ports that no 'up' before
                       has protected
-  --drop-ports        protect fewer ports than now; without it 'up' refuses that
+  --drop-ports        protect fewer ports than now, or for fewer hosts; without it 'up' refuses that
   --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
   -h, --help          this text
 
@@ -116,9 +132,56 @@ wanted_rules() { # FAMILY TABLE
     esac
 }
 
+# --- whose ports these are
+# Established segments must not pay for it, so the hooks ask for the port alone, and these rules stand in our chains,
+# behind what passes such segments. One place takes one rule; several take a chain behind, to go to from each.
+
+# Prints the match of a place, for packets that go there (dst) or come from there (src); nothing if it is everywhere.
+# False if it is of the other family.
+match_of() { # FAMILY PLACE dst|src
+    case $2 in
+    own) echo "-m addrtype --$3-type LOCAL" ;;
+    interface:*) if [ "$3" = dst ]; then echo "-i ${2#interface:}"; else echo "-o ${2#interface:}"; fi ;;
+    *)
+        case $2 in *:*) [ "$1" = 6 ] ;; *) [ "$1" = 4 ] ;; esac || return 1
+        case $2 in
+        */0) ;;
+        */*) echo "-${3%??} $2" ;;
+        *:*) echo "-${3%??} $2/128" ;;
+        *) echo "-${3%??} $2/32" ;;
+        esac
+        ;;
+    esac
+}
+
+# Prints the rules by which only what is protected goes on: in the same chain, or in the one that `behind_scope` names.
+scope_rules() { # FAMILY CHAIN dst|src
+    local place match
+    # Rules of before there were places.
+    [ -n "$PROTECT" ] || return 0
+    if [ "$PROTECT" = own ]; then
+        echo "-A $OWN-$2 -m addrtype ! --$3-type LOCAL -j RETURN"
+        return
+    fi
+    for place in $PROTECT; do
+        match=$(match_of "$1" "$place" "$3") || continue
+        echo "-A $OWN-$2${match:+ $match} -g $(behind_scope "$2")"
+    done
+}
+
+behind_scope() { # CHAIN
+    case $PROTECT:$1 in
+    own:* | :*) echo "$OWN-$1" ;;
+    *:RAW) echo "$OWN-SIFT" ;;
+    *:IN) echo "$OWN-JUDGE" ;;
+    *:OUT) echo "$OWN-MASK" ;;
+    esac
+}
+
 wanted_raw_rules() { # FAMILY
-    local port empty_ack
+    local port empty_ack sift
     [ "$ON_FAILURE" = drop ] || return 0
+    sift=$(behind_scope RAW)
     # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
     # next header. (Behind extension headers it is not found here, and the daemon decides.)
     case $1 in
@@ -133,25 +196,27 @@ wanted_raw_rules() { # FAMILY
     # iptables-save wrote, at boot, that is missing, and then the whole table with everybody's rules is, too.
     # RAW: what needs no second look. The segments of a connection, nearly all of them with ACK and without SYN and
     # RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
-    # 1. The program that the daemon has put into the kernel knows which codes are wrong. It comes first, because a
-    #    flood of them is what it is for; and it looks at flags and interface itself, which saves two matches.
-    # 2. What this host sends to itself needs no knock.
+    # 1. What this host sends to itself needs no knock, nor does what is not protected.
+    # 2. The program that the daemon has put into the kernel knows which codes are wrong. It comes first of the rest,
+    #    because a flood of them is what it is for; and it looks at flags itself, which saves a match.
     # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
     # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
-    [ -z "$FILTER" ] || is_hook "$FILTER" ||
-        echo "-A $OWN-RAW -m bpf --object-pinned ${FILTER%:*} -j DROP"
     echo "-A $OWN-RAW -i lo -j RETURN"
+    scope_rules "$1" RAW dst
+    [ -z "$FILTER" ] || is_hook "$FILTER" ||
+        echo "-A $sift -m bpf --object-pinned ${FILTER%:*} -j DROP"
     cat <<EOF
--A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m u32 --u32 $empty_ack -j DROP
--A $OWN-RAW -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j RETURN
--A $OWN-RAW -p tcp -m tcp --tcp-flags SYN SYN -j DROP
--A $OWN-RAW -p tcp -m tcp --tcp-flags RST,ACK NONE -j DROP
+-A $sift -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m u32 --u32 $empty_ack -j DROP
+-A $sift -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j RETURN
+-A $sift -p tcp -m tcp --tcp-flags SYN SYN -j DROP
+-A $sift -p tcp -m tcp --tcp-flags RST,ACK NONE -j DROP
 EOF
 }
 
 wanted_mangle_rules() { # FAMILY
-    local port to_queue="-j NFQUEUE --queue-num $QUEUE"
+    local port to_queue="-j NFQUEUE --queue-num $QUEUE" judge mask
+    judge=$(behind_scope IN) mask=$(behind_scope OUT)
     # Of several queues, the kernel chooses one by both addresses, so each sees both directions of what it judges.
     case $QUEUE in *:*) to_queue="-j NFQUEUE --queue-balance $QUEUE" ;; esac
 
@@ -173,26 +238,28 @@ EOF
     # 1. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
     # 2. What this host sends to itself needs no knock. (Not asked in the hooks above: to compare the name of an
     #    interface costs more than all else there, and every segment of a connection would pay for it.)
-    # 3. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
-    # 4. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
-    # 5. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
+    # 3. What is not protected is none of our business.
+    # 4. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
+    # 5. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
+    # 6. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
     cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
 -A $OWN-IN -i lo -j RETURN
 EOF
+    scope_rules "$1" IN dst
     [ -z "$KEEPING" ] || cat <<EOF
--A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
--A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
+-A $judge -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
+-A $judge -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
 EOF
     [ "$ON_FAILURE" = reset ] ||
-        echo "-A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"
-    echo "-A $OWN-IN $to_queue"
+        echo "-A $judge -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"
+    echo "-A $judge $to_queue"
 
     # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
-    cat <<EOF
--A $OWN-OUT -o lo -j RETURN
--A $OWN-OUT $to_queue
-EOF
+    # (That of a port which this host publishes for another one still has the other one's address here.)
+    echo "-A $OWN-OUT -o lo -j RETURN"
+    scope_rules "$1" OUT src
+    echo "-A $mask $to_queue"
 
     # SAVE: the daemon accepts the right third ACK with the packet mark set. A packet from a queue goes on behind the
     # chain that queued it, so the mark is saved here, one hook later, in INPUT or FORWARD.
@@ -527,7 +594,8 @@ keep_recorded() { # PORT...
         done <"$WORK/decided"
         marked_connections "$family" "$@" >"$WORK/marked"
         cut -d ' ' -f 1-4 "$WORK/cookies" >"$WORK/tuples"
-        for port; do tracked_connections "$family" "$port"; done >>"$WORK/tuples"
+        # What is not addressed to this host goes on anyway.
+        [ "$PROTECT" = own ] || for port; do tracked_connections "$family" "$port"; done >>"$WORK/tuples"
         sort -u "$WORK/tuples" | grep -vxF -f "$WORK/marked" >>"$WORK/left-out"
     done
 }
@@ -649,12 +717,14 @@ guard_says() { # PRIORITY TEXT
 up() {
     local old_ports='' old_mark='' old_queue='' old_filter='' family
     local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_failure="$ON_FAILURE"
-    local wanted_filter old_sets=''
+    local wanted_filter old_sets='' wanted_protect="$PROTECT" old_protect='' is_of_before=''
     local established_ports='' recorded_ports='' port
     KEPT=0
     refuse_what_others_have
     # shellcheck disable=SC2046 # a list of ports
     refuse_fewer_ports $(read_configuration && echo "$PORTS")
+    # shellcheck disable=SC2046 # a list of places
+    refuse_fewer_places $(read_configuration && echo "$PROTECT")
     choose_filter
     wanted_filter=$FILTER
     KEEPING=$(noted keeping)
@@ -668,9 +738,11 @@ up() {
     fi
     if read_configuration; then
         old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE old_filter=$FILTER old_sets=$SETS
+        old_protect=$PROTECT
+        [ -n "$PROTECT" ] || is_of_before=yes
     fi
     PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS='' FILTER=$wanted_filter
-    ON_FAILURE=$wanted_failure
+    ON_FAILURE=$wanted_failure PROTECT=$wanted_protect
 
     ( refuse_unreadable ) || undo_filter "$old_filter" "$old_ports"
     cancel_watcher
@@ -679,7 +751,10 @@ up() {
     # right to be there: it came in while they were down.
     recorded_ports=$(remembered_ports)
     for port in $PORTS; do
-        case " $old_ports " in *" $port "*) continue ;; esac
+        case " $old_ports " in *" $port "*)
+            if [ -z "$KEEP_ESTABLISHED" ] || [ "$PROTECT" = "$old_protect" ]; then continue; fi
+            ;;
+        esac
         case " $recorded_ports " in *" $port "*) [ -n "$KEEP_ESTABLISHED" ] || continue ;; esac
         established_ports="$established_ports $port"
     done
@@ -715,6 +790,9 @@ up() {
     fi
     echo "tcpknock server rules are up: $(describe)"
     say_what_is_kept
+    [ -z "$is_of_before" ] || [ "$PROTECT" != own ] ||
+        echo "note: what this host forwards or bridges for others is not protected any more, as it was by the rules of" \
+            "an earlier version; to want that, give --protect ADDRESS"
     queue_owner "$QUEUE" >/dev/null ||
         echo "note: no process listens to queue $QUEUE; until tcpknock-server does, $WITHOUT_DAEMON"
     say_confirm
@@ -730,6 +808,18 @@ refuse_fewer_ports() { # OLD_PORT...
     [ -n "$DROP_PORTS" ] || die $EX_USAGE "TCP port$dropped would not be protected any more; to want that, add" \
         "--drop-ports; for another tcpknock-server, give --instance NAME; nothing was changed"
     echo "no longer protected: TCP port$dropped"
+}
+
+# Nor of a host.
+refuse_fewer_places() { # OLD_PLACE...
+    local place dropped=''
+    for place; do
+        case " $PROTECT " in *" $place "*) ;; *) dropped="$dropped, $place" ;; esac
+    done
+    [ -n "$dropped" ] || return 0
+    [ -n "$DROP_PORTS" ] || die $EX_USAGE "--protect: ${dropped#, } would not be protected any more; to want that, add" \
+        "--drop-ports; nothing was changed"
+    echo "no longer protected: ${dropped#, }"
 }
 
 # Two instances cannot have a port or a queue in common.

@@ -65,6 +65,18 @@ package enum AddressArgument {
     }
 }
 
+/// Places as flags.
+package enum PlaceArgument {
+    /// Reads `own`, an address, a prefix, or `interface:NAME`.
+    package static func parse(_ text: String) throws -> Place {
+        guard let place = Place(text) else {
+            throw ValidationError(
+                "'\(text)' is not known; give own, an address, a prefix such as 10.0.0.0/24, or interface:NAME")
+        }
+        return place
+    }
+}
+
 /// Numbers in a range as flags.
 package enum NumberArgument {
     /// Makes what reads such a number; `what` and `unit` are for people.

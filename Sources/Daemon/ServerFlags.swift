@@ -16,6 +16,14 @@ package struct ServerFlags: DaemonFlags {
     var queues: ClosedRange<UInt16>?
 
     @Option(
+        name: .customLong("protect"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Whose ports are protected: own (this host's), an address or prefix behind it, or interface:NAME; may be "
+                + "given again. (default: own)", valueName: "what"),
+        transform: PlaceArgument.parse)
+    var protect: [Place] = []
+
+    @Option(
         name: [.customLong("lockout-seconds"), .customLong("lockout_seconds")],
         help: ArgumentHelp("How long a wrong third ACK locks its sender out. (default: 120)", valueName: "seconds"),
         transform: NumberArgument.parse(1...86_400, "lockout time", " seconds"))
@@ -113,6 +121,7 @@ package struct ServerFlags: DaemonFlags {
 
     package func apply(to settings: inout EffectiveSettings<ServerSettings>) {
         settings.set(\.queues, "queue_num", queues)
+        settings.set(\.protect, "protect", protect.isEmpty ? nil : protect)
         settings.set(\.lockoutSeconds, "lockout_seconds", lockoutSeconds)
         settings.set(\.mark, "mark", mark)
         settings.set(\.onFailure, "on_failure", onFailure)

@@ -33,6 +33,7 @@ extension DoctorSubject {
         self.init(.server)
         queues = settings.queues
         mark = settings.mark
+        protect = settings.protect
         pinFolder = settings.pinFolder.string
         answersRefused = settings.onFailure == .reset
         let guests = settings.effectiveGuests

@@ -45,6 +45,8 @@ package struct DoctorSubject: Sendable {
     package var queues: ClosedRange<UInt16>
     /// The ports of the protected services.
     package var targetPorts: [UInt16] = [22]
+    /// Whose ports are protected; only the server uses it.
+    package var protect = [Place.own]
     /// The bit of packet and connection marks that says 'verified'; only the server uses it.
     package var mark: UInt32 = 0x1000
     /// The key files.
@@ -81,6 +83,9 @@ package struct DoctorSubject: Sendable {
         queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound):\(queues.upperBound)"
     }
 
+    /// Whether ports of other hosts are protected, or may be.
+    var isGateway: Bool { role == .server && protect != [.own] }
+
     /// `0x1000`, as `--mark` has it.
     package var markText: String { "0x" + String(mark, radix: 16) }
 }
@@ -95,6 +100,7 @@ extension DoctorSubject {
         if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
         if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
+        if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
         if answersRefused { line += " --on-failure reset" }
         return line
     }
@@ -107,6 +113,7 @@ extension DoctorSubject {
         if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
         if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
+        if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
         if !usesTime { line += " --no-time" }
         return line
     }

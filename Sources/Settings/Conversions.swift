@@ -114,6 +114,24 @@ extension TOMLValue {
         return prefixes
     }
 
+    /// Whose ports are protected.
+    func protectedPlaces() throws(Refusal) -> [Place] {
+        let places = try places(
+            "\"own\", an address or prefix, such as \"10.0.0.0/24\", or \"interface:\" and a name,")
+        guard !places.isEmpty else { throw Refusal("nothing would be protected", at: position) }
+        return places
+    }
+
+    private func places(_ what: String) throws(Refusal) -> [Place] {
+        var places: [Place] = []
+        for member in members {
+            guard let place = Place(try member.string(what)) else { throw member.expected(what) }
+            guard !places.contains(place) else { throw Refusal("\(place) is there twice", at: member.position) }
+            places.append(place)
+        }
+        return places
+    }
+
     /// A path, made absolute by the folder of the file.
     func path(in folder: FilePath) throws(Refusal) -> FilePath {
         let text = try string("a path")

@@ -7,6 +7,7 @@ extension ServerSettings {
         let folder = table.folder
         takeCommon(table)
         table.read("queue_num", into: &queues) { value throws(Refusal) in try value.queues() }
+        table.read("protect", into: &protect) { value throws(Refusal) in try value.protectedPlaces() }
         table.read("lockout_seconds", into: &lockoutSeconds) { value throws(Refusal) in
             try value.number(1...86_400, "seconds")
         }
@@ -74,6 +75,7 @@ extension ServerSettings {
         if guests.isEmpty { writer.add("key_file", (keyFile ?? defaultKeyFile).string) }
         writer.add("target_ports", targetPorts)
         writer.add("queue_num", queues)
+        writer.add("protect", protect.map(\.description))
         writer.add("lockout_seconds", lockoutSeconds)
         writer.add(bit: "mark", mark)
         writer.add("on_failure", onFailure)
@@ -100,6 +102,7 @@ extension ServerSettings {
         var flags = targetPorts.flatMap { ["--target-port", "\($0)"] }
         flags += ["--queue-num", QueueNumbers.text(queues), "--mark", "0x" + String(mark, radix: 16)]
         let defaults = ServerSettings()
+        if protect != defaults.protect { flags += protect.flatMap { ["--protect", "\($0)"] } }
         if onFailure != defaults.onFailure { flags += ["--on-failure", onFailure.rawValue] }
         if kernelFilter != defaults.kernelFilter { flags += ["--kernel-filter", kernelFilter.rawValue] }
         if pinFolder != defaults.pinFolder { flags += ["--pin-folder", pinFolder.string] }

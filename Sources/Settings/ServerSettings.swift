@@ -17,6 +17,8 @@ package struct ServerSettings: CommonSettings {
 
     /// The queues of the firewall rules, with a thread for each.
     package var queues: ClosedRange<UInt16> = 100...100
+    /// Whose ports are protected: at least one place.
+    package var protect = [Place.own]
     /// How long a wrong third ACK locks its sender out, in seconds: 1...86,400.
     package var lockoutSeconds: UInt32 = 120
     /// The bit of the packet mark that says "verified", as in the firewall rules.

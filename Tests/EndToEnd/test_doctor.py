@@ -147,7 +147,8 @@ def test_both_roles_on_one_host(server: Patient) -> None:
 def test_a_gateway_before_the_server(routed: Network, key_file: str) -> None:
     """It forwards to who has the service, so nothing listens on itself."""
     assert routed.router
-    protect(routed.router, key_file)
+    places = ["--protect", routed.server.ipv4, "--protect", routed.server.ipv6]
+    protect(routed.router, key_file, places=places)
     diagnosis = Diagnosis(routed.router)
     assert diagnosis.troubles == []
     assert "gateway" in diagnosis.of("service")[0]["found"]
@@ -290,7 +291,7 @@ FAULTS = {
         "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-I", "TCPKNOCK-SRV-IN", "-s", "192.0.2.0/24", "-j", "ACCEPT"),
         "-s 192.0.2.0/24 -j ACCEPT", "server.sh up"),
     "an open queue rule": Fault(
-        "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-R", "TCPKNOCK-SRV-IN", "3", "-j", "NFQUEUE", "--queue-num",
+        "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-R", "TCPKNOCK-SRV-IN", "4", "-j", "NFQUEUE", "--queue-num",
                                            "100", "--queue-bypass"),  # fmt: skip
         "everybody gets in while the daemon does not run", "server.sh up"),
     "accepted before": Fault(

@@ -14,6 +14,7 @@ from harness.echo import echo, echo_server
 from harness.hosts import PYTHON, Host
 from harness.inside import connect, echoes, gets_in, inside
 from harness.knock import (
+    EVERYWHERE,
     FAMILIES,
     assert_nobody_locked_out,
     counted,
@@ -183,7 +184,7 @@ def second_server(routed: Network) -> Iterator[Host]:
 def test_a_gateway_before_two_hosts(routed: Network, second_server: Host, key_file: str) -> None:
     """Neither host has anything of tcpknock; both are behind the knock of the gateway, and the gateway itself is."""
     assert routed.router
-    gateway = protect(routed.router, key_file)
+    gateway = protect(routed.router, key_file, places=EVERYWHERE)
     hosts = (routed.server, second_server, routed.router)
     for host in hosts:
         echo_server(host, 22)

@@ -14,6 +14,7 @@ from harness.capture import Capture
 from harness.echo import HeldConnection, echo, echo_server
 from harness.firewall import BACKENDS, PROJECT, connection_marks, firewall, rule_counters, script, snapshot
 from harness.hosts import Host
+from harness.knock import EVERYWHERE
 from harness.queue_stand_in import queue_stand_in
 from harness.queues import queue_counters
 from harness.segments import segment, send
@@ -430,13 +431,14 @@ def test_a_verified_connection_stays_in_the_kernel(routed: Network, backend: str
     guard = routed.router if forwarded else routed.server
     assert guard
     echo_server(routed.server, 22)
-    firewall(guard, "server", "up", "--iptables", backend)
+    firewall(guard, "server", "up", "--iptables", backend, *(EVERYWHERE if forwarded else ()))
     for family, name in ((4, "iptables"), (6, "ip6tables")):
         # The client of this test cannot knock, so its SYN must be let through to the queue.
         host_rules = guard.run([f"{name}-{backend}-save", "-t", "raw"]).stdout
-        number = re.findall(r"^-A TCPKNOCK-SRV-RAW .*", host_rules, re.MULTILINE)
+        chain = "TCPKNOCK-SRV-SIFT" if forwarded else "TCPKNOCK-SRV-RAW"
+        number = re.findall(rf"^-A {chain} .*", host_rules, re.MULTILINE)
         (drop,) = (index for index, rule in enumerate(number, start=1) if "u32" in rule)
-        guard.run([f"{name}-{backend}", "-w", "-t", "raw", "-D", "TCPKNOCK-SRV-RAW", str(drop)])
+        guard.run([f"{name}-{backend}", "-w", "-t", "raw", "-D", chain, str(drop)])
         # Behind the saving of the mark, no packet has it any more.
         for chain in ("INPUT", "FORWARD"):
             command = f"{name}-{backend} -w -t mangle -A {chain} -m mark --mark 0x1000/0x1000"
@@ -550,7 +552,7 @@ def test_a_forwarded_connection_is_kept(routed: Network) -> None:
     with HeldConnection(routed.client, routed.server.ipv4, 22) as four, HeldConnection(
         routed.client, routed.server.ipv6, 22
     ) as six:
-        assert "kept: 2 connection" in firewall(router, "server", "up").stdout
+        assert "kept: 2 connection" in firewall(router, "server", "up", *EVERYWHERE).stdout
         assert four.echo(1_000_000) and six.echo(1_000_000)
         assert echo(routed.client, routed.server.ipv4, 22, timeout=0.3).complete == 0
 

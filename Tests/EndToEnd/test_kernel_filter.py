@@ -17,7 +17,7 @@ from harness.daemons import keygen, program, start_server
 from harness.echo import echo, echo_server
 from harness.firewall import BACKENDS, firewall, rule_counters, snapshot
 from harness.hosts import Host
-from harness.knock import counters, equip
+from harness.knock import EVERYWHERE, counters, equip
 from harness.processes import Program
 from harness.queues import queue_counters
 from harness.segments import segment, send
@@ -220,7 +220,7 @@ def test_a_gateway_filters_too(routed: Network, way: str, key_file: str, pins: s
     assert router
     echo_server(routed.server, 22)
     filtering_server(router, key_file, pins)
-    rules_up(router, pins, way)
+    rules_up(router, pins, way, *EVERYWHERE)
     for family in FAMILIES:
         send_to_be_dropped(routed.client, router, family, way, pins, wrong_syns(routed, family))
     # From here on the client's daemon puts the right code into every SYN.

@@ -11,6 +11,7 @@ from harness.capture import Capture
 from harness.echo import echo, echo_server
 from harness.inside import connect, echoes, gets_in
 from harness.knock import (
+    EVERYWHERE,
     FAMILIES,
     MODES,
     WRONG,
@@ -286,7 +287,7 @@ STRANGER = {4: "10.83.1.77", 6: "fd83:1::77"}  # on the client's side of the rou
 @pytest.fixture(params=FAMILIES)
 def gateway(request: pytest.FixtureRequest, routed: Network, key_file: str) -> Iterator["tuple[Network, int, Program]"]:
     assert routed.router
-    server = protect(routed.router, key_file, lockout_seconds=2)
+    server = protect(routed.router, key_file, lockout_seconds=2, places=EVERYWHERE)
     equip(routed.client, key_file)
     keep_kernel_quiet(routed.client)
     echo_server(routed.server, 22)

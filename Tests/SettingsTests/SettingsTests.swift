@@ -22,6 +22,7 @@ import Wire
     static let fullServer = #"""
         target_ports = [22, 443]
         queue_num = "100:103"
+        protect = ["own", "10.0.0.9/24", "2001:db8::7", "interface:eth0.1"]
         lockout_seconds = 60
         no_time = true
         mark = 0x4000
@@ -80,6 +81,10 @@ import Wire
         var expected = ServerSettings()
         expected.targetPorts = [22, 443]
         expected.queues = 100...103
+        expected.protect = [
+            .own, .prefix(try #require(IPPrefix("10.0.0.0/24"))), .prefix(try #require(IPPrefix("2001:db8::7/128"))),
+            .interface("eth0.1"),
+        ]
         expected.lockoutSeconds = 60
         expected.noTime = true
         expected.mark = 0x4000
@@ -230,8 +235,9 @@ import Wire
             ServerSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 100 --mark 0x1000")
         #expect(
             try server(Self.fullServer).firewallFlags.joined(separator: " ")
-                == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --on-failure reset --kernel-filter "
-                + "off --pin-folder /sys/fs/bpf/other")
+                == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --protect own --protect "
+                + "10.0.0.0/24 --protect 2001:db8::7 --protect interface:eth0.1 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other"
+        )
         #expect(ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200")
         #expect(
             try client(Self.fullClient).firewallFlags.joined(separator: " ")

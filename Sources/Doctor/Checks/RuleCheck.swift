@@ -87,7 +87,7 @@ enum RuleCheck {
     private static func chains(_ name: String, _ set: RuleSet, _ examination: Examination) -> [Finding] {
         let subject = examination.subject
         var findings: [Finding] = []
-        for chain in OwnChain.all(subject) {
+        for chain in OwnChain.all(subject, set.family) {
             let rules = set.table(chain.table)?.rules(in: chain.name) ?? []
             findings += content(name, chain, rules, subject)
             findings += rules.compactMap { queue(name, $0, subject) }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Settings
+internal import Wire
 
 /// A jump from a built-in chain to one of ours, which a role needs for each port (firewall/server.sh, client.sh).
 struct OwnHook {
@@ -54,7 +56,7 @@ struct OwnChain {
     let optional: [String]
 
     /// All chains of a role, for the bit of the mark.
-    static func all(_ subject: DoctorSubject) -> [OwnChain] {
+    static func all(_ subject: DoctorSubject, _ family: IPFamily) -> [OwnChain] {
         let own = subject.role.chainPrefix
         let bit = subject.markText
         guard subject.role == .server else {
@@ -63,31 +65,62 @@ struct OwnChain {
                 OwnChain(table: "raw", name: own + "IN", rules: ["-i lo -j RETURN", "@queue"], optional: []),
             ]
         }
-        let raw = OwnChain(
-            table: "raw", name: own + "RAW",
+        let raw = scoped(
+            subject, family, table: "raw", name: "RAW", behind: "SIFT", before: ["-i lo -j RETURN"],
             rules: [
-                "-i lo -j RETURN",
                 "--tcp-flags FIN,SYN,RST,ACK SYN -m u32", "--tcp-flags FIN,SYN,RST,ACK SYN -j RETURN",
                 "--tcp-flags SYN SYN -j DROP", "--tcp-flags RST,ACK NONE -j DROP",
             ], optional: ["-m bpf --object-pinned", "-m set --match-set"])
         let refusals = subject.answersRefused ? [] : ["--tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"]
-        return (subject.answersRefused ? [] : [raw]) + [
-            OwnChain(
-                table: "mangle", name: own + "IN",
-                rules: [
-                    "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN", "-i lo -j RETURN",
-                ] + refusals + ["@queue"],
-                optional: [
-                    "-j \(own)KEPT", "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN",
-                ]),
-            OwnChain(table: "mangle", name: own + "OUT", rules: ["-o lo -j RETURN", "@queue"], optional: []),
+        let verified = "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN"
+        let chains = [
+            scoped(
+                subject, family, table: "mangle", name: "IN", behind: "JUDGE", before: [verified, "-i lo -j RETURN"],
+                rules: refusals + ["@queue"], optional: ["-j \(own)KEPT", verified]),
+            scoped(
+                subject, family, table: "mangle", name: "OUT", behind: "MASK", before: ["-o lo -j RETURN"],
+                rules: ["@queue"], optional: []),
+        ]
+        return ((subject.answersRefused ? [] : [raw]) + chains).flatMap(\.self) + [
             OwnChain(
                 table: "mangle", name: own + "SAVE",
                 rules: [
                     "--tcp-flags SYN SYN -j CONNMARK --set-xmark 0x0/\(bit)",
                     "-j CONNMARK --save-mark --nfmask \(bit) --ctmask \(bit)", "-j MARK --set-xmark 0x0/\(bit)",
-                ], optional: []),
+                ], optional: [])
         ]
+    }
+
+    /// A chain in which only what is protected goes on, and the one where it does if that is another one.
+    private static func scoped(
+        _ subject: DoctorSubject, _ family: IPFamily, table: String, name: String, behind: String, before: [String],
+        rules: [String], optional: [String]
+    ) -> [OwnChain] {
+        let own = subject.role.chainPrefix
+        let isSource = name == "OUT"
+        guard subject.protect != [.own] else {
+            let scope = "-m addrtype ! --\(isSource ? "src" : "dst")-type LOCAL -j RETURN"
+            return [OwnChain(table: table, name: own + name, rules: before + [scope] + rules, optional: optional)]
+        }
+        // The script has them in this order.
+        let places = subject.protect.sorted { $0.description < $1.description }
+        let jumps = places.filter { ($0.family ?? family) == family }.map { place in
+            (match(place, isSource: isSource).map { $0 + " " } ?? "") + "-g \(own)\(behind)"
+        }
+        return [
+            OwnChain(table: table, name: own + name, rules: before + jumps, optional: []),
+            OwnChain(table: table, name: own + behind, rules: rules, optional: optional),
+        ]
+    }
+
+    /// What a rule asks for where a place is meant; nil for nothing.
+    private static func match(_ place: Place, isSource: Bool) -> String? {
+        switch place {
+        case .own: "-m addrtype --\(isSource ? "src" : "dst")-type LOCAL"
+        case .interface(let name): "\(isSource ? "-o" : "-i") \(name)"
+        case .prefix(let prefix) where prefix.description.hasSuffix("/0"): nil
+        case .prefix(let prefix): "\(isSource ? "-s" : "-d") \(prefix)"
+        }
     }
 
     /// Whether a rule is what is meant.

@@ -27,6 +27,8 @@ from knockprotocol import Mode, read_key  # noqa: E402
 FAMILIES = (4, 6)
 MODES = ("full", "windowed")
 WITHOUT_FILTER = ["--kernel-filter", "off"]
+EVERYWHERE = ["--protect", "0.0.0.0/0", "--protect", "::/0"]
+"""Flags by which also what a host forwards is protected, whoever it is for."""
 WRONG = 0x00010000
 """To make an acknowledgment number wrong: exclusive or."""
 
@@ -35,10 +37,12 @@ def protect(host: Host, key_file: Optional[str], ports: Sequence[int] = (22,), *
     """Starts the server's daemon on a host and puts its rules in.
 
     Without the filter in the kernel, so that all verdicts are the daemon's (test_kernel_filter.py is about the other).
+    `places` are flags that say whose ports they are, such as EVERYWHERE.
     """
-    more = [*WITHOUT_FILTER, *options.pop("more", [])]
+    places = options.pop("places", [])
+    more = [*WITHOUT_FILTER, *places, *options.pop("more", [])]
     daemon = start_server(host, key_file, target_ports=ports, more=more, **options)
-    put_rules(host, "server", ports, options.get("queue_num"))
+    put_rules(host, "server", ports, options.get("queue_num"), places)
     return daemon
 
 
@@ -49,11 +53,13 @@ def equip(host: Host, key_file: Optional[str], ports: Sequence[int] = (22,), **o
     return daemon
 
 
-def put_rules(host: Host, role: str, ports: Sequence[int] = (22,), queue_num: object = None) -> None:
+def put_rules(
+    host: Host, role: str, ports: Sequence[int] = (22,), queue_num: object = None, places: Sequence[str] = ()
+) -> None:
     flags = [word for port in ports for word in ("--target-port", port)]
     flags += [] if queue_num is None else ["--queue-num", queue_num]
     flags += WITHOUT_FILTER if role == "server" else []
-    firewall(host, role, "up", *flags)
+    firewall(host, role, "up", *flags, *places)
 
 
 def nat_addresses(network: Network) -> "list[str]":
