@@ -14,10 +14,11 @@
 # A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS (SWITCHES are those without a value)
 # and the defaults. QUEUE_RANGES is what its message about a wrong queue says of ranges, empty if it takes none; INSTANCE
 # is the name of another server on this host, SETS says that the rules are of an earlier version and match address sets,
-# KEEPING that they keep connections from before; PROTECT says whose ports they protect; FILTER is the program that they ask about codes, empty if none, and
+# KEEPING that they keep connections from before; PROTECT says whose ports they protect, and
+# EXEMPT who needs no knock; FILTER is the program that they ask about codes, empty if none, and
 # `describe_filter` describes it.
 
-QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE='' PROTECT=''
+QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE='' PROTECT='' EXEMPT=''
 
 # shellcheck disable=SC2034 # not each script uses each
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77 EX_CONFIG=78
@@ -116,7 +117,7 @@ set_option() { # FLAG VALUE
             die $EX_USAGE "--on-failure: '$2' is not known; give drop or reset" ;;
         esac
         ;;
-    --protect) set_place "$1" "$2" ;;
+    --protect | --exempt) set_place "$1" "$2" ;;
     --iptables)
         case $2 in auto | nft | legacy) BACKEND=$2 ;; *)
             die $EX_USAGE "--iptables: '$2' is not known; give auto, nft or legacy" ;;
@@ -164,7 +165,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
     local commands="$1" flag value name
     shift
     COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS='' JSON='' FLAGS_FROM='' GIVEN=''
-    KEEP_ESTABLISHED='' DROP_PORTS='' GIVEN_PROTECT=''
+    KEEP_ESTABLISHED='' DROP_PORTS='' GIVEN_PROTECT='' GIVEN_EXEMPT=''
     while [ $# -gt 0 ]; do
         flag=$1
         shift
@@ -217,6 +218,8 @@ parse_command_line() { # COMMANDS ARGUMENT...
     PORTS=${PORTS% }
     # shellcheck disable=SC2086 # words
     [ -z "$GIVEN_PROTECT" ] || PROTECT=$(in_order $GIVEN_PROTECT)
+    # shellcheck disable=SC2086 # words
+    [ -z "$GIVEN_EXEMPT" ] || EXEMPT=$(in_order $GIVEN_EXEMPT)
 }
 
 # Prints words in order and once each, on one line.
@@ -420,6 +423,7 @@ wanted_with_notes() { # FAMILY TABLE
     printf '%s\n' "$rules"
     for port in $PORTS; do note target-port "$port"; done
     for place in $PROTECT; do note protect "$place"; done
+    for place in $EXEMPT; do note exempt "$place"; done
     note queue-num "$QUEUE"
     [ -z "$SETS" ] || note sets "$SETS"
     [ -z "$KEEPING" ] || note keeping "$KEEPING"
@@ -644,7 +648,7 @@ noted() { # NAME
     done
 }
 
-# Sets PORTS, PROTECT, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if
+# Sets PORTS, PROTECT, EXEMPT, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if
 # there are none.
 read_configuration() {
     local family table
@@ -655,6 +659,8 @@ read_configuration() {
             PORTS=${PORTS% }
             # shellcheck disable=SC2046 # words
             PROTECT=$(in_order $(notes "$family" "$table" protect))
+            # shellcheck disable=SC2046 # words
+            EXEMPT=$(in_order $(notes "$family" "$table" exempt))
             QUEUE=$(notes "$family" "$table" queue-num)
             MARK=$(notes "$family" "$table" mark)
             SETS=$(notes "$family" "$table" sets)
@@ -679,7 +685,7 @@ queue_owner() { # QUEUE
 family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }
 
 describe() { # what the rules are for, in one line
-    echo "TCP port $PORTS$([ "$PROTECT" = own ] || echo "${PROTECT:+ of $PROTECT}"), queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
+    echo "TCP port $PORTS$([ "$PROTECT" = own ] || echo "${PROTECT:+ of $PROTECT}")${EXEMPT:+, not from $EXEMPT}, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
 # Prints the words as the values of a JSON array; numbers stay numbers.
@@ -702,12 +708,13 @@ report_json() {
             done
         done
     else
-        PORTS='' QUEUE='' MARK='' FILTER='' PROTECT=''
+        PORTS='' QUEUE='' MARK='' FILTER='' PROTECT='' EXEMPT=''
     fi
     printf '{"state": "%s", "instance": "%s", "ports": %s, "queue": "%s", "mark": "%s", "iptables": "%s", ' \
         "$state" "$INSTANCE" "$(json_array "$(printf '%s' "$PORTS" | tr ' ' '\n')")" "$QUEUE" "$MARK" "$BACKEND"
-    printf '"protect": %s, "families": %s, "missing": %s, "kernel_filter": "%s", "warnings": %s}\n' \
+    printf '"protect": %s, "exempt": %s, "families": %s, "missing": %s, "kernel_filter": "%s", "warnings": %s}\n' \
         "$(json_array "$(printf '%s' "$PROTECT" | tr ' ' '\n')")" \
+        "$(json_array "$(printf '%s' "$EXEMPT" | tr ' ' '\n')")" \
         "$(json_array "$(printf '%s' "$FAMILIES" | tr ' ' '\n')")" "$(json_array "$missing")" "${FILTER%:*}" \
         "$(json_array "$(cat "$(record warning)" 2>/dev/null)")"
     case $state in up) exit 0 ;; down) exit $EX_DOWN ;; *) exit $EX_FAILED ;; esac
@@ -738,6 +745,7 @@ report_status() {
     [ ! -s "$(record warning)" ] || sed 's/^/  WARNING      /' "$(record warning)"
     echo "  target port  $PORTS"
     [ -z "$PROTECT" ] || describe_places
+    [ -z "$EXEMPT" ] || echo "  exempt       $(printf '%s' "$EXEMPT" | sed 's/ /, /g')"
     if owner=$(queue_owner "$QUEUE"); then
         echo "  queue        $QUEUE, a process listens to it (netlink port id $owner)"
     else
@@ -774,7 +782,7 @@ describe_places() {
     echo "  protects     $(printf '%s' "$PROTECT" | sed 's/ /, /g')"
     for family in $FAMILIES; do
         some=''
-        for place in $PROTECT; do ! match_of "$family" "$place" dst >/dev/null || some=yes; done
+        for place in $PROTECT; do ! match_of "$family" "$place" -d -i >/dev/null || some=yes; done
         [ -n "$some" ] || echo "               NOTHING of IPv$family: no place of that family is named"
     done
 }

@@ -24,7 +24,7 @@ OWN=TCPKNOCK-SRV
 TABLES='mangle raw'
 QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
-FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from --protect'
+FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from --protect --exempt'
 SWITCHES='--json --keep-established --drop-ports'
 COMMANDS='up down status confirm guard'
 PORTS_DEFAULT=22
@@ -36,6 +36,7 @@ QUEUE=100
 MARK=0x1000
 ON_FAILURE=drop
 PROTECT=own
+EXEMPT=''
 KERNEL_FILTER=auto
 PIN_FOLDER=/sys/fs/bpf/tcpknock
 FLAGS_FAILED=''
@@ -51,22 +52,27 @@ set_instance() { # NAME
     GROWING=$OWN-KEPT
 }
 
-# What --protect names: what is addressed to this host itself, to an address or prefix, or comes in by an interface.
+# What --protect and --exempt name: an address or prefix, or all that comes in by an interface; --protect also what is
+# addressed to this host itself.
 set_place() { # FLAG VALUE
-    case $2 in
-    own) ;;
-    interface:*) is_interface "${2#interface:}" || die $EX_USAGE \
+    case $1:$2 in
+    --protect:own) ;;
+    *:interface:*) is_interface "${2#interface:}" || die $EX_USAGE \
         "$1: '${2#interface:}' is no name of an interface; give 1 to 15 letters, digits and the characters . _ -" ;;
     *) is_prefix "$2" || die $EX_USAGE \
-        "$1: '$2' is not known; give own, an address, a prefix such as 10.0.0.0/24, or interface:NAME" ;;
+        "$1: '$2' is not known; give $([ "$1" = --exempt ] || echo own,) an address, a prefix such as 10.0.0.0/24," \
+        "or interface:NAME" ;;
     esac
-    GIVEN_PROTECT="$GIVEN_PROTECT $2"
+    case $1 in
+    --protect) GIVEN_PROTECT="$GIVEN_PROTECT $2" ;;
+    --exempt) GIVEN_EXEMPT="$GIVEN_EXEMPT $2" ;;
+    esac
 }
 
 usage() {
     cat <<EOF
-Usage: server.sh up      [--target-port N ...] [--protect WHAT ...] [--queue-num N] [--mark BIT]
-                         [--iptables auto|nft|legacy] [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
+Usage: server.sh up      [--target-port N ...] [--protect WHAT ...] [--exempt WHOM ...]
+                         [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy] [--kernel-filter auto|on|hook|rule|off] [--pin-folder PATH]
                          [--on-failure drop|reset] [--confirm SECONDS] [--instance NAME] [--flags-from PROGRAM]
                          [--keep-established] [--drop-ports]
        server.sh confirm [--instance NAME]
@@ -90,6 +96,8 @@ Without the daemon nobody gets in (fail closed).
   --protect WHAT      whose ports these are; may be given several times. own (default): this host's; what it forwards
                       or bridges for others needs no knock. An address or prefix, such as 10.0.0.0/24: those of hosts
                       behind this one. interface:NAME: all that comes in there
+  --exempt WHOM       who needs no knock: an address or prefix, or interface:NAME for all that comes in there; may be
+                      given several times. A connection that began so ends when its exemption does
   --queue-num N       the queue that tcpknock-server listens to (default $QUEUE); FIRST:LAST for several
   --mark BIT          the one bit, in packet and connection marks, that means verified (default $MARK);
                       tcpknock-server must be given the same
@@ -132,41 +140,50 @@ wanted_rules() { # FAMILY TABLE
     esac
 }
 
-# --- whose ports these are
+# --- whose ports these are, and who needs no knock
 # Established segments must not pay for it, so the hooks ask for the port alone, and these rules stand in our chains,
-# behind what passes such segments. One place takes one rule; several take a chain behind, to go to from each.
+# behind what passes such segments. (Those of exempt connections, which nobody marks, walk to them each time.)
 
-# Prints the match of a place, for packets that go there (dst) or come from there (src); nothing if it is everywhere.
-# False if it is of the other family.
-match_of() { # FAMILY PLACE dst|src
+# Prints the match of a place, which is the destination (-d) or the source (-s) of packets that come in (-i) or go out
+# (-o); nothing if it is everywhere. False if it is of the other family.
+match_of() { # FAMILY PLACE -d|-s -i|-o
     case $2 in
-    own) echo "-m addrtype --$3-type LOCAL" ;;
-    interface:*) if [ "$3" = dst ]; then echo "-i ${2#interface:}"; else echo "-o ${2#interface:}"; fi ;;
+    own) if [ "$3" = -d ]; then echo "-m addrtype --dst-type LOCAL"; else echo "-m addrtype --src-type LOCAL"; fi ;;
+    interface:*) echo "$4 ${2#interface:}" ;;
     *)
         case $2 in *:*) [ "$1" = 6 ] ;; *) [ "$1" = 4 ] ;; esac || return 1
         case $2 in
         */0) ;;
-        */*) echo "-${3%??} $2" ;;
-        *:*) echo "-${3%??} $2/128" ;;
-        *) echo "-${3%??} $2/32" ;;
+        */*) echo "$3 $2" ;;
+        *:*) echo "$3 $2/128" ;;
+        *) echo "$3 $2/32" ;;
         esac
         ;;
     esac
 }
 
-# Prints the rules by which only what is protected goes on: in the same chain, or in the one that `behind_scope` names.
-scope_rules() { # FAMILY CHAIN dst|src
-    local place match
-    # Rules of before there were places.
-    [ -n "$PROTECT" ] || return 0
-    if [ "$PROTECT" = own ]; then
-        echo "-A $OWN-$2 -m addrtype ! --$3-type LOCAL -j RETURN"
-        return
-    fi
-    for place in $PROTECT; do
-        match=$(match_of "$1" "$place" "$3") || continue
-        echo "-A $OWN-$2${match:+ $match} -g $(behind_scope "$2")"
+# Prints the rules by which only what is protected, of who is not exempt, goes on: in the same chain, or in the one that
+# `behind_scope` names. One place takes one rule; several take a chain behind, to go to from each.
+scope_rules() { # FAMILY CHAIN, IN and RAW for what comes in, or OUT
+    local place match to=-d from=-s interface=-i
+    [ "$2" != OUT ] || to=-s from=-d interface=-o
+    for place in $EXEMPT; do
+        match=$(match_of "$1" "$place" $from $interface) || continue
+        echo "-A $OWN-$2${match:+ $match} -j RETURN"
     done
+    case $PROTECT in
+    '') ;; # rules of before there were places
+    own)
+        match=$(match_of "$1" own $to $interface)
+        echo "-A $OWN-$2 $(echo "$match" | sed 's/--/! --/') -j RETURN"
+        ;;
+    *)
+        for place in $PROTECT; do
+            match=$(match_of "$1" "$place" $to $interface) || continue
+            echo "-A $OWN-$2${match:+ $match} -g $(behind_scope "$2")"
+        done
+        ;;
+    esac
 }
 
 behind_scope() { # CHAIN
@@ -196,14 +213,14 @@ wanted_raw_rules() { # FAMILY
     # iptables-save wrote, at boot, that is missing, and then the whole table with everybody's rules is, too.
     # RAW: what needs no second look. The segments of a connection, nearly all of them with ACK and without SYN and
     # RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
-    # 1. What this host sends to itself needs no knock, nor does what is not protected.
+    # 1. What this host sends to itself needs no knock, nor does who is exempt, and what is not protected.
     # 2. The program that the daemon has put into the kernel knows which codes are wrong. It comes first of the rest,
     #    because a flood of them is what it is for; and it looks at flags itself, which saves a match.
     # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
     # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
     #    and what has neither SYN nor ACK nor RST belongs to nothing.
     echo "-A $OWN-RAW -i lo -j RETURN"
-    scope_rules "$1" RAW dst
+    scope_rules "$1" RAW
     [ -z "$FILTER" ] || is_hook "$FILTER" ||
         echo "-A $sift -m bpf --object-pinned ${FILTER%:*} -j DROP"
     cat <<EOF
@@ -238,7 +255,7 @@ EOF
     # 1. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
     # 2. What this host sends to itself needs no knock. (Not asked in the hooks above: to compare the name of an
     #    interface costs more than all else there, and every segment of a connection would pay for it.)
-    # 3. What is not protected is none of our business.
+    # 3. Who is exempt, and what is not protected, is none of our business.
     # 4. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
     # 5. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
     # 6. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
@@ -246,7 +263,7 @@ EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
 -A $OWN-IN -i lo -j RETURN
 EOF
-    scope_rules "$1" IN dst
+    scope_rules "$1" IN
     [ -z "$KEEPING" ] || cat <<EOF
 -A $judge -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j $OWN-KEPT
 -A $judge -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
@@ -258,7 +275,7 @@ EOF
     # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
     # (That of a port which this host publishes for another one still has the other one's address here.)
     echo "-A $OWN-OUT -o lo -j RETURN"
-    scope_rules "$1" OUT src
+    scope_rules "$1" OUT
     echo "-A $mask $to_queue"
 
     # SAVE: the daemon accepts the right third ACK with the packet mark set. A packet from a queue goes on behind the
@@ -610,6 +627,7 @@ say_what_is_kept() {
         echo "    from $client port $client_port to port $server_port"
     done
     [ "$count" -le 10 ] || echo "    and $((count - 10)) more"
+    [ -z "$EXEMPT" ] || echo "    (those of who is exempt go on)"
 }
 
 # --- confirmation ------------------------------------------------------------------------------------------------
@@ -717,7 +735,7 @@ guard_says() { # PRIORITY TEXT
 up() {
     local old_ports='' old_mark='' old_queue='' old_filter='' family
     local wanted_ports="$PORTS" wanted_queue="$QUEUE" wanted_mark="$MARK" wanted_failure="$ON_FAILURE"
-    local wanted_filter old_sets='' wanted_protect="$PROTECT" old_protect='' is_of_before=''
+    local wanted_filter old_sets='' wanted_protect="$PROTECT" wanted_exempt="$EXEMPT" old_protect='' old_exempt='' is_of_before=''
     local established_ports='' recorded_ports='' port
     KEPT=0
     refuse_what_others_have
@@ -738,11 +756,11 @@ up() {
     fi
     if read_configuration; then
         old_ports=$PORTS old_mark=$MARK old_queue=$QUEUE old_filter=$FILTER old_sets=$SETS
-        old_protect=$PROTECT
+        old_protect=$PROTECT old_exempt=$EXEMPT
         [ -n "$PROTECT" ] || is_of_before=yes
     fi
     PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS='' FILTER=$wanted_filter
-    ON_FAILURE=$wanted_failure PROTECT=$wanted_protect
+    ON_FAILURE=$wanted_failure PROTECT=$wanted_protect EXEMPT=$wanted_exempt
 
     ( refuse_unreadable ) || undo_filter "$old_filter" "$old_ports"
     cancel_watcher
@@ -752,7 +770,7 @@ up() {
     recorded_ports=$(remembered_ports)
     for port in $PORTS; do
         case " $old_ports " in *" $port "*)
-            if [ -z "$KEEP_ESTABLISHED" ] || [ "$PROTECT" = "$old_protect" ]; then continue; fi
+            if [ -z "$KEEP_ESTABLISHED" ] || [ "$PROTECT, $EXEMPT" = "$old_protect, $old_exempt" ]; then continue; fi
             ;;
         esac
         case " $recorded_ports " in *" $port "*) [ -n "$KEEP_ESTABLISHED" ] || continue ;; esac

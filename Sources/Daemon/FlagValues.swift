@@ -75,6 +75,15 @@ package enum PlaceArgument {
         }
         return place
     }
+
+    /// Reads an address, a prefix, or `interface:NAME`.
+    package static func parseSource(_ text: String) throws -> Place {
+        guard let place = Place(text), place != .own else {
+            throw ValidationError(
+                "'\(text)' is not known; give an address, a prefix such as 10.0.0.0/8, or interface:NAME")
+        }
+        return place
+    }
 }
 
 /// Numbers in a range as flags.

@@ -24,6 +24,14 @@ package struct ServerFlags: DaemonFlags {
     var protect: [Place] = []
 
     @Option(
+        name: .customLong("exempt"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Who needs no knock: an address or prefix, or interface:NAME for all that comes in there; may be given again.",
+            valueName: "whom"),
+        transform: PlaceArgument.parseSource)
+    var exempt: [Place] = []
+
+    @Option(
         name: [.customLong("lockout-seconds"), .customLong("lockout_seconds")],
         help: ArgumentHelp("How long a wrong third ACK locks its sender out. (default: 120)", valueName: "seconds"),
         transform: NumberArgument.parse(1...86_400, "lockout time", " seconds"))
@@ -122,6 +130,7 @@ package struct ServerFlags: DaemonFlags {
     package func apply(to settings: inout EffectiveSettings<ServerSettings>) {
         settings.set(\.queues, "queue_num", queues)
         settings.set(\.protect, "protect", protect.isEmpty ? nil : protect)
+        settings.set(\.exempt, "exempt", exempt.isEmpty ? nil : exempt)
         settings.set(\.lockoutSeconds, "lockout_seconds", lockoutSeconds)
         settings.set(\.mark, "mark", mark)
         settings.set(\.onFailure, "on_failure", onFailure)

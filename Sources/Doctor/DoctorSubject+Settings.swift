@@ -34,6 +34,7 @@ extension DoctorSubject {
         queues = settings.queues
         mark = settings.mark
         protect = settings.protect
+        exempt = settings.exempt
         pinFolder = settings.pinFolder.string
         answersRefused = settings.onFailure == .reset
         let guests = settings.effectiveGuests

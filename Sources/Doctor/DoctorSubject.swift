@@ -47,6 +47,8 @@ package struct DoctorSubject: Sendable {
     package var targetPorts: [UInt16] = [22]
     /// Whose ports are protected; only the server uses it.
     package var protect = [Place.own]
+    /// Who needs no knock; only the server uses it.
+    package var exempt: [Place] = []
     /// The bit of packet and connection marks that says 'verified'; only the server uses it.
     package var mark: UInt32 = 0x1000
     /// The key files.
@@ -101,6 +103,7 @@ extension DoctorSubject {
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
         if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
         if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
+        line += exempt.map { " --exempt \($0)" }.joined()
         if answersRefused { line += " --on-failure reset" }
         return line
     }
@@ -114,6 +117,7 @@ extension DoctorSubject {
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
         if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
         if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
+        line += exempt.map { " --exempt \($0)" }.joined()
         if !usesTime { line += " --no-time" }
         return line
     }

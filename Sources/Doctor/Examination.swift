@@ -24,7 +24,8 @@ package struct Examination {
     private static let checks: [@Sendable (Examination) -> [Finding]] = [
         KernelFeatureCheck.run, KeyCheck.run, FileCheck.run, DaemonCheck.run, QueueCheck.run, RuleCheck.run,
         RuleOrderCheck.run, FilterCheck.run, BackendCheck.run, ForeignQueueCheck.run, MarkCheck.run, TrackingCheck.run,
-        TranslationCheck.run, ServiceCheck.run, AddressCheck.run, TargetCheck.run, RoutingCheck.run, ClockCheck.run,
+        TranslationCheck.run, ScopeCheck.run, ServiceCheck.run, AddressCheck.run, TargetCheck.run, RoutingCheck.run,
+        ClockCheck.run,
         KernelFilterCheck.run, LockoutCheck.run, ConfirmationCheck.run,
     ]
 

@@ -9,6 +9,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     case truncated, malformed, fragment, notTCP
     // What the firewall rules should not have queued.
     case otherPort, otherSegment, incompleteCopy
+    // Server, whatever it is.
+    case exempt
     // Server, SYN.
     case synWithoutCode, synWithWrongCode, tooManyWrongCodes, synReplayed, synOfRetiredSlot, replayCacheFull,
         synAccepted, synRetransmitted
@@ -48,6 +50,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             ("other-segment", "The segment is none that the rules should queue here; compare the firewall rules.")
         case .incompleteCopy:
             ("incomplete-copy", "The kernel copied only the first part of the packet, so it cannot be rewritten.")
+        case .exempt:
+            ("exempt", "A packet of an address that needs no knock; rules that know it would not have queued it.")
         case .synWithoutCode:
             ("syn-without-code", "A SYN without a code: an ordinary client or a scanner.")
         case .synWithWrongCode:
@@ -148,7 +152,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             .acknowledgmentVerified, .resetOfHandshake, .wrongAcknowledgment, .maskedAcknowledgment, .synAckProven,
             .proofMissing, .proofWrong:
             .always
-        case .synRetransmitted, .synAckMasked, .segmentOfVerified, .resetBeforeSynAck, .synCoded, .synAlreadyCoded,
+        case .exempt, .synRetransmitted, .synAckMasked, .segmentOfVerified, .resetBeforeSynAck, .synCoded,
+            .synAlreadyCoded,
             .synAtTheEnd, .synToOtherServer, .synAckOfOtherServer:
             .stage
         case .truncated, .malformed, .fragment, .notTCP, .otherPort, .otherSegment, .incompleteCopy, .synWithoutCode,

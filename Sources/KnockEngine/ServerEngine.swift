@@ -8,6 +8,8 @@ public struct ServerEngine: Engine, ~Copyable {
     public struct Configuration: Equatable, Sendable {
         /// The protected ports.
         public var targetPorts: [UInt16] = [22]
+        /// Who needs no knock. The firewall rules leave them alone; this is for what is queued all the same.
+        public var exempt: [IPPrefix] = []
         /// How long a wrong third ACK locks its sender out, in seconds.
         public var lockoutSeconds: UInt32 = 120
         /// Whether codes depend on the time.
@@ -50,6 +52,7 @@ public struct ServerEngine: Engine, ~Copyable {
 
     private var guests: GuestList
     private var targetPorts: PortSet
+    private var exempt: [IPPrefix]
     private var looksClosed: Bool
     private var acceptsFastOpen: Bool
     private let usesTime: Bool
@@ -66,6 +69,7 @@ public struct ServerEngine: Engine, ~Copyable {
         self.shared = shared ?? SharedState(configuration)
         self.guests = GuestList(guests, usesTime: configuration.usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
+        exempt = configuration.exempt
         looksClosed = configuration.looksClosed
         acceptsFastOpen = configuration.acceptsFastOpen
         usesTime = configuration.usesTime
@@ -80,6 +84,7 @@ public struct ServerEngine: Engine, ~Copyable {
     public mutating func adopt(guests: [Guest], configuration: Configuration) {
         self.guests = GuestList(guests, usesTime: usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
+        exempt = configuration.exempt
         looksClosed = configuration.looksClosed
         acceptsFastOpen = configuration.acceptsFastOpen
         shared.adopt(guestCount: guests.count)
@@ -91,6 +96,10 @@ public struct ServerEngine: Engine, ~Copyable {
     /// Says whether an address is locked out.
     public func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
         isLockedOut(shared.lockouts.find(address, at: now.uptime), at: now)
+    }
+
+    private func isExempt(_ address: IPAddress) -> Bool {
+        !exempt.isEmpty && exempt.contains { $0.contains(address) }
     }
 
     private func isLockedOut(_ lockout: Lockout?, at now: Instant) -> Bool {
@@ -131,6 +140,7 @@ public struct ServerEngine: Engine, ~Copyable {
     private mutating func decideInbound(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let flags = packet.segment.flags
         guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        if isExempt(flow.clientAddress) { return Verdict(.accept, .exempt) }
         if flags.isSYN, packet.segment.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
         let lockout = shared.lockouts.find(flow.clientAddress, at: now.uptime)
         guard !isLockedOut(lockout, at: now) else { return Verdict(.drop, .lockedOut) }
@@ -230,6 +240,7 @@ public struct ServerEngine: Engine, ~Copyable {
     /// Phase 2.
     private mutating func decideOutbound(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        if isExempt(flow.clientAddress) { return Verdict(.accept, .exempt) }
         let segment = packet.segment
         guard segment.flags.isSYNACK else { return Verdict(.drop, .otherSegment) }
         guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }

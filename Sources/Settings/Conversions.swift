@@ -122,6 +122,14 @@ extension TOMLValue {
         return places
     }
 
+    /// Whose connections need no knock.
+    func exemptPlaces() throws(Refusal) -> [Place] {
+        let what = "an address or prefix, such as \"10.0.0.0/8\", or \"interface:\" and a name,"
+        let places = try places(what)
+        guard !places.contains(.own) else { throw expected(what) }
+        return places
+    }
+
     private func places(_ what: String) throws(Refusal) -> [Place] {
         var places: [Place] = []
         for member in members {

@@ -14,6 +14,14 @@ package enum Place: Hashable, Sendable {
     package var family: IPFamily? {
         if case .prefix(let prefix) = self { prefix.address.family } else { nil }
     }
+
+    /// Whether it is so many addresses that strangers are sure to have some of them.
+    package var isOpenToTheWorld: Bool {
+        guard case .prefix(let prefix) = self else { return false }
+        // Longer ones are what one organisation has, or at least may have.
+        guard prefix.mappedLength < (prefix.address.family == .ipv4 ? 96 + 16 : 32) else { return false }
+        return !PrivateNetworks.contain(prefix)
+    }
 }
 
 extension Place: LosslessStringConvertible {

@@ -8,6 +8,12 @@ extension ServerSettings {
         takeCommon(table)
         table.read("queue_num", into: &queues) { value throws(Refusal) in try value.queues() }
         table.read("protect", into: &protect) { value throws(Refusal) in try value.protectedPlaces() }
+        table.read("exempt", into: &exempt) { value throws(Refusal) in try value.exemptPlaces() }
+        for place in exempt where place.isOpenToTheWorld {
+            table.problems.warn(
+                "exempt: \"\(place)\" is much of the world, and nobody there needs the knock",
+                SettingsLocation("exempt"))
+        }
         table.read("lockout_seconds", into: &lockoutSeconds) { value throws(Refusal) in
             try value.number(1...86_400, "seconds")
         }
@@ -76,6 +82,7 @@ extension ServerSettings {
         writer.add("target_ports", targetPorts)
         writer.add("queue_num", queues)
         writer.add("protect", protect.map(\.description))
+        writer.add("exempt", exempt.map(\.description))
         writer.add("lockout_seconds", lockoutSeconds)
         writer.add(bit: "mark", mark)
         writer.add("on_failure", onFailure)
@@ -103,6 +110,7 @@ extension ServerSettings {
         flags += ["--queue-num", QueueNumbers.text(queues), "--mark", "0x" + String(mark, radix: 16)]
         let defaults = ServerSettings()
         if protect != defaults.protect { flags += protect.flatMap { ["--protect", "\($0)"] } }
+        flags += exempt.flatMap { ["--exempt", "\($0)"] }
         if onFailure != defaults.onFailure { flags += ["--on-failure", onFailure.rawValue] }
         if kernelFilter != defaults.kernelFilter { flags += ["--kernel-filter", kernelFilter.rawValue] }
         if pinFolder != defaults.pinFolder { flags += ["--pin-folder", pinFolder.string] }

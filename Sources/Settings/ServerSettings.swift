@@ -19,6 +19,8 @@ package struct ServerSettings: CommonSettings {
     package var queues: ClosedRange<UInt16> = 100...100
     /// Whose ports are protected: at least one place.
     package var protect = [Place.own]
+    /// Whose connections need no knock.
+    package var exempt: [Place] = []
     /// How long a wrong third ACK locks its sender out, in seconds: 1...86,400.
     package var lockoutSeconds: UInt32 = 120
     /// The bit of the packet mark that says "verified", as in the firewall rules.

@@ -32,7 +32,7 @@ import Wire
             --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --mark 4 \
             --on+failure reset --guest+search all --fast+open --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
             --kernel+filter on --pin+folder /p --no+count+bytes --hook+seconds 7 --hook+limit 9 --on+admit a \
-            --protect own --protect fd00::/8 --on+close b --on+lockout c --state+dir /s --user u:g
+            --protect own --protect fd00::/8 --exempt ::1 --exempt interface:a --on+close b --on+lockout c --state+dir /s --user u:g
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ServerSettings()
@@ -48,6 +48,7 @@ import Wire
         expected.protect = [.own, .prefix(try #require(IPPrefix("fd00::/8")))]
         expected.stateFolder = "/s"
         expected.user = "u:g"
+        expected.exempt = [.prefix(try #require(IPPrefix("::1/128"))), .interface("a")]
         expected.lockoutSeconds = 3
         expected.mark = 4
         expected.onFailure = .reset
@@ -151,7 +152,7 @@ import Wire
         arguments: [
             ["--hook-limit", "0"], ["--hook-seconds", "3601"], ["--lockout-after-wrong-codes", "-1"],
             ["--wrong-code-seconds", "+5"], ["--lockout-seconds", ""],
-            ["--on-failure", "rest"], ["--protect", "self"], ["--protect", "interface:"],
+            ["--on-failure", "rest"], ["--protect", "self"], ["--protect", "interface:"], ["--exempt", "own"],
             ["--guest-search", "none"], ["--log-target", "file"],
         ])
     func numbers(_ arguments: [String]) {

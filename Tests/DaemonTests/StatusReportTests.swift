@@ -34,7 +34,8 @@ import Wire
                 StatusReport.Connection(
                     party: nil, flow: flow(40_001), connection: OpenConnection(key: nil, since: begin), bytes: nil),
             ],
-            unrecorded: 5, lockedOut: 2, usedCodes: (taken: 11, capacity: 12), kernelFilter: (wrong: 70, passed: 8))
+            unrecorded: 5, lockedOut: 2, usedCodes: (taken: 11, capacity: 12), kernelFilter: (wrong: 70, passed: 8),
+            places: (protected: ["own", "10.0.0.0/24"], exempt: ["interface:wg0"]))
     }
 
     @Test func text() {
@@ -43,6 +44,8 @@ import Wire
                 tcpknock-server \(version), up 1 h 2 min
                 queue 100: 3 waiting, 40 so far, 3 lost
                 handshakes remembered: 4
+                protected: own, 10.0.0.0/24
+                exempt: interface:wg0
                 locked out: 2
                 used codes remembered: 11, room for 12
                 kernel filter: 70 SYNs dropped, 8 passed on
@@ -62,6 +65,8 @@ import Wire
         let members = try #require(object as? [String: Any])
         #expect(members["uptimeSeconds"] as? Int == 3725 && members["unrecordedConnections"] as? Int == 5)
         #expect(members["kernelFilter"] as? [String: Int] == ["dropped": 70, "passed": 8])
+        #expect(members["protected"] as? [String] == ["own", "10.0.0.0/24"])
+        #expect(members["exempt"] as? [String] == ["interface:wg0"])
         #expect(members["usedCodes"] as? [String: Int] == ["taken": 11, "capacity": 12])
         let connections = try #require(members["connections"] as? [[String: Any]])
         #expect(connections.map { $0["bytesSent"] as? Int } == [2000, nil])

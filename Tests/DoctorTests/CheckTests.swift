@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import Settings
 import SystemPackage
 import Testing
 import Wire
@@ -74,8 +75,8 @@ import Wire
 
         let options = [
             "NETFILTER_NETLINK_QUEUE", "NETFILTER_XT_TARGET_NFQUEUE", "NF_CONNTRACK", "NETFILTER_XT_CONNMARK",
-            "NETFILTER_XT_MARK", "NETFILTER_XT_MATCH_CONNTRACK", "NETFILTER_XT_MATCH_U32", "INET_DIAG_DESTROY",
-            "IP_SET_HASH_IP", "BPF_SYSCALL", "NETFILTER_XT_MATCH_BPF",
+            "NETFILTER_XT_MARK", "NETFILTER_XT_MATCH_CONNTRACK", "NETFILTER_XT_MATCH_ADDRTYPE", "NETFILTER_XT_MATCH_U32",
+            "INET_DIAG_DESTROY", "IP_SET_HASH_IP", "BPF_SYSCALL", "NETFILTER_XT_MATCH_BPF",
         ]
         func configure(_ options: [String]) {
             made.files["/boot/config-6.1.0"] = options.map { "CONFIG_\($0)=y\n" }.joined()
@@ -208,7 +209,10 @@ import Wire
         made.files["/proc/net/tcp"] = "header\n"
         #expect(ServiceCheck.run(made.examination()).map(\.severity) == [.warning])
         made.files["/proc/sys/net/ipv4/ip_forward"] = "1\n"
-        #expect(ServiceCheck.run(made.examination()).map(\.severity) == [.note])
+        #expect(ServiceCheck.run(made.examination()).map(\.severity) == [.warning])
+        var gateway = DoctorSubject(.server)
+        gateway.protect = [.own, .interface("eth1")]
+        #expect(ServiceCheck.run(made.examination(gateway)).map(\.severity) == [.note])
         made.files["/proc/net/tcp"] = nil
         #expect(ServiceCheck.run(made.examination()).map(\.severity) == [.note])
     }

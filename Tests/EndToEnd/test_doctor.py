@@ -125,7 +125,9 @@ def test_a_healthy_client(client: Patient) -> None:
 def test_other_values_are_healthy_too(direct: Network, key_file: str) -> None:
     """Several queues and ports and another mark, which the doctor learns from the daemon."""
     host = direct.server
-    flags = ["--queue-num", "7:9", "--target-port", "2222", "--target-port", "443", "--mark", "0x40000"]
+    flags = ["--queue-num", "7:9", "--target-port", "2222", "--target-port", "443", "--mark", "0x40000",
+             "--protect", "own", "--protect", "10.81.0.0/16", "--protect", "fd81::/16", "--protect", "interface:lo",
+             "--exempt", "192.0.2.0/24", "--exempt", "2001:db8::7", "--exempt", "interface:eth0"]  # fmt: skip
     echo_server(host, 443, 2222)
     start_server(host, key_file, more=[*flags, "--kernel-filter", "off"])
     firewall(host, "server", "up", *flags, "--kernel-filter", "off")
@@ -133,6 +135,7 @@ def test_other_values_are_healthy_too(direct: Network, key_file: str) -> None:
     assert diagnosis.troubles == []
     assert [f["severity"] for f in diagnosis.of("queue")] == ["ok"] * 3
     part = diagnosis.report["examined"][0]
+    assert diagnosis.of("scope")[0]["found"].endswith("exempt: 192.0.2.0/24, 2001:db8::7, interface:eth0")
     assert (part["queue"], part["ports"], part["mark"]) == ("7:9", [2222, 443], "0x40000")
 
 

@@ -47,7 +47,7 @@ def test_the_status_for_programs(direct: Network, backend: str) -> None:
     assert code == 0
     expected = {"state": "up", "instance": "", "ports": [22, 443], "queue": "100", "mark": "0x1000",
                 "iptables": backend, "families": [4, 6], "missing": [], "kernel_filter": "",
-                "protect": ["own"], "warnings": []}  # fmt: skip
+                "protect": ["own"], "exempt": [], "warnings": []}  # fmt: skip
     assert up == expected
     server.run([f"ip6tables-{backend}", "-w", "-t", "mangle", "-D", "PREROUTING", "1"])
     code, partial = status()

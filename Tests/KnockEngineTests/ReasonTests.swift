@@ -74,6 +74,10 @@ import Wire
             synAck[3] += 4
             return bench.send(synAck).verdict
         },
+        Scenario(.exempt, .accept) {
+            let bench = ServerBench { $0.exempt = [IPPrefix(Conversation().client, length: 32)].compactMap(\.self) }
+            return bench.receive(Conversation().plainSYN)
+        },
         .server(.synWithoutCode, .drop) { bench, talk in bench.receive(talk.plainSYN) },
         .server(.synWithWrongCode, .drop) { bench, talk in
             bench.receive(talk.syn(bench.now.slot, keys: TestKeys.other))

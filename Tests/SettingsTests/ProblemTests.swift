@@ -144,6 +144,8 @@ struct WrongFile: CustomTestStringConvertible, Sendable {
             WrongFile("key_file = \"k\"\n" + guest, "1:1: key_file: cannot go together with [[guest]]"),
             WrongFile(guest + "ports = [22, 443]", "4:1: guest.ports: 443: not among target_ports"),
             WrongFile(guest + "ports = [\"ssh\"]", "4:10: guest.ports: the string \"ssh\""),
+            WrongFile("exempt = [\"own\"]", "1:10: exempt: ", "an address or prefix"),
+            WrongFile("exempt = [\"::1\", \"all\"]", "1:18: exempt: ", "an address or prefix"),
             WrongFile("protect = []", "1:11: protect: ", "nothing would be protected"),
             WrongFile("protect = [\"own\", \"self\"]", "1:19: protect: ", "\"own\", an address"),
             WrongFile("protect = \"interface:a/b\"", "1:11: protect: ", "interface:"),

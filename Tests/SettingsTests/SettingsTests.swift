@@ -23,6 +23,7 @@ import Wire
         target_ports = [22, 443]
         queue_num = "100:103"
         protect = ["own", "10.0.0.9/24", "2001:db8::7", "interface:eth0.1"]
+        exempt = ["192.0.2.0/24", "fd00::/8", "interface:wg0"]
         lockout_seconds = 60
         no_time = true
         mark = 0x4000
@@ -84,6 +85,10 @@ import Wire
         expected.protect = [
             .own, .prefix(try #require(IPPrefix("10.0.0.0/24"))), .prefix(try #require(IPPrefix("2001:db8::7/128"))),
             .interface("eth0.1"),
+        ]
+        expected.exempt = [
+            .prefix(try #require(IPPrefix("192.0.2.0/24"))), .prefix(try #require(IPPrefix("fd00::/8"))),
+            .interface("wg0"),
         ]
         expected.lockoutSeconds = 60
         expected.noTime = true
@@ -236,7 +241,8 @@ import Wire
         #expect(
             try server(Self.fullServer).firewallFlags.joined(separator: " ")
                 == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --protect own --protect "
-                + "10.0.0.0/24 --protect 2001:db8::7 --protect interface:eth0.1 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other"
+                + "10.0.0.0/24 --protect 2001:db8::7 --protect interface:eth0.1 --exempt "
+                + "192.0.2.0/24 --exempt fd00::/8 --exempt interface:wg0 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other"
         )
         #expect(ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200")
         #expect(

@@ -38,6 +38,8 @@ package struct StatusReport: Sendable {
     let usedCodes: (taken: Int, capacity: Int)?
     /// What the program in the kernel dropped and let pass; nil if there is none.
     let kernelFilter: (wrong: UInt64, passed: UInt64)?
+    /// Whose ports are protected, and who is exempt; nil on the client.
+    var places: (protected: [String], exempt: [String])?
 
     /// Lines for people.
     package var text: String {
@@ -48,6 +50,10 @@ package struct StatusReport: Sendable {
                     + "\(UInt64(queue.droppedInQueue) + UInt64(queue.droppedOnTheWay)) lost")
         }
         lines.append("handshakes remembered: \(handshakes)")
+        if let places {
+            lines.append("protected: \(places.protected.joined(separator: ", "))")
+            if !places.exempt.isEmpty { lines.append("exempt: \(places.exempt.joined(separator: ", "))") }
+        }
         if let lockedOut { lines.append("locked out: \(lockedOut)") }
         if let usedCodes { lines.append("used codes remembered: \(usedCodes.taken), room for \(usedCodes.capacity)") }
         if let kernelFilter {
@@ -82,6 +88,8 @@ package struct StatusReport: Sendable {
             "uptimeSeconds": .unsigned(started.seconds(until: now)),
             "queues": .array(queues.map(Self.json)), "handshakes": .integer(handshakes),
             "lockedOut": .integer(lockedOut),
+            "protected": places.map { .array($0.protected.map { .string($0) }) } ?? .null,
+            "exempt": places.map { .array($0.exempt.map { .string($0) }) } ?? .null,
             "usedCodes": usedCodes.map {
                 .object(["taken": .integer($0.taken), "capacity": .integer($0.capacity)])
             } ?? .null,

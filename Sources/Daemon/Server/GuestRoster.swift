@@ -58,6 +58,7 @@ extension ServerEngine.Configuration {
     package init(_ settings: ServerSettings) {
         self.init()
         targetPorts = settings.targetPorts
+        exempt = settings.exempt.compactMap { if case .prefix(let prefix) = $0 { prefix } else { nil } }
         lockoutSeconds = settings.lockoutSeconds
         usesTime = !settings.noTime
         guestSearch =

@@ -77,7 +77,8 @@ extension ServerDaemon {
             },
             connections: connections.rows(registry),
             unrecorded: connections.book.unrecorded, lockedOut: shared.lockedOut(at: SystemClock.now()).count,
-            usedCodes: shared.usedCodes, kernelFilter: filter.counters)
+            usedCodes: shared.usedCodes, kernelFilter: filter.counters,
+            places: (settings.protect.map(\.description), settings.exempt.map(\.description)))
     }
 }
 

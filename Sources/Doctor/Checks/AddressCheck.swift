@@ -7,12 +7,6 @@ internal import Wire
 enum AddressCheck {
     private static let name = "address"
 
-    /// Addresses that are not seen on the Internet: RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291, loopback.
-    private static let inner = [
-        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
-        "fe80::/10", "::1/128",
-    ].compactMap { IPPrefix($0) }
-
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.role == .client else { return [] }
@@ -21,7 +15,7 @@ enum AddressCheck {
         var findings = subject.natAddresses.compactMap { finding(nat: $0, own, translates) }
         if subject.natAddresses.isEmpty, !subject.isRoaming {
             let ipv4 = own.map(\.address).filter { $0.family == .ipv4 && $0.ipv4.map { $0 >> 24 != 127 } == true }
-            if !ipv4.isEmpty, ipv4.allSatisfy(isInner) {
+            if !ipv4.isEmpty, ipv4.allSatisfy(PrivateNetworks.contain) {
                 findings.append(
                     Finding(
                         name, .note,
@@ -32,8 +26,6 @@ enum AddressCheck {
         return Examination.findings(findings, or: name, "codes are for an address that servers can see")
     }
 
-    private static func isInner(_ address: IPAddress) -> Bool { inner.contains { $0.contains(address) } }
-
     private static func finding(nat address: IPAddress, _ own: [InterfaceAddress], _ translates: Bool) -> Finding? {
         if let interface = own.first(where: { $0.address == address })?.interface {
             // Where this host itself changes the source, it may well be to another address of its own.
@@ -43,7 +35,7 @@ enum AddressCheck {
                 "--nat-ip \(address) is an address of this host itself, on \(interface): no NAT is needed for that",
                 cure: "leave out --nat-ip; with it, masks are weaker than they need be")
         }
-        guard isInner(address) else { return nil }
+        guard PrivateNetworks.contain(address) else { return nil }
         return Finding(
             name, .warning, "--nat-ip \(address) is a private address, which servers on the Internet never see",
             cure:

@@ -11,7 +11,7 @@ enum FilterCheck {
         for set in examination.firewall.sets {
             guard let table = set.table("filter"), table.policies["INPUT"] != nil else { continue }
             for port in subject.targetPorts {
-                guard !examination.forwards, let reason = drop(port, table) else { continue }
+                guard !subject.isGateway, let reason = drop(port, table) else { continue }
                 findings.append(
                     Finding(
                         name, .warning, "\(set.program) drops what the daemon has admitted to port \(port): \(reason)",
@@ -26,7 +26,7 @@ enum FilterCheck {
 
     /// A verdict of one table is not the last word: each base chain of each table can drop.
     private static func native(_ examination: Examination) -> [Finding] {
-        guard !examination.forwards else { return [] }
+        guard !examination.subject.isGateway else { return [] }
         let chains = examination.firewall.nativeChains.filter {
             $0.type == "filter" && ["prerouting", "input"].contains($0.hook)
                 && ["ip", "ip6", "inet"].contains($0.family)

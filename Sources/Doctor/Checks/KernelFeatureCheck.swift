@@ -46,6 +46,9 @@ enum KernelFeatureCheck {
             title: "match conntrack", option: "NETFILTER_XT_MATCH_CONNTRACK", module: "xt_conntrack",
             sign: (matches, "conntrack"), isNeeded: true, without: "the rules do not go in"),
         Feature(
+            title: "match addrtype", option: "NETFILTER_XT_MATCH_ADDRTYPE", module: "xt_addrtype",
+            sign: (matches, "addrtype"), isNeeded: true, without: "the rules do not go in"),
+        Feature(
             title: "match u32", option: "NETFILTER_XT_MATCH_U32", module: "xt_u32", sign: (matches, "u32"),
             isNeeded: true, without: "the rules do not go in"),
         Feature(

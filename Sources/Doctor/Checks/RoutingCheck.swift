@@ -13,7 +13,8 @@ enum RoutingCheck {
                     name, .note, "SYN cookies are off: who has the key could fill the service's backlog",
                     cure: "sysctl -w net.ipv4.tcp_syncookies=1"))
         }
-        let text = examination.forwards ? "this host forwards packets of others" : "this host forwards nothing"
+        let others = examination.subject.isGateway ? "packets of others, behind the knock" : "packets of others"
+        let text = "this host forwards \(examination.forwards ? others : "nothing")"
         return Examination.findings(findings, or: name, "\(text); its routes are plain")
     }
 

@@ -12,21 +12,25 @@ enum ServiceCheck {
         }
         let sockets = tables.flatMap { ListeningSocket.parse($0.text ?? "") }
         let findings = examination.subject.targetPorts.compactMap { port in
-            finding(port, sockets.filter { $0.port == port }, forwards: examination.forwards)
+            finding(
+                port, sockets.filter { $0.port == port },
+                isGateway: examination.forwards && examination.subject.isGateway)
         }
         let ports = Examination.text(ports: examination.subject.targetPorts)
         return Examination.findings(findings, or: name, "a service listens on \(ports)")
     }
 
-    private static func finding(_ port: UInt16, _ sockets: [ListeningSocket], forwards: Bool) -> Finding? {
+    private static func finding(_ port: UInt16, _ sockets: [ListeningSocket], isGateway: Bool) -> Finding? {
         if sockets.isEmpty {
-            return forwards
+            return isGateway
                 ? Finding(
                     name, .note,
                     "nothing on this host listens on port \(port); that is right if it is a gateway to who does")
                 : Finding(
-                    name, .warning, "no service listens on port \(port), and this host forwards nothing",
-                    cure: "start the service, or protect the port that it has: ss -tln shows them")
+                    name, .warning, "no service listens on port \(port) of this host, which is what is protected",
+                    cure:
+                        "start the service, or protect the port that it has: ss -tln shows them; for hosts behind this one: "
+                        + "--protect ADDRESS")
         }
         guard sockets.allSatisfy(\.isLoopback) else { return nil }
         return Finding(

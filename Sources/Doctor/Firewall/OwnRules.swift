@@ -97,29 +97,32 @@ struct OwnChain {
         rules: [String], optional: [String]
     ) -> [OwnChain] {
         let own = subject.role.chainPrefix
-        let isSource = name == "OUT"
+        let isOut = name == "OUT"
+        let before = before + rulesForPlaces(subject.exempt, family, isSource: !isOut, isOut: isOut, "-j RETURN")
         guard subject.protect != [.own] else {
-            let scope = "-m addrtype ! --\(isSource ? "src" : "dst")-type LOCAL -j RETURN"
+            let scope = "-m addrtype ! --\(isOut ? "src" : "dst")-type LOCAL -j RETURN"
             return [OwnChain(table: table, name: own + name, rules: before + [scope] + rules, optional: optional)]
         }
-        // The script has them in this order.
-        let places = subject.protect.sorted { $0.description < $1.description }
-        let jumps = places.filter { ($0.family ?? family) == family }.map { place in
-            (match(place, isSource: isSource).map { $0 + " " } ?? "") + "-g \(own)\(behind)"
-        }
+        let jumps = rulesForPlaces(
+            subject.protect, family, isSource: isOut, isOut: isOut, "-g \(own)\(behind)")
         return [
             OwnChain(table: table, name: own + name, rules: before + jumps, optional: []),
             OwnChain(table: table, name: own + behind, rules: rules, optional: optional),
         ]
     }
 
-    /// What a rule asks for where a place is meant; nil for nothing.
-    private static func match(_ place: Place, isSource: Bool) -> String? {
-        switch place {
-        case .own: "-m addrtype --\(isSource ? "src" : "dst")-type LOCAL"
-        case .interface(let name): "\(isSource ? "-o" : "-i") \(name)"
-        case .prefix(let prefix) where prefix.description.hasSuffix("/0"): nil
-        case .prefix(let prefix): "\(isSource ? "-s" : "-d") \(prefix)"
+    /// A rule for each place of a family, in the order of the script.
+    private static func rulesForPlaces(
+        _ places: [Place], _ family: IPFamily, isSource: Bool, isOut: Bool, _ target: String
+    ) -> [String] {
+        let ofFamily = places.filter { ($0.family ?? family) == family }
+        return ofFamily.sorted { $0.description < $1.description }.map { place in
+            switch place {
+            case .own: "-m addrtype --\(isSource ? "src" : "dst")-type LOCAL \(target)"
+            case .interface(let name): "\(isOut ? "-o" : "-i") \(name) \(target)"
+            case .prefix(let prefix) where prefix.description.hasSuffix("/0"): target
+            case .prefix(let prefix): "\(isSource ? "-s" : "-d") \(prefix) \(target)"
+            }
         }
     }
 

@@ -46,4 +46,19 @@ package enum RouteTable {
         }
         return found
     }
+
+    /// The same of /proc/net/ipv6_route: destination, length, ..., flags, interface; without routes that refuse.
+    package static func defaultInterfacesOfIPv6(_ text: String) -> [String] {
+        var found: [String] = []
+        for line in text.split(separator: "\n") {
+            let columns = line.split { $0 == "\t" || $0 == " " }
+            // RTF_REJECT, linux/ipv6_route.h and route.h.
+            guard columns.count == 10, columns[1] == "00", columns[0].allSatisfy({ $0 == "0" }),
+                let flags = UInt32(columns[8], radix: 16), flags & 0x200 == 0
+            else { continue }
+            let name = String(columns[9])
+            if name != "lo", !found.contains(name) { found.append(name) }
+        }
+        return found
+    }
 }

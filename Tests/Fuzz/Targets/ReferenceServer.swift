@@ -96,6 +96,9 @@ struct ReferenceServer {
 
     private mutating func judge(_ packet: ParsedPacket, _ flow: Flow, isChecksumRight: Bool) -> Verdict {
         guard ports.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        if configuration.exempt.contains(where: { $0.contains(flow.clientAddress) }) {
+            return Verdict(.accept, .exempt)
+        }
         let isSYN = packet.flags.intersection([.syn, .ack, .rst, .fin]) == .syn
         if isSYN, packet.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
         if isLockedOut(flow.clientAddress, at: now) { return Verdict(.drop, .lockedOut) }
@@ -215,6 +218,9 @@ struct ReferenceServer {
 
     private mutating func answer(_ packet: ParsedPacket, _ flow: Flow) -> Verdict {
         guard ports.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
+        if configuration.exempt.contains(where: { $0.contains(flow.clientAddress) }) {
+            return Verdict(.accept, .exempt)
+        }
         guard packet.flags.intersection([.syn, .ack, .rst, .fin]) == [.syn, .ack] else {
             return Verdict(.drop, .otherSegment)
         }

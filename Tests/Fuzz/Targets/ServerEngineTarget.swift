@@ -52,6 +52,8 @@ struct ServerEngineTarget: ~Copyable {
         configuration.targetPorts = byte & 8 == 0 ? [22, 443] : [443]
         configuration.lockoutSeconds = byte & 16 == 0 ? 120 : 5
         configuration.acceptsFastOpen = byte & 32 != 0
+        configuration.exempt =
+            byte & 0xc0 != 0xc0 ? [] : [IPPrefix(FuzzGuests.clients[0], length: 32)].compactMap(\.self)
     }
 
     private mutating func step() throws(Violation) {
