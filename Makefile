@@ -67,9 +67,9 @@ unit-test: build-packages test-packages ## the tests of each room
 	swift build --build-tests
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$$(swift build --show-bin-path)"
 	swift test --disable-xctest
-	@echo "once more with optimisation, without which Swift allocates: verdicts take nothing from the heap"
+	@echo "once more with optimisation, without which Swift allocates and is slow: verdicts take nothing from the heap"
 	swift test -c release -Xswiftc -enable-testing --disable-xctest --scratch-path .build-release-tests \
-		--filter AllocationTests
+		--filter 'AllocationTests|RushTests'
 
 end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel queues, sshd and scanners in network namespaces
 	$(PYTEST) Tests/EndToEnd

@@ -12,16 +12,19 @@ enum AddressSpace {
     ///
     /// Without this, a daemon that gets no thread for its queue waits for one without a word.
     ///
+    /// - Parameters:
+    ///   - queues: How many.
+    ///   - tables: What tables may take later, in bytes.
     /// - Throws: How much there is and how much it takes, with status 71, if it is too little.
-    static func check(queues: Int) throws(FatalError) {
+    static func check(queues: Int, tables: Int = 0) throws(FatalError) {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { return }
-        try check(limit: UInt64(limit.rlim_cur), queues: queues)
+        try check(limit: UInt64(limit.rlim_cur), queues: queues, tables: tables)
     }
 
     /// Checks a limit in bytes.
-    static func check(limit: UInt64, queues: Int) throws(FatalError) {
-        let needed = forOneQueue + forAnotherQueue * UInt64(max(0, queues - 1))
+    static func check(limit: UInt64, queues: Int, tables: Int = 0) throws(FatalError) {
+        let needed = forOneQueue + forAnotherQueue * UInt64(max(0, queues - 1)) + UInt64(tables)
         guard limit < needed else { return }
         throw FatalError(
             "the limit of address space (ulimit -v, LimitAS= of systemd) is \(limit >> 20) MB, and this takes "

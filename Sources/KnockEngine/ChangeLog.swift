@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-public import KnockProtocol
 internal import Synchronization
 public import Wire
 
 extension SharedState {
     /// What a process that begins after this one has to know.
     public enum Entry: Equatable, Sendable {
-        /// A code has been used, of this slot at the latest, and is remembered until a deadline in milliseconds of uptime.
-        case usedCode(UsedCode, TimeSlot, deadline: UInt64)
-        /// Used codes of this slot have been forgotten: none of it or before can be told from a replay.
-        case retired(TimeSlot)
+        /// A code has been used, and is remembered until a deadline in milliseconds of uptime.
+        case usedCode(UsedCode, deadline: UInt64)
+        /// Codes of these slots have been used.
+        case slots(SlotSpan)
         /// An address is locked out, or was until now.
         case lockout(IPAddress, Lockout)
 
         /// When it is over, in milliseconds of uptime.
         var end: UInt64 {
             switch self {
-            case .usedCode(_, _, let deadline): deadline
-            case .retired: 0
+            case .usedCode(_, let deadline): deadline
+            case .slots: 0
             case .lockout(_, let lockout): lockout.until
             }
         }
@@ -31,8 +30,8 @@ final class ChangeLog: Sendable {
         var isComplete = true
     }
 
-    /// So many changes can wait: at thousands of handshakes a second, for about a second.
-    private static let capacity = 4096
+    /// So many changes can wait: at ten thousand handshakes a second, for more than a second.
+    static let capacity = 16_384
 
     private let state = Mutex(State())
     private let isNoting = Atomic(false)

@@ -29,7 +29,9 @@ public struct ServerEngine: Engine, ~Copyable {
         /// How many handshakes can be under way; when they are more, the oldest is forgotten.
         public var handshakeCapacity = 65_536
         /// How many used codes can be remembered; when they are more, no handshake begins until one has expired.
-        public var replayCapacity = 262_144
+        ///
+        /// For each there are 40 bytes, taken when they are needed. Without time there are 262,144 codes at most.
+        public var replayCapacity = 2_621_440
         /// How many addresses can be locked out; when they are more, the one that would be free next is.
         public var lockoutCapacity = 65_536
 

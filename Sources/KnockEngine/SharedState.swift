@@ -38,8 +38,50 @@ public final class SharedState: Sendable {
     func adopt(guestCount: Int) { replays.withLock { $0.divide(among: guestCount) } }
 
     /// How many places for used codes are taken, those of codes that have just expired among them, and how many there
-    /// are.
+    /// are at most.
     public var usedCodes: (taken: Int, capacity: Int) { replays.withLock { $0.load } }
+
+    /// How much memory used codes may take beyond what there is from the start, in bytes.
+    public static func mostMemory(_ configuration: ServerEngine.Configuration) -> Int {
+        configuration.usesTime ? configuration.replayCapacity * UsedCodeTable.bytesPerEntry : 0
+    }
+
+    /// How much memory the used codes have, and how much of that was touched, in bytes.
+    var usedCodeMemory: (reserved: Int, touched: Int) {
+        replays.withLock { $0.withTable { ($0.memory, $0.touchedMemory) } }
+    }
+
+    /// Sees to it that there is memory for the used codes that come before the next time, and gives back what is left.
+    ///
+    /// To be called every second, on a thread that gives no verdicts. Engines wait for some microseconds at a time.
+    ///
+    /// - Returns: Whether something was given back.
+    @discardableResult
+    public func keepRoom(at now: Instant) -> Bool {
+        let step = Self.placesAtATime / 4
+        while !replays.withLock({ $0.removeExpired(at: now.uptime, atMost: step) }) {}
+        while !replays.withLock({ $0.withTable { $0.joinBuckets(atMost: step) } }) {}
+        // What is made or let go is so outside of the lock.
+        let places = replays.withLock { $0.withTable { $0.chunkPlaces } }
+        while replays.withLock({ $0.withTable { $0.wantsChunk } }) {
+            var chunk: UsedCodeTable.Chunk? = UsedCodeTable.Chunk(places: places)
+            replays.withLock { replays in replays.withTable { if let chunk = chunk.take() { $0.add(chunk) } } }
+        }
+        var hasGivenBack = false
+        while replays.withLock({ $0.withTable { $0.takeSurplus() } }) != nil { hasGivenBack = true }
+        while replays.withLock({ $0.withTable { $0.hasUsedEmptyChunk } }) {
+            var chunk = UsedCodeTable.Chunk(places: places)
+            replays.withLock { replays in replays.withTable { $0.exchange(&chunk) } }
+            hasGivenBack = true
+        }
+        if let capacity = replays.withLock({ $0.withTable { $0.wantedIndexCapacity } }) {
+            var memory: [UInt32] = []
+            memory.reserveCapacity(capacity)
+            replays.withLock { replays in replays.withTable { $0.exchangeIndex(&memory) } }
+            hasGivenBack = true
+        }
+        return hasGivenBack
+    }
 
     /// Who is locked out, and until when.
     public func lockedOut(at now: Instant) -> [(address: IPAddress, lockout: Lockout)] {
@@ -58,20 +100,22 @@ public final class SharedState: Sendable {
     /// Only who knows the key gets as far as this lock.
     func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
         replays.withLock { replays in
-            let retired = replays.retired
-            let reason = replays.refuse(code, slot: slot, at: now)
-            if let latest = replays.retired, latest != retired { changes.note(.retired(latest)) }
-            if reason == nil { changes.note(.usedCode(code, slot, deadline: replays.deadline(at: now))) }
-            return reason
+            if let reason = replays.refuse(code, slot: slot, at: now) { return reason }
+            noteUse(of: code, &replays, at: now)
+            return nil
         }
     }
 
     /// Uses up the code of a retransmission.
     func extend(_ code: UsedCode, slot: TimeSlot, at now: Instant) {
         replays.withLock { replays in
-            guard let latest = replays.extend(code, slot: slot, at: now) else { return }
-            changes.note(.usedCode(code, latest, deadline: replays.deadline(at: now)))
+            if replays.extend(code, slot: slot, at: now) { noteUse(of: code, &replays, at: now) }
         }
+    }
+
+    private func noteUse(of code: UsedCode, _ replays: inout ReplayCache, at now: Instant) {
+        if let span = replays.takeBegunSlot() { changes.note(.slots(span)) }
+        changes.note(.usedCode(code, deadline: replays.deadline(at: now)))
     }
 
     /// Counts a wrong code, and locks its sender out if it is one too many.
@@ -98,50 +142,62 @@ public final class SharedState: Sendable {
     /// Takes the changes since the last time, in their order.
     ///
     /// - Parameter entries: Is emptied and filled; its room takes what comes next.
-    /// - Returns: Whether these are all; otherwise some found no room, and only `forEachEntry` names them.
+    /// - Returns: Whether these are all; otherwise some found no room, and only `next` names them.
     public func takeChanges(_ entries: inout [Entry]) -> Bool { changes.take(&entries) }
 
-    /// Names all there is, some at a time, while engines go on; what changes meanwhile is among the changes too.
-    ///
-    /// - Parameters:
-    ///   - now: The time; what is over is left out.
-    ///   - body: Takes one; no engine waits for it.
-    /// - Throws: What `body` throws.
-    public func forEachEntry<Failure: Error>(
-        at now: Instant, _ body: (Entry) throws(Failure) -> Void
-    ) throws(Failure) {
-        if let retired = replays.withLock({ $0.retired }) { try body(.retired(retired)) }
-        try Self.inSteps(body) { places in replays.withLock { $0.entries(in: places, at: now.uptime) } }
-        try Self.inSteps(body) { places in lockouts.entries(in: places, at: now.uptime) }
+    /// How far somebody has come who looks at all there is, some at a time.
+    public struct Survey: Sendable {
+        fileprivate enum Part { case slots, usedCodes, lockouts, nothing }
+
+        fileprivate var part = Part.slots
+        fileprivate var start = 0
+
+        /// Begins.
+        public init() {}
     }
 
-    private static func inSteps<Failure: Error>(
-        _ body: (Entry) throws(Failure) -> Void, _ look: (Range<Int>) -> (found: [Entry], isAll: Bool)
-    ) throws(Failure) {
-        var start = 0
-        while true {
-            let (found, isAll) = look(start..<start + placesAtATime)
-            for entry in found { try body(entry) }
-            if isAll { return }
-            start += placesAtATime
+    /// Gives some of all there is, while engines go on; what changes from then on is among the changes too.
+    ///
+    /// - Parameters:
+    ///   - survey: How far it has come.
+    ///   - now: The time; what is over is left out.
+    /// - Returns: Entries, or none and there may be more; nil if that was all.
+    public func next(_ survey: inout Survey, at now: Instant) -> [Entry]? {
+        let places = survey.start..<survey.start + Self.placesAtATime
+        switch survey.part {
+        case .slots:
+            survey.part = .usedCodes
+            return replays.withLock { $0.spans }.map { .slots($0) }
+        case .usedCodes:
+            let (found, isAll) = replays.withLock { $0.entries(in: places, at: now.uptime) }
+            (survey.part, survey.start) = isAll ? (.lockouts, 0) : (.usedCodes, places.upperBound)
+            return found
+        case .lockouts:
+            let (found, isAll) = lockouts.entries(in: places, at: now.uptime)
+            (survey.part, survey.start) = isAll ? (.nothing, 0) : (.lockouts, places.upperBound)
+            return found
+        case .nothing:
+            return nil
         }
     }
 
     /// Takes up what an earlier process has left, before any engine begins.
     ///
     /// - Parameters:
-    ///   - entries: In any order, but none twice; deadlines of used codes not later than those of codes used now.
-    ///   - now: The time; what is over is left out, with its slot retired.
+    ///   - entries: Some of it, in any order; where time is not used, all of it, since the order of used codes is that
+    ///     of their deadlines.
+    ///   - now: The time; what is over is left out.
     public func restore(_ entries: [Entry], at now: Instant) {
         for entry in entries.sorted(by: { $0.end < $1.end }) {
             switch entry {
-            case .usedCode(let code, let slot, let deadline):
-                replays.withLock { $0.restore(code, slot, deadline: deadline, at: now) }
-            case .retired(let slot):
-                replays.withLock { $0.retire(slot) }
+            case .usedCode(let code, let deadline):
+                replays.withLock { $0.restore(code, deadline: deadline, at: now) }
+            case .slots(let span):
+                replays.withLock { $0.restore(span, at: now) }
             case .lockout(let address, let lockout):
                 if now.uptime < lockout.until { lockouts.restore(address, lockout, at: now.uptime) }
             }
         }
+        keepRoom(at: now)
     }
 }

@@ -18,4 +18,11 @@ import Testing
         #expect(error?.status == EX_OSERR)
         #expect(error?.description.contains("\(limit >> 20) MB") == true)
     }
+
+    @Test("What tables may take counts, too") func tables() throws {
+        try AddressSpace.check(limit: 228 * Self.megabyte, queues: 1, tables: 100 << 20)
+        #expect(throws: FatalError.self) {
+            try AddressSpace.check(limit: 228 * Self.megabyte - 1, queues: 1, tables: 100 << 20)
+        }
+    }
 }

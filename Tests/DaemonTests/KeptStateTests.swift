@@ -14,18 +14,35 @@ import Wire
     private static let address = IPAddress(192, 0, 2, 1)
     private static let party = StateRecord.party(0, name: "alice", fingerprint: "f")
 
+    /// What is made of records.
+    private struct Kept {
+        var entries: [SharedState.Entry] = []
+        /// How many entries came at a time.
+        var portions: [Int] = []
+        let lockouts: Int
+        let connections: [Flow: OpenConnection]
+    }
+
     private static func kept(
-        _ records: [StateRecord], boot: [UInt8] = boot, begun: UInt64 = 900_000, _ registry: KeyRegistry = KeyRegistry()
-    ) -> KeptState {
+        _ records: [StateRecord], boot: [UInt8] = boot, begun: UInt64 = 900_000,
+        _ registry: KeyRegistry = KeyRegistry(), usesTime: Bool = true
+    ) -> Kept {
         let head = StateFormat.Head(boot: boot, salt: boot, unixSeconds: 0, uptime: begun)
-        return KeptState(StateFormat.Content(head: head, records: records), boot: Self.boot, registry, at: now)
+        var (entries, portions): ([SharedState.Entry], [Int]) = ([], [])
+        var kept = KeptState(boot: Self.boot, registry, at: now, usesTime: usesTime) {
+            entries += $0
+            portions.append($0.count)
+        }
+        for record in records { kept.take(record, head) }
+        kept.finish()
+        return Kept(entries: entries, portions: portions, lockouts: kept.lockouts, connections: kept.connections)
     }
 
     private static func lockout(since: UInt64, until: UInt64) -> StateRecord {
         .lockout(address, Lockout(since: since, until: until, reason: .wrongAcknowledgment))
     }
 
-    private static func lockedUntil(_ kept: KeptState) -> UInt64? {
+    private static func lockedUntil(_ kept: Kept) -> UInt64? {
         for case .lockout(address, let lockout) in kept.entries { return lockout.until }
         return nil
     }
@@ -61,36 +78,80 @@ import Wire
         }
     }
 
-    private static func code(_ slot: TimeSlot, deadline: UInt64, party: UInt32 = 0) -> StateRecord {
-        .usedCode(Handshake(clientAddress: address, clientISN: 5), party: party, slot, deadline: deadline)
+    private static func code(deadline: UInt64, isn: UInt32 = 5, party: UInt32 = 0) -> StateRecord.Code {
+        StateRecord.Code(
+            handshake: Handshake(clientAddress: address, clientISN: isn), party: party, deadline: deadline)
+    }
+
+    private static func span(_ slot: TimeSlot, retires: UInt64) -> SlotSpan {
+        SlotSpan(slot, slot, retires: retires)
     }
 
     @Test("A used code is remembered as long as it would have been, or for all of its time at another boot")
     func usedCodes() {
         let registry = KeyRegistry()
         let id = registry.id(of: "alice", fingerprint: "f")
-        let slot = Self.now.slot
         let code = UsedCode(handshake: Handshake(clientAddress: Self.address, clientISN: 5), key: id)
-        let records = [Self.party, Self.code(slot, deadline: 1_050_000)]
-        #expect(Self.kept(records, registry).entries == [.usedCode(code, slot, deadline: 1_050_000)])
+        func entries(_ deadline: UInt64, boot: [UInt8] = Self.boot, usesTime: Bool = true) -> [SharedState.Entry] {
+            let records = [Self.party, .usedCodes([Self.code(deadline: deadline)])]
+            return Self.kept(records, boot: boot, registry, usesTime: usesTime).entries
+        }
+        #expect(entries(1_050_000) == [.usedCode(code, deadline: 1_050_000)])
+        #expect(entries(1_050_000, boot: Self.otherBoot) == [.usedCode(code, deadline: 1_180_000)])
+        #expect(entries(.max) == [.usedCode(code, deadline: 1_180_000)])
+        #expect(entries(1_000_000).isEmpty, "it is over")
+        #expect(entries(5, boot: Self.otherBoot) == [.usedCode(code, deadline: 1_180_000)], "nobody knows")
+        #expect(entries(1_050_000, usesTime: false) == [.usedCode(code, deadline: 1_050_000)])
+        #expect(entries(5, boot: Self.otherBoot, usesTime: false) == [.usedCode(code, deadline: .max)])
+        let ofNobody = [Self.party, StateRecord.usedCodes([Self.code(deadline: .max, party: 9)])]
+        #expect(Self.kept(ofNobody, registry).entries.isEmpty)
+    }
+
+    @Test("Used codes are handed over in portions, and slots at the end; all at once where the order counts")
+    func portions() {
+        let codes = (0..<20_000).map { Self.code(deadline: 1_050_000, isn: UInt32($0)) }
+        let records =
+            [Self.party, .slots(Self.span(Self.now.slot, retires: 1_050_000))]
+            + stride(from: 0, to: codes.count, by: 100).map { .usedCodes(Array(codes[$0..<$0 + 100])) }
+        let kept = Self.kept(records)
+        #expect(kept.portions == [8192, 8192, 20_000 - 2 * 8192 + 1])
+        #expect(kept.entries.last == .slots(Self.span(Self.now.slot, retires: 1_050_000)))
+        #expect(Self.kept(records, usesTime: false).portions == [20_001])
+    }
+
+    @Test("A slot is retired when it would have been; at another boot, when all of its codes are forgotten")
+    func slots() {
+        let slot = Self.now.slot
+        func entries(_ retires: UInt64, _ boot: [UInt8]) -> [SharedState.Entry] {
+            Self.kept([.slots(Self.span(slot, retires: retires))], boot: boot).entries
+        }
+        for (retires, same, other) in [
+            (0, 0, 0), (900_000, 900_000, 0), (900_001, 900_001, 1_180_000), (1_050_000, 1_050_000, 1_180_000),
+            (.max, 1_180_000, 1_180_000),
+        ] as [(UInt64, UInt64, UInt64)] {
+            #expect(entries(retires, Self.boot) == [.slots(Self.span(slot, retires: same))])
+            #expect(entries(retires, Self.otherBoot) == [.slots(Self.span(slot, retires: other))])
+        }
+    }
+
+    @Test("A file of before has the slot with the code") func olderCodes() {
+        let registry = KeyRegistry()
+        let id = registry.id(of: "alice", fingerprint: "f")
+        let code = UsedCode(handshake: Handshake(clientAddress: Self.address, clientISN: 5), key: id)
+        let slot = Self.now.slot
+        let records = [Self.party, .usedCode(Self.code(deadline: 1_050_000), slot)]
         #expect(
-            Self.kept(records, boot: Self.otherBoot, registry).entries == [
-                .usedCode(code, slot, deadline: 1_180_000)
+            Self.kept(records, registry).entries == [
+                .usedCode(code, deadline: 1_050_000), .slots(Self.span(slot, retires: 1_050_000)),
             ])
-        let endless = [Self.party, Self.code(slot, deadline: .max)]
-        #expect(Self.kept(endless, registry).entries == [.usedCode(code, slot, deadline: 1_180_000)])
-        let twice = records + [Self.code(TimeSlot(number: slot.number + 1), deadline: 1_060_000)]
-        #expect(
-            Self.kept(twice, registry).entries == [
-                .usedCode(code, TimeSlot(number: slot.number + 1), deadline: 1_060_000)
-            ])
-        #expect(Self.kept([Self.party, Self.code(slot, deadline: 1, party: 9)], registry).entries.isEmpty, "of nobody")
+        let timeless = [Self.party, StateRecord.usedCode(Self.code(deadline: 1_050_000), .timeless)]
+        #expect(Self.kept(timeless, registry, usesTime: false).entries == [.usedCode(code, deadline: 1_050_000)])
     }
 
     @Test("A guest is the same with the same name and key only") func parties() {
         let registry = KeyRegistry()
-        let kept = Self.kept([Self.party, Self.code(Self.now.slot, deadline: 1_050_000)], registry)
-        guard case .usedCode(let code, _, _) = kept.entries.first else {
+        let kept = Self.kept([Self.party, .usedCodes([Self.code(deadline: 1_050_000)])], registry)
+        guard case .usedCode(let code, _) = kept.entries.first else {
             Issue.record("no used code")
             return
         }
@@ -113,23 +174,13 @@ import Wire
                 == OpenConnection(key: nil, since: Instant(unixSeconds: 1, uptime: Self.now.uptime)))
     }
 
-    @Test("A used code of a slot that a right clock never had is remembered, and retires nothing") func farAhead() {
-        let slot = TimeSlot(number: Self.now.slot.number + 1_000_000)
-        for boot in [Self.boot, Self.otherBoot] {
-            let kept = Self.kept([Self.party, Self.code(slot, deadline: 1_050_000)], boot: boot)
-            guard case .usedCode(_, .timeless, let deadline) = kept.entries.first else {
-                Issue.record("\(kept.entries)")
-                continue
-            }
-            #expect(deadline == (boot == Self.boot ? 1_050_000 : 1_180_000))
-        }
-    }
-
-    @Test("A slot that a right clock never had is not taken for retired") func retired() {
+    @Test("A file of before has one slot that is retired, with all before it; one that no right clock had is none")
+    func retired() {
         let slot = Self.now.slot.number
         for (number, isKept) in [(0, true), (slot, true), (slot + 1440, true), (slot + 1441, false), (.max, false)] {
             let entries = Self.kept([.retired(TimeSlot(number: number))]).entries
-            #expect(entries.isEmpty != isKept, "\(number)")
+            let all = SlotSpan(TimeSlot(number: 0), TimeSlot(number: number), retires: 0)
+            #expect(entries == (isKept ? [.slots(all)] : []), "\(number)")
         }
     }
 }

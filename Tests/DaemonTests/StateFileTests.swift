@@ -25,9 +25,25 @@ import Wire
     }
 
     private func records() throws -> [StateRecord] {
-        let bytes = try #require(try folder.read())
+        let file = try #require(try folder.openFile())
+        defer { try? file.close() }
+        var input = StateFolder.input(file)
         // What StateFormat reads is complete.
-        return try StateFormat.parse(bytes).records
+        return try StateFormatTests.parse(&input).records
+    }
+
+    /// How long the file is; nil if there is none.
+    private func length() throws -> Int64? {
+        guard let file = try folder.openFile() else { return nil }
+        defer { try? file.close() }
+        return try file.seek(offset: 0, from: .end)
+    }
+
+    /// Begins a new file, and completes it.
+    private func complete(_ file: inout StateFile, _ entries: [SharedState.Entry] = []) throws {
+        file.beginAnew(try writer())
+        try file.addToNew(entries)
+        try FileDescriptor(rawValue: try file.completeNew()).close()
     }
 
     private static let lockout = SharedState.Entry.lockout(
@@ -37,15 +53,16 @@ import Wire
 
     @Test("What changes meanwhile is in the new file, and what changes then") func goesOn() throws {
         var file = StateFile()
-        file.beginAnew()
-        var new = try writer()
-        try new.write(StateRecord.complete)
+        file.beginAnew(try writer())
         try file.add([Self.lockout], isComplete: true, nil)
-        #expect(try folder.read() == nil)
-        try file.goOn(with: new, in: folder)
-        #expect(try records() == [Self.lockedOut])
+        try file.addToNew([Self.lockout])
+        try FileDescriptor(rawValue: try file.completeNew()).close()
         try file.add([], isComplete: true, .ended(StateFormatTests.flow))
-        #expect(try records() == [Self.lockedOut, .ended(StateFormatTests.flow)])
+        #expect(try length() == nil)
+        try file.goOn(in: folder)
+        #expect(try records() == [Self.lockedOut, Self.lockedOut, .ended(StateFormatTests.flow)])
+        try file.add([], isComplete: true, .ended(StateFormatTests.flow))
+        #expect(try records().count == 4)
         let isDue = file.isDue(at: 0)
         // Some changes found no room: only a new file has them.
         try file.add([], isComplete: false, nil)
@@ -53,10 +70,31 @@ import Wire
         #expect(!isDue && isDueThen)
     }
 
+    @Test("Used codes share records, and are all handed over with what comes after them") func manyCodes() throws {
+        var file = StateFile()
+        let registry = KeyRegistry()
+        let key = registry.id(of: "alice", fingerprint: "f")
+        file.beginAnew(StateWriter(try folder.begin(), StateFormatTests.head, registry))
+        let entries = (0..<300).map { number in
+            let handshake = Handshake(clientAddress: IPAddress(ipv4: 1), clientISN: UInt32(number))
+            return SharedState.Entry.usedCode(UsedCode(handshake: handshake, key: key), deadline: 5)
+        }
+        try file.addToNew(entries)
+        try FileDescriptor(rawValue: try file.completeNew()).close()
+        try file.goOn(in: folder)
+        try file.add([entries[0]], isComplete: true, .ended(StateFormatTests.flow))
+        let counts = try records().map { record in
+            if case .usedCodes(let codes) = record { codes.count } else { 0 }
+        }
+        #expect(counts == [0, 128, 128, 44, 0, 1], "behind the guest, and the end of a connection among them")
+    }
+
     @Test("The disk is waited for once after a change") func synchronising() throws {
         var file = StateFile()
-        file.beginAnew()
-        try file.goOn(with: try writer(), in: folder)
+        try complete(&file)
+        try file.goOn(in: folder)
+        let first = file.descriptorToSynchronise()
+        try FileDescriptor(rawValue: first).close()
         let before = file.descriptorToSynchronise()
         try file.add([Self.lockout], isComplete: true, nil)
         let descriptor = file.descriptorToSynchronise()
@@ -65,28 +103,31 @@ import Wire
         try FileDescriptor(rawValue: descriptor).close()
     }
 
-    @Test("Too many changes for a new file: it is tried again later") func tooMany() throws {
+    @Test("A new file that cannot be written: the old one stays, and it is tried again later") func full() throws {
         var file = StateFile()
-        file.beginAnew()
-        let new = try writer()
-        try file.add(Array(repeating: Self.lockout, count: 100_001), isComplete: true, nil)
+        try complete(&file)
+        try file.goOn(in: folder)
+        // The kernel lets nothing be written there.
+        let full = try FileDescriptor.open("/dev/full", .writeOnly)
+        file.beginAnew(StateWriter(full.rawValue, StateFormatTests.head, KeyRegistry()))
+        try file.add(Array(repeating: Self.lockout, count: 5000), isComplete: true, nil)
         var error: SystemError?
-        do throws(SystemError) { try file.goOn(with: new, in: folder) } catch let failure { error = failure }
-        #expect(error?.description.contains("too many changes") == true)
-        #expect(try folder.read() == nil)
+        do throws(SystemError) { try file.addToNew([]) } catch let failure { error = failure }
+        #expect(error == SystemError("write", ENOSPC))
         file.giveUp(at: 500)
         let due = [10_499, 10_500].map { file.isDue(at: $0) }
         #expect(due == [false, true])
+        #expect(try records().count == 5000)
     }
 
     @Test("A file that has grown is due") func growth() throws {
         var file = StateFile()
-        file.beginAnew()
-        try file.goOn(with: try writer(), in: folder)
+        try complete(&file)
+        try file.goOn(in: folder)
         while !file.isDue(at: 0) {
             try file.add(Array(repeating: Self.lockout, count: 1000), isComplete: true, nil)
-            try #require(try folder.read()?.count ?? 0 < 2 << 20)
+            try #require(try length() ?? 0 < 2 << 20)
         }
-        #expect(try folder.read()?.count ?? 0 > 1 << 20)
+        #expect(try length() ?? 0 > 1 << 20)
     }
 }

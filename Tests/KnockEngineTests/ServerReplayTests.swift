@@ -202,11 +202,92 @@ import Wire
         #expect(bench.receive(syn) == Self.replayed)
         bench.now.uptime += 1000
         #expect(bench.receive(syn) == Verdict(.drop, .synOfRetiredSlot))
-        // Nor is any other code of that slot or the one before good, since which were used is no longer known.
+        // Nor is any other code of that slot good, since which were used is no longer known; of others none was.
         let fresh = conversation.with { $0.clientISN = 5 }
         #expect(bench.receive(fresh.syn(bench.now.slot)) == Verdict(.drop, .synOfRetiredSlot))
-        #expect(bench.receive(fresh.syn(bench.now.slot.previous ?? .timeless)) == Verdict(.drop, .synOfRetiredSlot))
-        #expect(bench.receive(fresh.syn(bench.now.slot.next)) == Verdict(.accept, .synAccepted))
+        #expect(bench.receive(fresh.syn(bench.now.slot.previous ?? .timeless)) == Verdict(.accept, .synAccepted))
+        let fresher = conversation.with { ($0.clientISN, $0.clientPort) = (6, 6) }
+        #expect(bench.receive(fresher.syn(bench.now.slot.next)) == Verdict(.accept, .synAccepted))
+    }
+
+    @Test(
+        "A clock that jumps and comes back keeps nobody out, and brings no used code back",
+        arguments: [3600, 86_400, 10 * 365 * 86_400, -3600, -86_400] as [Int64], [20, 200, 2900] as [Int64])
+    func clockJumps(_ seconds: Int64, _ stay: Int64) {
+        let bench = Self.bench(second: 10)
+        var used: [(syn: [UInt8], seconds: Int64, isn: UInt32)] = []
+        var isn = UInt32(0)
+        func use() {
+            isn += 1
+            let syn = Conversation().with { $0.clientISN = isn }.syn(bench.now.slot)
+            #expect(bench.receive(syn) == Verdict(.accept, .synAccepted), "\(bench.now)")
+            used.append((syn, bench.now.unixSeconds, isn))
+        }
+        func goOn(for duration: Int64) {
+            for _ in 0..<duration / 20 {
+                use()
+                bench.wait(seconds: 20)
+            }
+        }
+        goOn(for: 600)
+        bench.now.unixSeconds += seconds
+        goOn(for: stay)
+        bench.now.unixSeconds -= seconds
+        goOn(for: 600)
+        let right = bench.now.unixSeconds
+        for (syn, seconds, isn) in used {
+            for offset in [-60, 0, 60] as [Int64] {
+                bench.now.unixSeconds = seconds + offset
+                let reason = bench.receive(syn).reason
+                #expect(
+                    reason == .synOfRetiredSlot || reason == .synReplayed || reason == .synRetransmitted, "\(isn)")
+                let other = Conversation().with { ($0.clientISN, $0.clientPort) = (isn, 9) }
+                let replay = bench.receive(other.syn(TimeSlot(unixSeconds: seconds))).reason
+                #expect(replay == .synOfRetiredSlot || replay == .synReplayed, "\(isn)")
+            }
+        }
+        bench.now.unixSeconds = right
+        goOn(for: 60)
+    }
+
+    @Test("However often the clock jumps, what is used is refused, and most of what is not is accepted")
+    func clockJumpsOften() {
+        var random = SeededGenerator(seed: 9)
+        let bench = ServerBench { $0.replayCapacity = 1000 }
+        let start = bench.now.unixSeconds
+        var used: [(syn: [UInt8], seconds: Int64)] = []
+        var accepted = 0
+        for isn in 0..<400 as Range<UInt32> {
+            bench.now.unixSeconds = start + Int64.random(in: -500...500, using: &random) * 600
+            bench.now.uptime += UInt64.random(in: 0...60_000, using: &random)
+            let syn = Conversation().with { $0.clientISN = isn }.syn(bench.now.slot)
+            if bench.receive(syn).reason == .synAccepted {
+                accepted += 1
+                used.append((syn, bench.now.unixSeconds))
+            }
+            if let (syn, seconds) = used.randomElement(using: &random) {
+                bench.now.unixSeconds = seconds
+                #expect(bench.receive(syn).reason != .synAccepted)
+            }
+        }
+        #expect(accepted > 20)
+    }
+
+    @Test("An outage of days between connections does not retire what lies between when the clock has jumped")
+    func sparseUse() {
+        let bench = ServerBench()
+        for day in 0..<40 as Range<UInt32> {
+            #expect(bench.begin(Conversation().with { $0.clientISN = day }) == Verdict(.accept, .synAccepted))
+            bench.wait(seconds: 2 * 86_400)
+        }
+        bench.now.unixSeconds += 3600
+        #expect(bench.begin(Conversation().with { $0.clientISN = 100 }) == Verdict(.accept, .synAccepted))
+        bench.wait(seconds: 300)
+        bench.now.unixSeconds -= 3600
+        for minute in 0..<50 as Range<UInt32> {
+            #expect(bench.begin(Conversation().with { $0.clientISN = 200 + minute }) == Verdict(.accept, .synAccepted))
+            bench.wait(seconds: 60)
+        }
     }
 
     @Test("A clock that is set back brings no code of a retransmission back")

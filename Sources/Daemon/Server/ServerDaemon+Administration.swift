@@ -47,6 +47,7 @@ extension ServerDaemon {
 
     func doChores() {
         closeWhatIsNotAdmitted()
+        if shared.keepRoom(at: SystemClock.now()) { UnusedMemory.release() }
         let codes = shared.usedCodes
         usedCodeRoom.withLock { $0.look(codes.taken, of: codes.capacity, logger) }
     }

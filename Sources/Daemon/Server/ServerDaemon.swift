@@ -59,14 +59,14 @@ package final class ServerDaemon: AdministeredDaemon {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
-        try AddressSpace.check(queues: settings.queues.count)
+        let configuration = ServerEngine.Configuration(settings)
+        try AddressSpace.check(queues: settings.queues.count, tables: SharedState.mostMemory(configuration))
         let identity = try Privileges.find(settings.user)
         let logger = settings.logger("tcpknock-server")
         effective.logWarnings(to: logger)
         let registry = KeyRegistry()
         let roster = try GuestRoster(settings, registry)
         let runner = try DaemonRunner(logger: logger, partyLabel: "guest")
-        let configuration = ServerEngine.Configuration(settings)
         let shared = SharedState(configuration)
         let workers = try Self.workers(settings, roster, configuration, shared, runner)
 

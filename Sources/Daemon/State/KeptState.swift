@@ -8,14 +8,24 @@ internal import Wire
 /// Where it cannot be known how much time has gone by, things are kept longer rather than shorter, but never longer than
 /// they could be at first. The wall clock decides nothing: after a start it may be wrong by years.
 struct KeptState {
-    /// Used codes and lockouts, none twice.
-    private(set) var entries: [SharedState.Entry] = []
+    /// Takes entries for the engines: used codes first, and the slots of all of them at the end, with the lockouts.
+    typealias Sink = ([SharedState.Entry]) -> Void
+
     /// Connections that were open; none of before the host was started anew.
     private(set) var connections: [Flow: OpenConnection] = [:]
-    /// How many of `entries` are lockouts that are not over.
+    /// How many lockouts are not over.
     private(set) var lockouts = 0
-    /// How many of them are used codes.
-    private(set) var usedCodes = 0
+
+    private let boot: [UInt8]
+    private let registry: KeyRegistry
+    private let now: Instant
+    private let usesTime: Bool
+    private let sink: Sink
+    private var parties: [UInt32: (name: String, fingerprint: String)] = [:]
+    private var codes: [SharedState.Entry] = []
+    private var spans: [SlotSpan] = []
+    private var locked: [IPAddress: Lockout] = [:]
+    private var isSameBoot = true
 
     /// How long a used code is remembered where time is in use, in milliseconds (docs/PROTOCOL.md §4).
     private static let codeLifetime = UInt64(3 * TimeSlot.seconds) * 1000
@@ -23,67 +33,82 @@ struct KeptState {
     private static let longestLockout: UInt64 = 86_400_000
     /// A slot later than now by more than this was never a slot of a right clock: a day.
     private static let slotsAhead: UInt64 = 24 * 60
+    /// So many used codes are handed over at a time, where their order is of no meaning.
+    private static let portion = 8192
 
-    /// Puts the records of a file together.
+    /// Begins.
     ///
     /// - Parameters:
-    ///   - content: The file.
     ///   - boot: This boot.
     ///   - registry: Gives numbers to the guests of the records.
     ///   - now: The time.
-    init(_ content: StateFormat.Content, boot: [UInt8], _ registry: KeyRegistry, at now: Instant) {
-        // A clock that only goes forward and has gone back is that of another boot, whatever its name.
-        let isSameBoot = content.head.boot == boot && content.head.uptime <= now.uptime
-        var parties: [UInt32: (name: String, fingerprint: String)] = [:]
-        var codes: [UsedCode: Int] = [:]
-        var locked: [IPAddress: Lockout] = [:]
-        func id(_ party: UInt32) -> KeyID? {
-            parties[party].map { registry.id(of: $0.name, fingerprint: $0.fingerprint) }
-        }
+    ///   - usesTime: Whether used codes expire.
+    ///   - sink: Takes entries for the engines.
+    init(boot: [UInt8], _ registry: KeyRegistry, at now: Instant, usesTime: Bool, _ sink: @escaping Sink) {
+        (self.boot, self.registry, self.now, self.usesTime, self.sink) = (boot, registry, now, usesTime, sink)
+    }
 
-        for record in content.records {
-            switch record {
-            case .party(let number, let name, let fingerprint):
-                parties[number] = (name, fingerprint)
-            case .usedCode(let handshake, let party, let slot, let deadline):
-                guard let key = id(party) else { continue }
-                let code = UsedCode(handshake: handshake, key: key)
-                // The latest that it can be, and for all of it if it is not known how much has gone by. Without time
-                // there is no end, and the deadline only says which code is the oldest.
-                let latest = slot == .timeless ? UInt64.max : now.uptime &+ Self.codeLifetime
-                // One of a slot that a right clock never had is remembered, but must not retire all slots before it.
-                let entry = SharedState.Entry.usedCode(
-                    code, Self.isFarAhead(slot, now) ? .timeless : slot,
-                    deadline: isSameBoot ? min(deadline, latest) : latest)
-                if let index = codes[code] {
-                    entries[index] = entry
-                } else {
-                    codes[code] = entries.count
-                    entries.append(entry)
-                }
-            case .retired(let slot):
-                if !Self.isFarAhead(slot, now) { entries.append(.retired(slot)) }
-            case .lockout(let address, let lockout):
-                locked[address] = Self.lockout(lockout, isSameBoot ? nil : content.head.uptime, at: now.uptime)
-            case .opened(let flow, let party, let since):
-                let since = Instant(unixSeconds: since.unixSeconds, uptime: min(since.uptime, now.uptime))
-                connections[flow] = OpenConnection(key: party.flatMap(id), since: since)
-            case .ended(let flow):
-                connections[flow] = nil
-            case .complete:
-                break
+    /// Takes a record; they must come in their order.
+    mutating func take(_ record: StateRecord, _ head: StateFormat.Head) {
+        // A clock that only goes forward and has gone back is that of another boot, whatever its name.
+        isSameBoot = head.boot == boot && head.uptime <= now.uptime
+        switch record {
+        case .party(let number, let name, let fingerprint):
+            parties[number] = (name, fingerprint)
+        case .usedCodes(let some):
+            for code in some { take(code) }
+        case .usedCode(let code, let slot):
+            take(code)
+            if slot != .timeless { take(SlotSpan(slot, slot, retires: code.deadline), head) }
+        case .slots(let span):
+            take(span, head)
+        case .retired(let slot):
+            if slot.number <= now.slot.number &+ Self.slotsAhead {
+                spans.append(SlotSpan(TimeSlot(number: 0), slot, retires: 0))
             }
-        }
-        if !isSameBoot { connections = [:] }
-        entries += locked.map { .lockout($0.key, $0.value) }
-        lockouts = locked.values.count { now.uptime < $0.until }
-        usedCodes = entries.count { entry in
-            if case .usedCode(_, _, let deadline) = entry { now.uptime < deadline } else { false }
+        case .lockout(let address, let lockout):
+            locked[address] = Self.lockout(lockout, isSameBoot ? nil : head.uptime, at: now.uptime)
+        case .opened(let flow, let party, let since):
+            let since = Instant(unixSeconds: since.unixSeconds, uptime: min(since.uptime, now.uptime))
+            connections[flow] = OpenConnection(key: party.flatMap(id), since: since)
+        case .ended(let flow):
+            connections[flow] = nil
+        case .complete:
+            break
         }
     }
 
-    private static func isFarAhead(_ slot: TimeSlot, _ now: Instant) -> Bool {
-        slot.number > now.slot.number &+ slotsAhead
+    /// Hands over what is left.
+    mutating func finish() {
+        if !isSameBoot { connections = [:] }
+        lockouts = locked.values.count { now.uptime < $0.until }
+        sink(codes + spans.map { .slots($0) } + locked.map { .lockout($0.key, $0.value) })
+        codes = []
+    }
+
+    private func id(_ party: UInt32) -> KeyID? {
+        parties[party].map { registry.id(of: $0.name, fingerprint: $0.fingerprint) }
+    }
+
+    private mutating func take(_ code: StateRecord.Code) {
+        guard let key = id(code.party) else { return }
+        // The latest that it can be, and for all of it if it is not known how much has gone by. Without time there is no
+        // end, and the deadline only says which code is the oldest.
+        let latest = usesTime ? now.uptime &+ Self.codeLifetime : UInt64.max
+        let deadline = isSameBoot ? min(code.deadline, latest) : latest
+        guard deadline > now.uptime || !usesTime else { return }
+        codes.append(.usedCode(UsedCode(handshake: code.handshake, key: key), deadline: deadline))
+        guard usesTime, codes.count >= Self.portion else { return }
+        sink(codes)
+        codes.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func take(_ span: SlotSpan, _ head: StateFormat.Head) {
+        // At another boot used codes are kept for all of their time from now on, unless they were over already when the
+        // file was begun.
+        let latest = now.uptime &+ Self.codeLifetime
+        let retires = isSameBoot ? min(span.retires, latest) : span.retires > head.uptime ? latest : 0
+        spans.append(SlotSpan(span.first, span.last, retires: retires))
     }
 
     /// A lockout in the uptime of this boot.

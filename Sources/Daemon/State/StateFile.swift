@@ -4,24 +4,22 @@ internal import KnockEngine
 internal import NetfilterQueue
 
 /// The state file to which changes are added, and how a new one takes its place: what changes while that is written is
-/// added to it before it does.
+/// added to both.
+///
+/// With 32 bytes for a used code in a new file, and the checksum of a record for each code that comes by itself, a file
+/// has 200 MB at most for 2.6 million codes, of which about half is a new one.
 struct StateFile: ~Copyable {
-    private enum Change {
-        case entry(SharedState.Entry)
-        case connection(ConnectionChange)
-    }
-
-    /// A file may grow by this, and to three times its length, until it is written anew; in bytes.
+    /// A file may grow by this, and to twice its length, until it is written anew; in bytes.
     private static let growth = 1 << 20
-    /// More changes while a new file is written are too many for it.
-    private static let longestPending = 100_000
     /// How long to wait after a failure, in milliseconds.
     private static let pause: UInt64 = 10_000
 
     /// nil while nothing can be written.
     private var writer: StateWriter?
-    /// What has changed while a new file is written; nil at other times, and if it is too much.
-    private var pending: [Change]?
+    /// The new file; nil while none is written.
+    private var new: StateWriter?
+    /// Why the new file is not to be, when it is not.
+    private var obstacle: SystemError?
     private var isToBeRewritten = false
     private var isUnsynchronised = false
     /// How long the file was when it was new.
@@ -40,7 +38,13 @@ struct StateFile: ~Copyable {
         _ entries: [SharedState.Entry], isComplete: Bool, _ change: ConnectionChange?
     ) throws(SystemError) {
         if !isComplete { isToBeRewritten = true }
-        keepPending(entries, change)
+        do throws(SystemError) {
+            // It is handed to the system when the new file is complete.
+            for entry in entries { try new?.write(entry) }
+            if let change { try new?.write(change) }
+        } catch {
+            giveUpNew(error)
+        }
         guard writer != nil else { return }
         do throws(SystemError) {
             for entry in entries { try writer?.write(entry) }
@@ -52,13 +56,6 @@ struct StateFile: ~Copyable {
             isToBeRewritten = true
             throw error
         }
-    }
-
-    private mutating func keepPending(_ entries: [SharedState.Entry], _ change: ConnectionChange?) {
-        guard pending != nil else { return }
-        pending?.append(contentsOf: entries.map { .entry($0) })
-        if let change { pending?.append(.connection(change)) }
-        if let count = pending?.count, count > Self.longestPending { pending = nil }
     }
 
     /// Makes a descriptor of the file, for who waits for the disk while this goes on.
@@ -79,40 +76,68 @@ struct StateFile: ~Copyable {
             case .some(let writer): writer.length
             case .none: 0
             }
-        return (length > 3 * newLength + Self.growth || isToBeRewritten) && uptime >= nextTry
+        return (length > 2 * newLength + Self.growth || isToBeRewritten) && uptime >= nextTry
     }
 
-    /// Begins to remember what changes, for a new file.
-    mutating func beginAnew() {
-        pending = []
+    /// Begins a new file; what changes from now on is added to it.
+    mutating func beginAnew(_ new: consuming StateWriter) {
+        self.new = consume new
+        obstacle = nil
         isToBeRewritten = false
     }
 
-    /// Adds to the new file what has changed meanwhile, and goes on with it.
+    /// Adds to the new file some of what there is.
     ///
-    /// - Parameters:
-    ///   - new: All there was when it was begun.
-    ///   - folder: Gives it its name.
-    /// - Throws: Why it is not to be; `giveUp` then.
-    mutating func goOn(with new: consuming StateWriter, in folder: StateFolder) throws(SystemError) {
-        guard let pending else { throw SystemError("too many changes for a new file", EAGAIN) }
-        for change in pending {
-            switch change {
-            case .entry(let entry): try new.write(entry)
-            case .connection(let change): try new.write(change)
-            }
+    /// It must be what is so now: nothing may be added between the look at it and this.
+    mutating func addToNew(
+        _ entries: [SharedState.Entry], _ changes: [ConnectionChange] = []
+    ) throws(SystemError) {
+        do throws(SystemError) {
+            for entry in entries { try new?.write(entry) }
+            for change in changes { try new?.write(change) }
+        } catch {
+            giveUpNew(error)
         }
-        try new.flush()
+        if let obstacle { throw obstacle }
+    }
+
+    /// Ends the new file with all there was, before what comes.
+    ///
+    /// - Returns: Its descriptor, to be closed, for who waits for the disk.
+    mutating func completeNew() throws(SystemError) -> Int32 {
+        do throws(SystemError) {
+            try new?.flush()
+            try new?.write(StateRecord.complete)
+            try new?.flush()
+        } catch {
+            giveUpNew(error)
+        }
+        if let obstacle { throw obstacle }
+        return new?.duplicate() ?? -1
+    }
+
+    /// Goes on with the new file.
+    ///
+    /// - Parameter folder: Gives it its name.
+    /// - Throws: Why it is not to be; `giveUp` then.
+    mutating func goOn(in folder: StateFolder) throws(SystemError) {
+        do throws(SystemError) { try new?.flush() } catch { giveUpNew(error) }
+        if let obstacle { throw obstacle }
+        guard let new = new.take() else { return }
         try folder.put()
-        isUnsynchronised = !pending.isEmpty
+        isUnsynchronised = true
         newLength = new.length
         writer = consume new
-        self.pending = nil
+    }
+
+    private mutating func giveUpNew(_ error: SystemError) {
+        new = nil
+        obstacle = error
     }
 
     /// Stays with the old file for a while.
     mutating func giveUp(at uptime: UInt64) {
-        pending = nil
+        new = nil
         isToBeRewritten = true
         nextTry = uptime &+ Self.pause
     }

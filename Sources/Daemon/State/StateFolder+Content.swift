@@ -1,30 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Logging
 internal import NetfilterQueue
+internal import SystemPackage
 
 extension StateFolder {
     /// Reads what an earlier daemon has kept; a file that cannot be trusted is set aside.
     ///
-    /// - Parameter logger: Where it says what is wrong with the file.
-    /// - Returns: nil if there is nothing that can be trusted.
-    func content(_ logger: Logger) -> StateFormat.Content? {
+    /// The file is read twice, since nothing of it counts before all of it has been seen to be whole.
+    ///
+    /// - Parameters:
+    ///   - logger: Where it says what is wrong with the file.
+    ///   - visit: Takes each record, with the head of the file.
+    /// - Returns: Whether there was something that can be trusted.
+    func content(_ logger: Logger, _ visit: (StateFormat.Head, StateRecord) -> Void) -> Bool {
         do throws(Distrust) {
-            guard let bytes = try read() else { return nil }
+            guard let file = try openFile() else { return false }
+            defer { try? file.close() }
             do throws(StateFormat.Damage) {
-                let content = try StateFormat.parse(bytes)
-                if content.torn > 0 {
+                var input = Self.input(file)
+                let torn = try StateFormat.read(&input) { _, _ in }.torn
+                if torn > 0 {
                     logger.warning(
                         "the last change of the state was not written completely, and is left out",
-                        metadata: ["file": "\(file)", "bytes": "\(content.torn)"])
+                        metadata: ["file": "\(self.file)", "bytes": "\(torn)"])
                 }
-                return content
+                input = Self.input(file)
+                _ = try StateFormat.read(&input, visit)
+                return true
             } catch {
                 setAside(error.description, logger)
             }
         } catch {
             setAside(error.description, logger)
         }
-        return nil
+        return false
     }
 
     private func setAside(_ reason: String, _ logger: Logger) {

@@ -7,8 +7,10 @@ internal import SystemPackage
 ///
 /// Files are named from the open folder, so that they are found again by a daemon that has become another user.
 final class StateFolder: Sendable {
-    /// A longer file is none of ours, in bytes.
-    static let longestFile = 64 << 20
+    /// A longer file is none of ours, in bytes; see `StateFile` for how long one can become.
+    static let longestFile = 512 << 20
+    /// So much of a file is read at a time, in bytes.
+    private static let portion = 256 * 1024
     /// How long an earlier daemon that was just ended may take to let go of the folder, in milliseconds.
     private static let patience = 1000
 
@@ -123,16 +125,24 @@ final class StateFolder: Sendable {
     /// The path of the one that was set aside.
     var damagedFile: FilePath { path.appending(damagedName) }
 
-    /// Reads the file; nil if there is none.
+    /// Opens the file; nil if there is none.
     ///
+    /// - Returns: Its descriptor, to be closed.
     /// - Throws: Why it is not to be trusted, or cannot be read.
-    func read() throws(Distrust) -> [UInt8]? {
+    func openFile() throws(Distrust) -> FileDescriptor? {
         let file = unsafe openat(folder, fileName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0)
         guard file >= 0 else {
             if errno == ENOENT { return nil }
             throw .system(SystemError("open", errno))
         }
-        defer { close(file) }
+        do throws(Distrust) { try examine(file) } catch {
+            close(file)
+            throw error
+        }
+        return FileDescriptor(rawValue: file)
+    }
+
+    private func examine(_ file: Int32) throws(Distrust) {
         var status = stat()
         guard unsafe fstat(file, &status) == 0 else { throw .system(SystemError("stat", errno)) }
         let (user, mode, length) = (status.st_uid, status.st_mode, Int(status.st_size))
@@ -140,18 +150,23 @@ final class StateFolder: Sendable {
             throw .accessible(owner: user, mode: mode & 0o7777)
         }
         guard length <= Self.longestFile else { throw .tooLong(length) }
-        var bytes = [UInt8](repeating: 0, count: length)
-        var filled = 0
-        while filled < length {
-            let count = unsafe bytes.withUnsafeMutableBytes { bytes in
-                unsafe Glibc.read(file, bytes.baseAddress.map { unsafe $0 + filled }, length - filled)
-            }
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system(SystemError("read", errno)) }
-            guard count > 0 else { break }
-            filled += count
+    }
+
+    /// Reads a file from its beginning, some of it at a time.
+    static func input(_ file: FileDescriptor) -> StateInput {
+        var offset = 0
+        return StateInput { bytes throws(SystemError) in
+            bytes.append(contentsOf: repeatElement(0, count: portion))
+            var count: Int
+            repeat {
+                count = unsafe bytes.withUnsafeMutableBytes { bytes in
+                    unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, offset)
+                }
+            } while count < 0 && errno == EINTR
+            guard count >= 0 else { throw SystemError("read", errno) }
+            bytes.removeLast(bytes.count - count)
+            offset += count
         }
-        return Array(bytes.prefix(filled))
     }
 
     /// Puts the file aside for people to look at, in place of one that was put aside before.

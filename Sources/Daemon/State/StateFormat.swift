@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
+internal import NetfilterQueue
 
 /// The bytes of the state file: a head, then records, each with a checksum of all that is before it.
 ///
@@ -25,16 +26,10 @@ struct StateFormat {
         var uptime: UInt64
     }
 
-    /// What was read.
-    struct Content: Equatable, Sendable {
-        let head: Head
-        var records: [StateRecord] = []
-        /// How many bytes at the end were not written completely, as when the power fails.
-        var torn = 0
-    }
-
     /// Why a file is not to be trusted.
     enum Damage: Error, Equatable, CustomStringConvertible {
+        /// It cannot be read.
+        case unreadable(SystemError)
         /// It does not begin as a state file does.
         case notAStateFile
         /// It is of another version.
@@ -46,6 +41,7 @@ struct StateFormat {
 
         var description: String {
             switch self {
+            case .unreadable(let error): error.description
             case .notAStateFile: "it does not begin as a state file does"
             case .version(let version): "it is of version \(version), and this program reads \(StateFormat.version)"
             case .damaged(let offset): "it is damaged at byte \(offset)"
@@ -57,6 +53,8 @@ struct StateFormat {
     // MARK: Writing
 
     private var check: [UInt8]
+    /// The checksum before a record, and the record; kept for its memory.
+    private var text: [UInt8] = []
 
     /// Begins a file; `bytes` become its first ones.
     init(_ head: Head, to bytes: inout [UInt8]) {
@@ -73,7 +71,8 @@ struct StateFormat {
 
     /// Adds a record to the bytes.
     mutating func write(_ record: StateRecord, to bytes: inout [UInt8]) {
-        var text = check
+        text.removeAll(keepingCapacity: true)
+        text += check
         record.write(to: &text)
         check = Checksum.compute(text.span)
         bytes += text.dropFirst(Checksum.length)
@@ -86,44 +85,67 @@ struct StateFormat {
 
     // MARK: Reading
 
-    /// Reads a whole file.
+    /// Reads a file to its end.
     ///
     /// What was being added when the host went down may be missing at the end; all else must be whole.
     ///
+    /// - Parameters:
+    ///   - input: Its bytes.
+    ///   - visit: Takes a record. All of them are to be trusted only if nothing is thrown.
+    /// - Returns: The head, and how many bytes at the end were not written completely, as when the power fails.
     /// - Throws: Why nothing of it is to be trusted.
-    static func parse(_ bytes: [UInt8]) throws(Damage) -> Content {
-        var reader = ByteReader(bytes[...])
-        guard let magic = reader.take(magic.count), Array(magic) == Self.magic else { throw .notAStateFile }
-        guard let version = reader.number(UInt32.self) else { throw .incomplete }
-        guard version == Self.version else { throw .version(version) }
-        guard let boot = reader.take(16), let salt = reader.take(16), let unix = reader.number(UInt64.self),
-            let uptime = reader.number(UInt64.self), let found = reader.take(Checksum.length)
-        else { throw .incomplete }
-        let covered = Array(bytes[..<headLength])
-        var check = Checksum.compute(covered.span)
-        guard Array(found) == check else { throw .damaged(at: 0) }
-        let head = Head(
-            boot: Array(boot), salt: Array(salt), unixSeconds: Int64(bitPattern: unix), uptime: uptime)
-
-        var content = Content(head: head)
+    static func read(
+        _ input: inout StateInput, _ visit: (Head, StateRecord) -> Void
+    ) throws(Damage) -> (head: Head, torn: Int) {
+        var (head, check) = try readHead(&input)
         var isComplete = false
-        while let first = reader.next {
-            let start = reader.position
-            let length = StateRecord.length(first)
-            guard let length, let text = reader.take(length), let found = reader.take(Checksum.length) else {
+        var covered: [UInt8] = []
+        while let first = try input.peek(0) {
+            let start = input.offset
+            let length = StateRecord.length(first, try input.peek(1))
+            guard let length, try input.has(length + Checksum.length) else {
                 // The end of a write that was cut off, or a hole that the file system has left.
-                guard isComplete, length != nil || bytes[start...].allSatisfy({ $0 == 0 }) else {
+                let isHole = length == nil && first == 0
+                let left = try input.skipRest(isHole)
+                guard let left, isComplete, length != nil || isHole else {
                     throw isComplete || length == nil ? .damaged(at: start) : .incomplete
                 }
-                content.torn = bytes.count - start
-                return content
+                return (head, left)
             }
-            let covered = check + text
+            let text = input.take(length)
+            covered.removeAll(keepingCapacity: true)
+            covered += check
+            covered += text
             check = Checksum.compute(covered.span)
-            guard Array(found) == check, let record = StateRecord(text) else { throw .damaged(at: start) }
-            if record == .complete { isComplete = true } else { content.records.append(record) }
+            guard let record = StateRecord(text), input.take(Checksum.length).elementsEqual(check) else {
+                throw .damaged(at: start)
+            }
+            if record == .complete { isComplete = true } else { visit(head, record) }
         }
         guard isComplete else { throw .incomplete }
-        return content
+        return (head, 0)
+    }
+
+    private static func readHead(_ input: inout StateInput) throws(Damage) -> (head: Head, check: [UInt8]) {
+        guard try input.has(magic.count + 4) else {
+            let begin = try input.has(magic.count) ? Array(input.take(magic.count)) : []
+            throw begin == magic ? .incomplete : .notAStateFile
+        }
+        var text = Array(input.take(magic.count + 4))
+        guard text.starts(with: magic) else { throw .notAStateFile }
+        var reader = ByteReader(text[magic.count...])
+        guard let version = reader.number(UInt32.self) else { throw .incomplete }
+        guard version == Self.version else { throw .version(version) }
+        guard try input.has(headLength - text.count + Checksum.length) else { throw .incomplete }
+        text += input.take(headLength - text.count)
+        reader = ByteReader(text[(magic.count + 4)...])
+        guard let boot = reader.take(16), let salt = reader.take(16), let unix = reader.number(UInt64.self),
+            let uptime = reader.number(UInt64.self)
+        else { throw .incomplete }
+        let check = Checksum.compute(text.span)
+        guard input.take(Checksum.length).elementsEqual(check) else { throw .damaged(at: 0) }
+        let head = Head(
+            boot: Array(boot), salt: Array(salt), unixSeconds: Int64(bitPattern: unix), uptime: uptime)
+        return (head, check)
     }
 }

@@ -69,7 +69,7 @@ package final class StateKeeper: Sendable {
             return nil
         }
         let keeper = StateKeeper(folder, shared, book, registry, logger)
-        keeper.restore()
+        keeper.restore(usesTime: !settings.noTime)
         shared.beginToNoteChanges()
         keeper.rewrite()
         return keeper
@@ -77,16 +77,18 @@ package final class StateKeeper: Sendable {
 
     // MARK: What was
 
-    private func restore() {
-        guard let content = folder.content(logger) else { return }
+    private func restore(usesTime: Bool) {
         let now = SystemClock.now()
-        let kept = KeptState(content, boot: Boot.id, registry, at: now)
-        shared.restore(kept.entries, at: now)
+        var kept = KeptState(boot: Boot.id, registry, at: now, usesTime: usesTime) { [shared] entries in
+            shared.restore(entries, at: now)
+        }
+        guard folder.content(logger, { kept.take($1, $0) }) else { return }
+        kept.finish()
         for (flow, connection) in kept.connections { book.add(flow, connection.key, at: connection.since) }
         logger.notice(
             "state taken up",
             metadata: [
-                "lockouts": "\(kept.lockouts)", "used-codes": "\(kept.usedCodes)",
+                "lockouts": "\(kept.lockouts)", "used-codes": "\(shared.usedCodes.taken)",
                 "connections": "\(kept.connections.count)",
             ])
     }
@@ -145,9 +147,9 @@ package final class StateKeeper: Sendable {
     // MARK: A new file
 
     private func rewrite() {
-        state.withLock { $0.file.beginAnew() }
         do throws(SystemError) {
-            try put(try newFile())
+            try writeAll(at: SystemClock.now())
+            try change { state throws(SystemError) in try state.file.goOn(in: folder) }
             folder.synchronise()
             report(nil)
         } catch {
@@ -157,30 +159,42 @@ package final class StateKeeper: Sendable {
         }
     }
 
-    /// All there is in a file that has no name yet.
-    private func newFile() throws(SystemError) -> StateWriter {
-        let now = SystemClock.now()
+    /// Writes all there is to a file that has no name yet, some at a time, since events wait for each.
+    private func writeAll(at now: Instant) throws(SystemError) {
         let head = StateFormat.Head(
             boot: Boot.id, salt: Boot.random(), unixSeconds: now.unixSeconds, uptime: now.uptime)
-        var writer = StateWriter(try folder.begin(), head, registry)
-        try shared.forEachEntry(at: now) { entry throws(SystemError) in try writer.write(entry) }
-        for (flow, connection) in book.all {
-            try writer.write(ConnectionChange.opened(flow, connection.key, since: connection.since))
+        let file = try folder.begin()
+        state.withLock { $0.file.beginAnew(StateWriter(file, head, registry)) }
+        var survey = SharedState.Survey()
+        var isAll = false
+        while !isAll {
+            try change { state throws(SystemError) in
+                guard let entries = shared.next(&survey, at: now) else {
+                    isAll = true
+                    return
+                }
+                try state.file.addToNew(entries)
+            }
         }
-        try writer.write(StateRecord.complete)
-        try writer.flush()
-        try writer.synchronise()
-        return writer
+        try change { state throws(SystemError) in
+            let connections = book.all.map { flow, connection in
+                ConnectionChange.opened(flow, connection.key, since: connection.since)
+            }
+            try state.file.addToNew([], connections)
+        }
+        var descriptor: Int32 = -1
+        try change { state throws(SystemError) in descriptor = try state.file.completeNew() }
+        defer { Glibc.close(descriptor) }
+        guard fdatasync(descriptor) == 0 else { throw SystemError("fdatasync", errno) }
     }
 
-    /// Adds what has changed meanwhile, and gives the file its name.
-    private func put(_ writer: consuming StateWriter) throws(SystemError) {
-        var made: StateWriter? = writer
+    /// Does something with the file while no change is taken from the engines.
+    private func change(
+        _ body: (inout State) throws(SystemError) -> Void
+    ) throws(SystemError) {
         let error = state.withLock { state -> SystemError? in
-            // It is there: this is called once.
-            guard let writer = made.take() else { return nil }
             do throws(SystemError) {
-                try state.file.goOn(with: writer, in: folder)
+                try body(&state)
                 return nil
             } catch {
                 return error

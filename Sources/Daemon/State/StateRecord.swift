@@ -9,9 +9,9 @@ internal import Wire
 enum StateRecord: Equatable, Sendable {
     /// What a number in this file stands for: the name of a guest, and the fingerprint of their key.
     case party(UInt32, name: String, fingerprint: String)
-    /// A code has been used: `A` and `C`, whose, of which slot at the latest, and until when it is remembered.
-    case usedCode(Handshake, party: UInt32, TimeSlot, deadline: UInt64)
-    /// Used codes of this slot have been forgotten.
+    /// Only in files of before: a code has been used, of this slot at the latest.
+    case usedCode(Code, TimeSlot)
+    /// Only in files of before: used codes of this slot have been forgotten, and of those before it perhaps.
     case retired(TimeSlot)
     /// An address is locked out, or was until a time in the past.
     case lockout(IPAddress, Lockout)
@@ -21,13 +21,27 @@ enum StateRecord: Equatable, Sendable {
     case ended(Flow)
     /// What follows was added to a file that was complete up to here.
     case complete
+    /// Codes have been used: `mostCodes` at most, and one at least.
+    case usedCodes([Code])
+    /// Codes of these slots have been used.
+    case slots(SlotSpan)
+
+    /// A used code: `A` and `C`, whose, and until when it is remembered.
+    struct Code: Equatable, Sendable {
+        var handshake: Handshake
+        var party: UInt32
+        var deadline: UInt64
+    }
+
+    /// So many codes share a record, and its checksum.
+    static let mostCodes = 128
 
     /// The first byte of a record.
     private enum Kind: UInt8 {
         case party = 1
-        case usedCode, retired, lockout, opened, ended, complete
+        case usedCode, retired, lockout, opened, ended, complete, usedCodes, slots
 
-        /// The length of what follows it, in bytes.
+        /// The length of what follows it, in bytes; of used codes, that of one.
         var length: Int {
             switch self {
             case .party: 4 + 1 + StateRecord.longestName + StateRecord.fingerprintLength
@@ -37,6 +51,8 @@ enum StateRecord: Equatable, Sendable {
             case .opened: 36 + 4 + 8 + 8
             case .ended: 36
             case .complete: 0
+            case .usedCodes: 16 + 4 + 4 + 8
+            case .slots: 8 + 8 + 8
             }
         }
     }
@@ -50,8 +66,22 @@ enum StateRecord: Equatable, Sendable {
     /// Stands for nobody in the place of a party.
     private static let nobody = UInt32.max
 
-    /// The length of a record by its first byte, that included; nil for what no record begins with.
-    static func length(_ first: UInt8) -> Int? { Kind(rawValue: first).map { 1 + $0.length } }
+    /// So many bytes say how long a record is.
+    static let lengthOfLength = 2
+
+    /// The length of a record by its first two bytes.
+    ///
+    /// - Parameters:
+    ///   - first: Its first byte.
+    ///   - second: The one behind it, of the next record perhaps; nil if there is none.
+    /// - Returns: The length, those two included; nil for what no record begins with.
+    static func length(_ first: UInt8, _ second: UInt8?) -> Int? {
+        guard let kind = Kind(rawValue: first) else { return nil }
+        // Where the number of codes is missing, it is one too few bytes in any case.
+        guard kind == .usedCodes else { return 1 + kind.length }
+        guard let second else { return lengthOfLength }
+        return 1...mostCodes ~= Int(second) ? 2 + Int(second) * kind.length : nil
+    }
 
     // MARK: Writing
 
@@ -65,13 +95,13 @@ enum StateRecord: Equatable, Sendable {
             bytes.append(UInt8(truncatingIfNeeded: name.length))
             bytes += name.bytes
             bytes += Self.padded(fingerprint, Self.fingerprintLength).bytes
-        case .usedCode(let handshake, let party, let slot, let deadline):
+        case .usedCode(let code, let slot):
             bytes.append(Kind.usedCode.rawValue)
-            bytes.append(handshake.clientAddress)
-            bytes.append(number: handshake.clientISN)
-            bytes.append(number: party)
+            bytes.append(code.handshake.clientAddress)
+            bytes.append(number: code.handshake.clientISN)
+            bytes.append(number: code.party)
             bytes.append(number: slot.number)
-            bytes.append(number: deadline)
+            bytes.append(number: code.deadline)
         case .retired(let slot):
             bytes.append(Kind.retired.rawValue)
             bytes.append(number: slot.number)
@@ -92,6 +122,20 @@ enum StateRecord: Equatable, Sendable {
             Self.write(flow, to: &bytes)
         case .complete:
             bytes.append(Kind.complete.rawValue)
+        case .usedCodes(let codes):
+            bytes.append(Kind.usedCodes.rawValue)
+            bytes.append(UInt8(clamping: codes.count))
+            for code in codes.prefix(Self.mostCodes) {
+                bytes.append(code.handshake.clientAddress)
+                bytes.append(number: code.handshake.clientISN)
+                bytes.append(number: code.party)
+                bytes.append(number: code.deadline)
+            }
+        case .slots(let span):
+            bytes.append(Kind.slots.rawValue)
+            bytes.append(number: span.first.number)
+            bytes.append(number: span.last.number)
+            bytes.append(number: span.retires)
         }
     }
 
@@ -112,8 +156,8 @@ enum StateRecord: Equatable, Sendable {
     /// Takes a record; nil if the bytes are none, whatever they are.
     init?(_ bytes: ArraySlice<UInt8>) {
         var reader = ByteReader(bytes)
-        guard let kind = reader.number(UInt8.self).flatMap(Kind.init(rawValue:)), reader.left == kind.length,
-            let record = Self.read(kind, &reader)
+        guard let first = bytes.first, bytes.count == Self.length(first, bytes.dropFirst().first),
+            let kind = reader.number(UInt8.self).flatMap(Kind.init(rawValue:)), let record = Self.read(kind, &reader)
         else { return nil }
         self = record
     }
@@ -132,9 +176,8 @@ enum StateRecord: Equatable, Sendable {
                 let party = reader.number(UInt32.self), let slot = reader.number(UInt64.self),
                 let deadline = reader.number(UInt64.self)
             else { return nil }
-            return .usedCode(
-                Handshake(clientAddress: address, clientISN: isn), party: party, TimeSlot(number: slot),
-                deadline: deadline)
+            let handshake = Handshake(clientAddress: address, clientISN: isn)
+            return .usedCode(Code(handshake: handshake, party: party, deadline: deadline), TimeSlot(number: slot))
         case .retired:
             return reader.number(UInt64.self).map { .retired(TimeSlot(number: $0)) }
         case .lockout:
@@ -152,7 +195,28 @@ enum StateRecord: Equatable, Sendable {
             return flow(&reader).map { .ended($0) }
         case .complete:
             return .complete
+        case .usedCodes:
+            return codes(&reader).map { .usedCodes($0) }
+        case .slots:
+            guard let first = reader.number(UInt64.self), let last = reader.number(UInt64.self), first <= last,
+                let retires = reader.number(UInt64.self)
+            else { return nil }
+            return .slots(SlotSpan(TimeSlot(number: first), TimeSlot(number: last), retires: retires))
         }
+    }
+
+    private static func codes(_ reader: inout ByteReader) -> [Code]? {
+        guard let count = reader.number(UInt8.self) else { return nil }
+        var codes: [Code] = []
+        codes.reserveCapacity(Int(count))
+        for _ in 0..<count {
+            guard let address = reader.address(), let isn = reader.number(UInt32.self),
+                let party = reader.number(UInt32.self), let deadline = reader.number(UInt64.self)
+            else { return nil }
+            let handshake = Handshake(clientAddress: address, clientISN: isn)
+            codes.append(Code(handshake: handshake, party: party, deadline: deadline))
+        }
+        return codes
     }
 
     private static func reason(_ byte: UInt8) -> Reason? {

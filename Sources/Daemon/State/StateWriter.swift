@@ -14,6 +14,8 @@ struct StateWriter: ~Copyable {
     private var format: StateFormat
     private var parties: [KeyID: UInt32] = [:]
     private var waiting: [UInt8] = []
+    /// Used codes that are to share a record.
+    private var codes: [StateRecord.Code] = []
     /// How long the file is, in bytes.
     private(set) var length = 0
 
@@ -36,16 +38,24 @@ struct StateWriter: ~Copyable {
     /// Adds a record; it may wait for `flush`.
     mutating func write(_ record: StateRecord) throws(SystemError) {
         format.write(record, to: &waiting)
-        if waiting.count >= Self.portion { try flush() }
+        if waiting.count >= Self.portion { try hand() }
+    }
+
+    private mutating func writeCodes() throws(SystemError) {
+        guard !codes.isEmpty else { return }
+        let record = StateRecord.usedCodes(codes)
+        codes.removeAll(keepingCapacity: true)
+        try write(record)
     }
 
     /// Adds what has changed in the engine.
     mutating func write(_ entry: SharedState.Entry) throws(SystemError) {
         switch entry {
-        case .usedCode(let code, let slot, let deadline):
+        case .usedCode(let code, let deadline):
             guard let party = try number(of: code.key) else { return }
-            try write(StateRecord.usedCode(code.handshake, party: party, slot, deadline: deadline))
-        case .retired(let slot): try write(StateRecord.retired(slot))
+            codes.append(StateRecord.Code(handshake: code.handshake, party: party, deadline: deadline))
+            if codes.count == StateRecord.mostCodes { try writeCodes() }
+        case .slots(let span): try write(StateRecord.slots(span))
         case .lockout(let address, let lockout): try write(StateRecord.lockout(address, lockout))
         }
     }
@@ -75,6 +85,11 @@ struct StateWriter: ~Copyable {
     ///
     /// - Throws: What is in the way, such as ENOSPC; the file may end in the middle of a record then.
     mutating func flush() throws(SystemError) {
+        try writeCodes()
+        try hand()
+    }
+
+    private mutating func hand() throws(SystemError) {
         defer { waiting.removeAll(keepingCapacity: waiting.capacity <= 2 * Self.portion) }
         var written = 0
         while written < waiting.count {
@@ -86,11 +101,6 @@ struct StateWriter: ~Copyable {
             written += count
         }
         length += written
-    }
-
-    /// Waits until the disk has it.
-    borrowing func synchronise() throws(SystemError) {
-        guard fdatasync(file) == 0 else { throw SystemError("fdatasync", errno) }
     }
 
     /// A descriptor of the same file, for who waits for the disk while this goes on; to be closed.

@@ -33,8 +33,8 @@ struct ReferenceServer {
     private(set) var guests: [Guest]
     private var ports: Set<UInt16>
     private(set) var pending: PlainTable<Flow, Pending>
-    private var used: PlainTable<Used, TimeSlot>
-    private var retired: TimeSlot?
+    private var used: PlainTable<Used, Void>
+    private var slots = ReferenceSlots()
     private var lockouts: PlainTable<IPAddress, Lockout>
     private var wrongCodes: [IPAddress: (count: UInt32, deadline: UInt64)] = [:]
     private var now = FuzzGuests.start
@@ -153,11 +153,11 @@ struct ReferenceServer {
             found.handshake.clientISN == handshake.clientISN
         {
             pending.insert(flow, found, at: now.uptime)
-            if let last = used.find(code, at: now.uptime) { used.insert(code, max(last, slot), at: now.uptime) }
+            if used.find(code, at: now.uptime) != nil { use(code, slot) }
             return Verdict(.accept, .synRetransmitted)
         }
-        for slot in used.removeExpired(at: now.uptime) { retired = max(retired ?? slot, slot) }
-        if configuration.usesTime, let retired, slot <= retired { return Verdict(.drop, .synOfRetiredSlot) }
+        _ = used.removeExpired(at: now.uptime)
+        if configuration.usesTime, slots.isRetired(slot, at: now) { return Verdict(.drop, .synOfRetiredSlot) }
         if used.find(code, at: now.uptime) != nil { return Verdict(.drop, .synReplayed) }
         if configuration.usesTime {
             if used.count == used.capacity { return Verdict(.drop, .replayCacheFull) }
@@ -169,11 +169,17 @@ struct ReferenceServer {
                 return Verdict(.drop, .guestShareUsed)
             }
         }
-        used.insert(code, slot, at: now.uptime)
+        use(code, slot)
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
         let begun = Pending(guest: guest, handshake: handshake, mode: mode, begun: now.uptime)
         pending.insert(flow, begun, at: now.uptime)
         return Verdict(.accept, .synAccepted)
+    }
+
+    /// A code is remembered to the end of a second.
+    private mutating func use(_ code: Used, _ slot: TimeSlot) {
+        used.insert(code, (), at: configuration.usesTime ? (now.uptime + 999) / 1000 * 1000 : now.uptime)
+        if configuration.usesTime { slots.use(slot, at: now) }
     }
 
     private func match(_ packet: ParsedPacket, _ flow: Flow) -> (Guest, Handshake, MaskMode, TimeSlot)? {
