@@ -22,7 +22,7 @@ BPF_CLANG = $(firstword $(shell for clang in clang /usr/bin/clang; do \
 	$$clang --print-targets 2>/dev/null | grep -qw bpf && echo $$clang; done))
 BPF_FLAGS = -target bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -Wall -Wextra -Werror \
 	-isystem /usr/include/$$(uname -m)-linux-gnu -I Sources/CBPF
-BPF_PROGRAMS = syn_code syn_code_hook
+BPF_PROGRAMS = syn_code syn_code_hook syn_code_gate
 # Debian's own Python, which its packages python3-pytest python3-pytest-xdist and python3-scapy belong to.
 PYTEST = /usr/bin/python3 -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile
 # How many files of end-to-end tests run at a time.

@@ -6,6 +6,10 @@
 #                |             wrong code, where tcpknock-server has a filter in the kernel
 #                \-> mangle PREROUTING --- verified connection -------------> socket, or forwarded
 #                             \-- else -> queue -> tcpknock-server -> INPUT or FORWARD (verdict becomes connmark) ->
+#
+# After all tables, where the kernel can do that, stands the gate of the kernel filter. It lets nothing in that is not
+# verified, for the time in which another program has flushed these rules.
+#
 #   wire <- mangle POSTROUTING <- queue <- SYN/ACKs of the protected ports
 #
 # What constant bytes decide is dropped in the raw table, before connection tracking makes an entry for it. The rest is
@@ -40,6 +44,7 @@ EXEMPT=''
 KERNEL_FILTER=auto
 PIN_FOLDER=/sys/fs/bpf/tcpknock
 FLAGS_FAILED=''
+GATE_IS_OPEN='the kernel filter has no gate: while another program has flushed the rules, a right code alone is enough'
 WITHOUT_DAEMON='nobody can open a new connection to the target ports'
 
 # The rules of another instance are the same under other names. No name is the beginning of another's: _ is in none.
@@ -124,7 +129,9 @@ Without the daemon nobody gets in (fail closed).
 'down', 'status' and 'confirm' find the values in the rules themselves and need no flags. (If somebody has taken the
 rules away, 'down' looks in the pin folder for a kernel filter that is still attached.)
 
-For the kernel filter, start tcpknock-server before 'up', or run 'up' again then. With '--kernel-filter rule', rules that
+For the kernel filter, start tcpknock-server before 'up' (which waits for it if it has just been started), or run 'up'
+again then. A filter that is attached to the network has a gate behind all rules, so that nobody gets in either while
+another program has flushed them; open connections wait until they are back. With '--kernel-filter rule', rules that
 were saved by iptables-save can be restored only while the program is pinned, so not at boot, nor can anybody else's in
 the same table. Without it they can be restored anywhere.
 EOF
@@ -315,31 +322,52 @@ destroy_sets() {
 # tcpknock-server pins a program that tells wrong codes from right ones, and where the kernel has such, one that can be
 # attached to the network itself: `tcpknock kernel-filter` does that, and pins the links beside it. A rule, or a link,
 # holds the program and not its path: if another one is pinned there later, it must be made anew. So the notes have the
-# number of the file, too.
+# number of the file, too. With the latter comes the gate: a program behind all rules that lets only what they have
+# verified pass, and beginnings that have been through connection tracking.
 
 # Whether it is the program that is attached by links, and no rule asks it.
 is_hook() { case $1 in */syn_code_hook:*) ;; *) return 1 ;; esac } # FILTER
 
-# Whether both links are there.
+# Whether both links of the filter are there.
 is_attached() { # FOLDER
     [ -e "$1/link-ipv4" ] && [ -e "$1/link-ipv6" ]
 }
 
-# Attaches the program in a folder for the ports in PORTS, if there is one and it can be.
-attach_hook() { # FOLDER
-    local port
-    [ -e "$1/syn_code_hook" ] || return
-    set -- --folder "$1"
-    for port in $PORTS; do set -- "$@" --target-port "$port"; done
-    tcpknock_tool kernel-filter attach "$@" 2>"$WORK/attach"
+# Prints what the programs must know of PORTS, PROTECT and EXEMPT; in rules of before there were places, all is
+# protected.
+filter_scope() {
+    local word
+    for word in $PORTS; do echo "--target-port $word"; done
+    for word in ${PROTECT:-0.0.0.0/0 ::/0}; do echo "--protect $word"; done
+    for word in $EXEMPT; do echo "--exempt $word"; done
 }
 
-detach_hook() { rm -f "$1/link-ipv4" "$1/link-ipv6"; } # FOLDER
+# Attaches the program in a folder for what is protected, if there is one and it can be.
+attach_hook() { # FOLDER
+    [ -e "$1/syn_code_hook" ] || return
+    # shellcheck disable=SC2046 # flags are words
+    tcpknock_tool kernel-filter attach --folder "$1" $(filter_scope) 2>"$WORK/attach"
+}
+
+# Closes the gate behind the attached filter, when the rules are in that mark connections.
+close_gate() {
+    is_hook "$FILTER" || return 0
+    # shellcheck disable=SC2046 # flags are words
+    tcpknock_tool kernel-filter close-gate --folder "${FILTER%/*}" --mark "$MARK" $(filter_scope) 2>"$WORK/gate" ||
+        echo "note: $GATE_IS_OPEN: $(cat "$WORK/gate")"
+}
+
+is_gate_closed() { # FOLDER
+    [ -e "$1/link-in-ipv4" ] && [ -e "$1/link-in-ipv6" ] &&
+        [ -e "$1/link-forward-ipv4" ] && [ -e "$1/link-forward-ipv6" ]
+}
+
+detach_hook() { rm -f "$1"/link-*; } # FOLDER
 
 # Detaches the programs of all queues of this network namespace; false if none was attached.
 detach_all() {
     local link found=1
-    for link in "$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)"-*/link-ipv*; do
+    for link in "$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)"-*/link-*; do
         [ ! -e "$link" ] || { rm -f "$link" && found=0; }
     done
     return $found
@@ -356,6 +384,25 @@ tcpknock_tool() { # ARGUMENT...
     "$path" "$@"
 }
 
+# Waits until a tcpknock-server that has just been started has pinned its programs, or has decided to go without: then it
+# has no rights left but CAP_NET_ADMIN.
+await_filter() { # PATH
+    local owner tries=30
+    while [ ! -e "$1" ] && [ $tries -gt 0 ] && owner=$(queue_owner "$QUEUE") &&
+        awk '/^CapEff:/ { exit $2 == "0000000000001000" }' "/proc/$owner/status" 2>/dev/null; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+}
+
+say_without_filter() {
+    if queue_owner "$QUEUE" >/dev/null; then
+        echo "note: tcpknock-server has put no filter into the kernel, as its log says, so the rules go without"
+    else
+        echo "note: the rules go without a kernel filter; for one, run 'up' again when tcpknock-server runs"
+    fi
+}
+
 # Sets FILTER to PATH:NUMBER, or to nothing if there is no program or it is not wanted.
 choose_filter() {
     local path
@@ -368,8 +415,9 @@ choose_filter() {
     [ "$KERNEL_FILTER" != off ] || return 0
     # Daemons in other network namespaces may have a queue of the same number, and use the same folder.
     path=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${QUEUE%%:*}/syn_code
+    await_filter "$path"
     if [ ! -e "$path" ]; then
-        [ "$KERNEL_FILTER" != auto ] || return 0
+        [ "$KERNEL_FILTER" != auto ] || { say_without_filter && return 0; }
         die $EX_FAILED "--kernel-filter $KERNEL_FILTER: there is no program at $path; tcpknock-server puts it there," \
             "so start that first; nothing was changed"
     fi
@@ -404,6 +452,7 @@ describe_filter() {
             echo "  filter       $path, which is NOT ATTACHED any more: 'up' attaches it"
         else
             echo "  filter       $path"
+            ! is_hook "$FILTER" || is_gate_closed "${path%/*}" || echo "  WARNING      $GATE_IS_OPEN"
         fi
         ;;
     '') echo "  filter       $path, which is NO LONGER PINNED: 'up' takes it out" ;;
@@ -748,6 +797,7 @@ up() {
     KEEPING=$(noted keeping)
     if [ "$(state)" = up ]; then
         cancel_watcher
+        close_gate
         echo "tcpknock server rules are already up like this: $(describe)"
         [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
         remember_flags
@@ -762,7 +812,7 @@ up() {
     PORTS=$wanted_ports QUEUE=$wanted_queue MARK=$wanted_mark SETS='' FILTER=$wanted_filter
     ON_FAILURE=$wanted_failure PROTECT=$wanted_protect EXEMPT=$wanted_exempt
 
-    ( refuse_unreadable ) || undo_filter "$old_filter" "$old_ports"
+    ( refuse_unreadable ) || undo_filter "$old_filter" "$old_ports" "$old_protect" "$old_exempt"
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
     # All that is established is kept only where no rules have ever been. Where they were, what is not verified has no
@@ -795,9 +845,10 @@ up() {
     done
     if ! put_all; then
         cancel_watcher
-        undo_filter "$old_filter" "$old_ports"
+        undo_filter "$old_filter" "$old_ports" "$old_protect" "$old_exempt"
     fi
     check_result
+    close_gate
     { boot_id && record_kept; } | write_record connections
     remember_flags
     leave_filter "$old_filter"
@@ -920,9 +971,9 @@ valid_flags() { # FLAGS ARGUMENT...
 }
 
 # Leaves, with the kernel filter as it was.
-undo_filter() { # OLD_FILTER OLD_PORTS
+undo_filter() { # OLD_FILTER OLD_PORTS OLD_PROTECT OLD_EXEMPT
     local wanted_filter="$FILTER"
-    FILTER=$1 PORTS=$2
+    FILTER=$1 PORTS=$2 PROTECT=$3 EXEMPT=$4
     leave_filter "$wanted_filter"
     ! is_hook "$FILTER" || attach_hook "${FILTER%/*}"
     exit $EX_FAILED

@@ -22,8 +22,8 @@ static inline int cbpf_map_info(int map, struct bpf_map_info *info) {
     return bpf_obj_get_info_by_fd(map, info, &length);
 }
 
-/* Of linux/bpf.h of Linux 6.4, which Debian 12 does not have yet. */
-enum { CBPF_PROGRAM_NETFILTER = 32, CBPF_ATTACH_NETFILTER = 45 };
+/* Of linux/bpf.h of Linux 6.4 and, the flag, 6.6, which Debian 12 does not have yet. */
+enum { CBPF_PROGRAM_NETFILTER = 32, CBPF_ATTACH_NETFILTER = 45, CBPF_NETFILTER_DEFRAGMENTS = 1 };
 
 /** Says that a program, which is not loaded yet, is one for a hook of netfilter: libbpf 1.1 does not know of those. */
 static inline void cbpf_make_netfilter_program(struct bpf_program *program) {
@@ -32,11 +32,13 @@ static inline void cbpf_make_netfilter_program(struct bpf_program *program) {
 }
 
 /**
- * Attaches a program to a hook of netfilter in this network namespace (BPF_LINK_CREATE).
+ * Attaches a program to a hook of netfilter in this network namespace (BPF_LINK_CREATE); the flags are 0 or
+ * CBPF_NETFILTER_DEFRAGMENTS, which has fragments put together (at priority -400) as long as it is attached.
  *
  * Returns the descriptor of the link; -1 and errno otherwise.
  */
-static inline int cbpf_attach_netfilter(int program, unsigned int family, unsigned int hook, int priority) {
+static inline int cbpf_attach_netfilter(int program, unsigned int family, unsigned int hook, int priority,
+                                         unsigned int flags) {
     /* The beginning of link_create in union bpf_attr; what comes behind is 0. */
     struct {
         __u32 program, target, type, flags;
@@ -50,5 +52,6 @@ static inline int cbpf_attach_netfilter(int program, unsigned int family, unsign
     request.family = family;
     request.hook = hook;
     request.priority = priority;
+    request.netfilter_flags = flags;
     return (int)syscall(SYS_bpf, BPF_LINK_CREATE, &request, sizeof request);
 }

@@ -15,7 +15,8 @@ struct syn_code_control {
      * it is in all versions to come, so that each version can switch off the program of any other.
      */
     __u32 active;
-    __u32 reserved;
+    /** 1: a SYN with data is none that the daemon would let pass. */
+    __u32 refuses_data;
     /** Which program these maps belong to: a hash of its object file. */
     __u64 version;
     /** CLOCK_REALTIME less CLOCK_MONOTONIC, in nanoseconds: the kernel lets the program ask only the latter. */
@@ -44,9 +45,45 @@ struct syn_code_keys {
     struct syn_code_key key[SYN_CODE_MAXIMUM_KEYS];
 };
 
-/** The only value of the map `ports`: those that the program at the hook looks at, a bit each. */
-struct syn_code_ports {
-    __u64 words[65536 / 64];
+/** So many places at most, of those that are protected and of those that are exempt. */
+#define SYN_CODE_MAXIMUM_PLACES 32
+
+/** An IPv6 address, or an IPv4-mapped one: two words whose bytes, lowest first, are in network order. */
+struct syn_code_address {
+    __u64 words[2];
+};
+
+/** Where packets go to, if it is protected; where they come from, if that is exempt. */
+struct syn_code_place {
+    /** Only the bits of the mask count. */
+    struct syn_code_address address, mask;
+    /** The name of an interface that packets come in by, lowest byte first, with zeros behind it; empty: any. */
+    __u64 interface[2];
+    /** 4 or 6; 0: both. */
+    __u32 family;
+    /** 1: the addresses of this host, whatever else is here. */
+    __u32 is_own;
+};
+
+/** The only value of the map `scope`: what the program at the hook looks at. */
+struct syn_code_scope {
+    /** Protected ports, a bit each. */
+    __u64 ports[65536 / 64];
+    struct syn_code_place protected_places[SYN_CODE_MAXIMUM_PLACES];
+    struct syn_code_place exempt_places[SYN_CODE_MAXIMUM_PLACES];
+    __u32 protected_count, exempt_count;
+};
+
+/** So many addresses of this host at most, in the map `own`. What goes to others passes the program at the hook. */
+#define SYN_CODE_MAXIMUM_OWN 1024
+
+/** The only value of the map `gate`. */
+struct syn_code_gate {
+    /** What it closes. */
+    struct syn_code_scope scope;
+    /** The bit of a connection's mark in connection tracking that says that it is verified. */
+    __u32 mark;
+    __u32 reserved;
 };
 
 /** The only value of the map `counters`, for each CPU: how many packets got each answer. */

@@ -61,7 +61,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                     try switchOff()
                     return obstacle
                 }
-                try update(guests)
+                try update(guests, settings)
                 return nil
             } catch {
                 // The rules may hold one that an earlier run has left.
@@ -89,7 +89,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         return nil
     }
 
-    private func update(_ guests: [Guest]) throws(KernelFilterError) {
+    private func update(_ guests: [Guest], _ settings: ServerSettings) throws(KernelFilterError) {
         let isNew = filter == nil
         let folder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
         let filter: KernelFilter
@@ -102,13 +102,19 @@ package final class KernelFilterKeeper: @unchecked Sendable {
             self.filter = filter
         }
         try filter.update(
-            keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock())
+            keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock(),
+            acceptsData: settings.fastOpen)
+        try filter.refreshOwnAddresses()
         // Kernels before 5.19 ask for CAP_BPF at each change, which this process will not have.
         try Privileges.whileReduced { () throws(KernelFilterError) in try filter.refreshClock(Self.clock()) }
         guard isNew else { return }
         let advice =
             filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
         logger.notice("kernel filter ready: \(advice)", metadata: ["program": "\(folder.appending("syn_code"))"])
+        guard let obstacle = filter.gateObstacle else { return }
+        logger.notice(
+            "the kernel filter has no gate: while another program has flushed the rules, a right code alone is enough",
+            metadata: ["reason": "\(obstacle)"])
     }
 
     private func switchOff() throws(KernelFilterError) {
@@ -124,6 +130,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         guard let filter else { return }
         do throws(KernelFilterError) {
             try filter.refreshClock(Self.clock())
+            try filter.refreshOwnAddresses()
         } catch {
             logger.error("kernel filter switched off: \(error)")
             filter.disarm()

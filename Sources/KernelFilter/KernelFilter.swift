@@ -38,6 +38,10 @@ package final class KernelFilter {
     private let keysMap: BPFMap<syn_code_keys>
     private let countersMap: BPFMap<syn_code_counters>
 
+    /// Why there is no program for the gate, if the kernel has taken the one for a hook.
+    package private(set) var gateObstacle: KernelFilterError?
+
+    private var ownAddresses: OwnAddresses?
     private var control = syn_code_control()
     /// The entry of the keys that are no longer in use, but may have been read a moment ago.
     private var staleEntry: UInt32?
@@ -59,13 +63,18 @@ package final class KernelFilter {
     ) throws(KernelFilterError) -> KernelFilter {
         // To standard error, otherwise. What it says of a refusal is in the error.
         unsafe libbpf_set_print(nil)
-        let hookObject = object.removingLastComponent().appending(hookObjectName)
-        // Without that, there is only the other.
-        let version = try version(of: PinFolder.exists(hookObject) ? [object, hookObject] : [object])
+        let folder = object.removingLastComponent()
+        let hookObject = folder.appending(hookObjectName)
+        let gateObject = folder.appending(gateObjectName)
+        // Without those, there is only the first.
+        let version = try version(of: [object] + [hookObject, gateObject].filter { PinFolder.exists($0) })
         try PinFolder.make(pinFolder)
         var origin = Origin.loaded
         if let program = try BPFDescriptor.pinned(PinFolder.program(in: pinFolder)) {
-            if let filter = try takeOver(program, pinFolder, version: version) { return filter }
+            if let filter = try takeOver(program, pinFolder, version: version) {
+                filter.loadGate(gateObject)
+                return filter
+            }
             try switchOff(pinFolder: pinFolder)
             origin = .replaced
         }
@@ -84,8 +93,12 @@ package final class KernelFilter {
             controlMap: controlMap, keysMap: keysMap, countersMap: countersMap)
         filter.control.version = version
         try filter.controlMap.write(filter.control)
-        if let hook { try filter.pin(hook) }
-        try filter.pin()
+        try filter.pinMaps()
+        if let hook {
+            try filter.pin(hook)
+            filter.loadGate(gateObject)
+        }
+        try filter.pinProgram()
         return filter
     }
 
@@ -124,7 +137,8 @@ package final class KernelFilter {
 
     private func pin(_ hook: BPFObject) throws(KernelFilterError) {
         do throws(KernelFilterError) {
-            try hook.map("ports").pin(pinFolder.appending("ports"))
+            try hook.map("scope").pin(pinFolder.appending("scope"))
+            try hook.map("own").pin(pinFolder.appending("own"))
             try hook.program("syn_code_hook").pin(PinFolder.hookProgram(in: pinFolder))
         } catch {
             remove()
@@ -132,12 +146,34 @@ package final class KernelFilter {
         }
     }
 
-    private func pin() throws(KernelFilterError) {
+    /// Loads the program for the gate behind the hook and pins it, unless it is there; without it the filter is as good
+    /// as before.
+    private func loadGate(_ object: FilePath) {
+        guard hookProgram != nil, !PinFolder.exists(PinFolder.gateProgram(in: pinFolder)) else { return }
+        do throws(KernelFilterError) {
+            let gate = try BPFObject(path: object, hook: "syn_code_gate", sharing: [("control", controlMap.number)])
+            try PinFolder.unpin(pinFolder.appending("gate"))
+            try gate.map("gate").pin(pinFolder.appending("gate"))
+            try gate.program("syn_code_gate").pin(PinFolder.gateProgram(in: pinFolder))
+        } catch {
+            gateObstacle = error
+        }
+    }
+
+    private func pinMaps() throws(KernelFilterError) {
         do throws(KernelFilterError) {
             try controlMap.pin(pinFolder.appending("control"))
             try keysMap.pin(pinFolder.appending("keys"))
             try countersMap.pin(pinFolder.appending("counters"))
-            // The program last: where it is, all is.
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    /// Pins the program, as the last: where it is, all is.
+    private func pinProgram() throws(KernelFilterError) {
+        do throws(KernelFilterError) {
             try program.pin(PinFolder.program(in: pinFolder))
         } catch {
             remove()
@@ -153,13 +189,17 @@ package final class KernelFilter {
     ///   - keys: Those that are good from now on; with none, everything passes.
     ///   - usesTime: Whether codes depend on the time.
     ///   - clock: The time.
+    ///   - acceptsData: Whether a SYN with data may pass the gate.
     /// - Throws: `tooManyKeys`, or `wrongAnswer`. After any error the program is switched off.
-    package func update(keys: [FilterKey], usesTime: Bool, clock: FilterClock) throws(KernelFilterError) {
+    package func update(
+        keys: [FilterKey], usesTime: Bool, clock: FilterClock, acceptsData: Bool = false
+    ) throws(KernelFilterError) {
         do throws(KernelFilterError) {
             guard keys.count <= Self.maximumKeys else { throw .tooManyKeys(keys.count) }
             let old = control.active
             control.active = old == 1 ? 2 : 1
             control.wall_clock_offset = clock.offset
+            control.refuses_data = acceptsData ? 0 : 1
             try write(keys, usesTime: usesTime, entry: control.active - 1)
             try controlMap.write(control)
             staleEntry = old == 0 ? nil : old - 1
@@ -170,6 +210,12 @@ package final class KernelFilter {
             disarm()
             throw error
         }
+    }
+
+    /// Tells the program which addresses are this host's, for a `FilterScope` with `own`; about once a second.
+    package func refreshOwnAddresses() throws(KernelFilterError) {
+        if ownAddresses == nil { ownAddresses = try OwnAddresses(pinFolder: pinFolder) }
+        try ownAddresses?.refresh()
     }
 
     /// Tells the program the time; about once a second, and after the clock was set.
@@ -281,6 +327,14 @@ package final class KernelFilter {
         guard hookProgram != nil else { return nil }
         // NF_DROP is 0.
         return try hookProgram?.run(on: packet) == 0
+    }
+
+    /// Says what the gate would do with a packet of no connection, once it has been closed; nil if there is no gate.
+    ///
+    /// The kernel takes no packet of less than 20 bytes.
+    package func gateDrops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool? {
+        guard let program = try BPFDescriptor.pinned(PinFolder.gateProgram(in: pinFolder)) else { return nil }
+        return try program.run(on: packet) == 0
     }
 
     // MARK: The end

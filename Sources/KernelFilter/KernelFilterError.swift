@@ -9,6 +9,8 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
     case objectMissing([FilePath])
     /// There is no program for a hook at this path.
     case hookMissing(FilePath)
+    /// There is no program for the gate at this path.
+    case gateMissing(FilePath)
     /// The folder to pin in is not on a BPF file system.
     case noBPFFileSystem(FilePath)
     /// This process may not make this call.
@@ -17,6 +19,8 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
     case refused(Errno, String)
     /// There are more keys than the program has room for.
     case tooManyKeys(Int)
+    /// There are more places, protected or exempt, than the programs have room for.
+    case tooManyPlaces(Int)
     /// The program in the kernel did not answer as it must.
     case wrongAnswer
     /// Another call failed.
@@ -29,6 +33,8 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
             "\(KernelFilter.objectName) is missing; looked in \(folders.map(\.string).joined(separator: " and "))"
         case .hookMissing(let path):
             "there is no program for a hook at \(path): tcpknock-server puts it there, on Linux 6.4 and later"
+        case .gateMissing(let path):
+            "there is no program for the gate at \(path): the log of tcpknock-server says why"
         case .noBPFFileSystem(let folder):
             "\(folder) is not on a BPF file system; 'mount -t bpf bpf /sys/fs/bpf' makes one where systemd has not"
         case .notPermitted(let call):
@@ -42,6 +48,8 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
             "the kernel does not take the program: \(errno): \(text)"
         case .tooManyKeys(let count):
             "\(count) keys are more than the \(KernelFilter.maximumKeys) that the filter has room for"
+        case .tooManyPlaces(let count):
+            "\(count) places are more than the \(FilterScope.maximumPlaces) that the filter has room for"
         case .wrongAnswer:
             "the program in the kernel did not tell right codes from wrong ones, so it was switched off"
         case .system(let call, let errno):

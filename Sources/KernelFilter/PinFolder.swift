@@ -11,6 +11,9 @@ extension KernelFilter {
     /// The name of the compiled program for a hook of netfilter, which lies beside it.
     package static let hookObjectName = "syn_code_hook.bpf.o"
 
+    /// The name of the compiled program for the gate behind it (`FilterHook.closeGate`), which lies beside both.
+    package static let gateObjectName = "syn_code_gate.bpf.o"
+
     /// Where filters are pinned, each in a folder of its own.
     package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
 
@@ -61,9 +64,12 @@ enum PinFolder {
     /// The path of the program for a hook of netfilter, where the kernel has such.
     static func hookProgram(in folder: FilePath) -> FilePath { folder.appending("syn_code_hook") }
 
-    /// What keeps that program attached for a family: it stays so until this is unlinked.
-    static func link(_ family: IPFamily, in folder: FilePath) -> FilePath {
-        folder.appending(family == .ipv4 ? "link-ipv4" : "link-ipv6")
+    /// The path of the program for the gate, where the kernel has such.
+    static func gateProgram(in folder: FilePath) -> FilePath { folder.appending("syn_code_gate") }
+
+    /// What keeps a program attached at a place for a family: it stays so until this is unlinked.
+    static func link(_ place: FilterHook.Place, _ family: IPFamily, in folder: FilePath) -> FilePath {
+        folder.appending("link-" + place.name + (family == .ipv4 ? "ipv4" : "ipv6"))
     }
 
     /// Makes the folder, and those above it that are missing; they are root's alone, because maps hold keys.
@@ -86,11 +92,17 @@ enum PinFolder {
 
     /// Unpins what is there; the folder stays.
     static func clear(_ folder: FilePath) throws(KernelFilterError) {
+        for place in FilterHook.Place.allCases { try detach(place, in: folder) }
         for name in [
-            "link-ipv4", "link-ipv6", "syn_code_hook", "ports", "syn_code", "control", "keys", "counters",
+            "syn_code_gate", "gate", "syn_code_hook", "scope", "own", "syn_code", "control", "keys", "counters",
         ] {
             try unpin(folder.appending(name))
         }
+    }
+
+    /// Detaches what is attached at a place, for both families.
+    static func detach(_ place: FilterHook.Place, in folder: FilePath) throws(KernelFilterError) {
+        for family in IPFamily.allCases { try unpin(link(place, family, in: folder)) }
     }
 
     /// Unpins what is at a path, if anything is.

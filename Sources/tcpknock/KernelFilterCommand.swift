@@ -3,6 +3,7 @@ import ArgumentParser
 import Daemon
 import Glibc
 import KernelFilter
+import Settings
 import SystemPackage
 
 struct KernelFilterCommand: ParsableCommand {
@@ -13,7 +14,7 @@ struct KernelFilterCommand: ParsableCommand {
             tcpknock-server has a program in the kernel that tells wrong codes from right ones. From Linux 6.4 on it can \
             be attached to the network itself, before all firewall rules. It stays attached when the daemon ends.
             """,
-        subcommands: [AttachCommand.self, DetachCommand.self])
+        subcommands: [AttachCommand.self, CloseGateCommand.self, DetachCommand.self])
 
     /// Where the daemon has pinned its programs.
     struct Place: ParsableArguments {
@@ -34,8 +35,49 @@ struct KernelFilterCommand: ParsableCommand {
         private static func status(_ error: KernelFilterError) -> Int32 {
             switch error {
             case .notPermitted: EX_NOPERM
-            case .hookMissing: EX_NOINPUT
+            case .hookMissing, .gateMissing: EX_NOINPUT
             default: EX_UNAVAILABLE
+            }
+        }
+    }
+}
+
+extension KernelFilterCommand {
+    /// What is protected.
+    struct Scope: ParsableArguments {
+        @Option(help: ArgumentHelp("A protected port; may be given several times.", valueName: "port"))
+        var targetPort: [UInt16]
+
+        @Option(
+            help: ArgumentHelp(
+                "Whose: own, an address, a prefix, or interface:NAME; may be given several times.", valueName: "place"),
+            transform: place)
+        var protect: [FilterScope.Place] = [.own]
+
+        @Option(
+            help: ArgumentHelp(
+                "Who needs no knock: an address, a prefix, or interface:NAME; may be given several times.",
+                valueName: "place"),
+            transform: place)
+        var exempt: [FilterScope.Place] = []
+
+        func validate() throws {
+            guard !targetPort.contains(0) else { throw ValidationError("0 is not a TCP port; give 1 to 65535") }
+            guard !exempt.contains(.own) else {
+                throw ValidationError("--exempt own: what this host sends needs no knock")
+            }
+        }
+
+        var value: FilterScope { FilterScope(ports: targetPort, protected: protect, exempt: exempt) }
+
+        private static func place(_ text: String) throws -> FilterScope.Place {
+            switch Settings.Place(text) {
+            case .own: return .own
+            case .prefix(let prefix): return .prefix(prefix)
+            case .interface(let name): return .interface(name)
+            case nil:
+                throw ValidationError(
+                    "'\(text)' is not known; give own, an address, a prefix such as 10.0.0.0/24, or interface:NAME")
             }
         }
     }
@@ -44,20 +86,40 @@ struct KernelFilterCommand: ParsableCommand {
 struct AttachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "attach",
-        abstract: "Attaches it for some ports; if it is attached already, only the ports change.")
+        abstract: "Attaches it; if it is attached already, only what is protected changes.")
 
     @OptionGroup var place: KernelFilterCommand.Place
-
-    @Option(help: ArgumentHelp("A protected port; may be given several times.", valueName: "port"))
-    var targetPort: [UInt16]
-
-    func validate() throws {
-        guard !targetPort.contains(0) else { throw ValidationError("0 is not a TCP port; give 1 to 65535") }
-    }
+    @OptionGroup var scope: KernelFilterCommand.Scope
 
     func run() throws {
         try place.run { folder throws(KernelFilterError) in
-            try FilterHook.attach(pinFolder: folder, ports: targetPort)
+            try FilterHook.attach(pinFolder: folder, scope: scope.value)
+        }
+    }
+}
+
+struct CloseGateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "close-gate",
+        abstract:
+            "Attaches the gate behind all firewall rules; if it is attached already, only what is protected and the mark change.",
+        discussion: """
+            Of what is protected, it lets connections through whose mark in connection tracking says that they are \
+            verified, and SYNs that connection tracking has seen. So nobody gets in while another program has flushed \
+            the rules.
+            """)
+
+    @OptionGroup var place: KernelFilterCommand.Place
+    @OptionGroup var scope: KernelFilterCommand.Scope
+
+    @Option(
+        help: ArgumentHelp("The bit of a connection's mark that says 'verified'.", valueName: "bit"),
+        transform: MarkBit.parse)
+    var mark: UInt32
+
+    func run() throws {
+        try place.run { folder throws(KernelFilterError) in
+            try FilterHook.closeGate(pinFolder: folder, scope: scope.value, mark: mark)
         }
     }
 }

@@ -40,7 +40,18 @@ import Testing
         #expect(finding(made)?.found.contains("link-ipv6 is missing") == true)
         #expect(finding(made)?.severity == .warning)
         made.statuses[Self.folder + "/link-ipv6"] = FileStatus(kind: .file, permissions: 0o600)
+        #expect(finding(made)?.severity == .note)
+        #expect(finding(made)?.found.contains("there is no gate behind it") == true)
+        made.statuses[Self.folder + "/syn_code_gate"] = FileStatus(kind: .file, permissions: 0o600)
+        for name in ["link-in-ipv4", "link-in-ipv6", "link-forward-ipv4", "link-forward-ipv6"] {
+            #expect(finding(made)?.severity == .warning)
+            #expect(finding(made)?.found.contains("(\(Self.folder)/\(name) is missing)") == true)
+            made.statuses["\(Self.folder)/\(name)"] = FileStatus(kind: .file, permissions: 0o600)
+        }
         #expect(finding(made)?.severity == .ok)
+        made = host()
+        made.statuses[Self.folder + "/link-forward-ipv4"] = FileStatus(kind: .file, permissions: 0o600)
+        #expect(finding(made)?.found.contains("the rules that it came with are gone") == true)
         made = host()
         made.statuses[Self.folder + "/link-ipv4"] = FileStatus(kind: .file, permissions: 0o600)
         #expect(finding(made)?.found.contains("the rules that it came with are gone") == true)

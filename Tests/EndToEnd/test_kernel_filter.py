@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import signal
 import stat
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from harness.daemons import keygen, program, start_server
 from harness.echo import echo, echo_server
-from harness.firewall import BACKENDS, firewall, rule_counters, snapshot
+from harness.firewall import BACKENDS, firewall, rule_counters, script, snapshot
 from harness.hosts import Host
 from harness.knock import EVERYWHERE, counters, equip
 from harness.processes import Program
@@ -131,6 +132,24 @@ def syn(network: Network, family: int, isn: int, code: int, **more: Any) -> Any:
     return segment(source, destination, sport=6000 + isn % 1000, dport=22, flags="S", seq=isn, ack=code, **more)
 
 
+def fragments(whole: Any, number: int, size: int = 24) -> List[Any]:
+    """The packet in fragments with so many bytes each; over IPv6, Linux wants the whole TCP header in the first."""
+    from scapy.layers.inet import fragment
+    from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+
+    if IPv6 not in whole:
+        return list(fragment(whole, fragsize=size))
+    # By hand: scapy's fragments have 1280 bytes at least.
+    data = bytes(IPv6(bytes(whole)).payload)
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    return [
+        IPv6(src=whole[IPv6].src, dst=whole[IPv6].dst)
+        / IPv6ExtHdrFragment(nh=6, offset=size // 8 * position, m=position < len(pieces) - 1, id=number)
+        / piece
+        for position, piece in enumerate(pieces)
+    ]
+
+
 def wrong_syns(network: Network, family: int) -> List[Any]:
     packets = [syn(network, family, isn, code) for isn, code in ((1, 0), (2, 1), (3, 0x12345678), (4, 0xFFFFFFFF))]
     if family == 6:
@@ -230,24 +249,20 @@ def test_a_gateway_filters_too(routed: Network, way: str, key_file: str, pins: s
 
 
 @pytest.mark.parametrize("way", ("nft", "hook"))
-def test_fragments_are_judged_whole(direct: Network, way: str, key_file: str, pins: str) -> None:
-    """Connection tracking puts them together before a rule sees them, but after the hook: then the daemon judges."""
-    from scapy.layers.inet import fragment
-
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fragments_are_judged_whole(direct: Network, family: int, way: str, key_file: str, pins: str) -> None:
+    """The kernel puts them together before a rule or the hook sees them, so a wrong code in them costs no queue."""
     client, server = direct.client, direct.server
     daemon = filtering_server(server, key_file, pins, more=["--fast-open"])
     rules_up(server, pins, way)
-    for isn, code, is_right in ((7, 0x12345678, False), (8, codes(key_file, client.ipv4, 8)[0], True)):
-        whole = syn(direct, 4, isn, code) / (b"x" * 64)
-        drops = dropped(server, 4, way, pins)
-        send(client, fragment(whole, fragsize=24))
-        if is_right:
-            eventually(lambda: counters(daemon).get("syn-accepted", 0) == 1, what="the SYN to be accepted")
-        elif way == "hook":
-            eventually(lambda: counters(daemon).get("syn-with-wrong-code", 0) == 1, what="the daemon to judge")
-            assert dropped(server, 4, way, pins) == drops
-        else:
-            eventually(lambda: dropped(server, 4, way, pins) == drops + 1, what="the SYN to be dropped")
+    before = dropped(server, family, way, pins)
+    for isn in range(10, 20):
+        send(client, fragments(syn(direct, family, isn, 0x12345678) / (b"x" * 64), isn))
+    eventually(lambda: dropped(server, family, way, pins) == before + 10, what="the wrong SYNs to be dropped")
+    assert queued(server) == 0
+    send(client, fragments(syn(direct, family, 8, codes(key_file, client.address(family), 8)[0]) / (b"x" * 64), 8))
+    eventually(lambda: counters(daemon).get("syn-accepted", 0) == 1, what="the SYN to be accepted")
+    assert dropped(server, family, way, pins) == before + 10
 
 
 @pytest.mark.parametrize("way", ("nft", "hook"))
@@ -369,6 +384,36 @@ def test_rules_with_and_without_the_filter(direct: Network, backend: str, key_fi
     assert snapshot(server) == before
 
 
+def test_up_waits_for_a_daemon_that_has_just_been_started(direct: Network, key_file: str, pins: str) -> None:
+    server = direct.server
+    command = [program("tcpknock-server"), "--config", "", "--key-file", key_file, "--pin-folder", pins]
+    command += ["--control-socket", "", "--state-dir", ""]
+    with server.popen(command, env={"SWIFT_BACKTRACE": "enable=no"}) as daemon:
+        queues = Path(f"/proc/{daemon.pid}/net/netfilter/nfnetlink_queue")
+        deadline = time.monotonic() + 10
+        while not queues.read_text():
+            assert time.monotonic() < deadline, daemon.output
+        daemon.send_signal(signal.SIGSTOP)
+        assert not list(Path(pins).glob("*/syn_code")), "it was too fast for this test"
+        with server.popen([script("server"), "up", "--iptables", "nft", "--pin-folder", pins]) as up:
+            time.sleep(1)
+            assert up.alive, up.output
+            daemon.send_signal(signal.SIGCONT)
+            up.wait_for_line("rules are up: .*, kernel filter", 20, which="stdout")
+
+
+@pytest.mark.parametrize("listens", (True, False))
+def test_up_says_that_it_goes_without(direct: Network, listens: bool, key_file: str, pins: str) -> None:
+    if listens:
+        filtering_server(direct.server, key_file, pins, mode="off")
+    result = any_rules_up(direct.server, pins, "nft")
+    if listens:
+        assert "note: tcpknock-server has put no filter into the kernel" in result.stdout
+    else:
+        assert "note: the rules go without a kernel filter; for one, run 'up' again" in result.stdout
+    assert not has_filter_rule(direct.server)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_another_program_is_noticed(direct: Network, way: str, key_file: str, pins: str) -> None:
     server = direct.server
@@ -453,7 +498,7 @@ def test_a_hook_that_cannot_be_had(direct: Network, key_file: str, pins: str) ->
     filtering_server(server, key_file, pins)
     before = snapshot(server)
     (folder,) = Path(pins).glob("*-100")
-    (folder / "ports").unlink()
+    (folder / "scope").unlink()
     refused = rules_up(server, pins, "hook", check=False)
     assert refused.returncode == 1 and "cannot be attached: tcpknock: there is no program for a hook" in refused.stderr
     assert snapshot(server) == before

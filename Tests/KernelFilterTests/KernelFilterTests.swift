@@ -298,6 +298,106 @@ struct KernelFilterTests {
         #expect(try load().counters() == KernelFilter.Counters())
     }
 
+    // MARK: The gate
+
+    /// What the gate makes of a packet of no connection, with port 22 closed; nil where the kernel has no gate.
+    private func gate(_ filter: KernelFilter) throws -> ((TestPacket) throws -> Bool)? {
+        guard filter.hasHook else { return nil }
+        #expect(filter.gateObstacle == nil)
+        try FilterHook.tellGate(pinFolder: folder, scope: FilterScope(ports: [22, 65_535]), mark: 0x1000)
+        return { packet in
+            let answer = try filter.gateDrops(packet.bytes)
+            #expect(answer != nil)
+            return answer == true
+        }
+    }
+
+    /// A packet over IPv6 with extension headers.
+    private func packet(behind headers: [UInt8], first: UInt8) -> TestPacket {
+        var packet = TestPacket()
+        packet.source = IPAddress(high: 0x2001_0db8_0000_0000, low: 1)
+        packet.destination = IPAddress(high: 0x2001_0db8_0000_0000, low: 2)
+        (packet.networkOptions, packet.firstNextHeader) = (headers, first)
+        return packet
+    }
+
+    @Test("What belongs to no connection ends at the gate, unless it is a RST or for another port")
+    func gateFlags() throws {
+        guard let drops = try gate(load()) else { return }
+        for source in [IPAddress(192, 0, 2, 10), IPAddress(high: 0x2001_0db8_0000_0000, low: 1)] {
+            var packet = TestPacket()
+            packet.source = source
+            for flags in 0...63 as ClosedRange<UInt8> {
+                packet.flags = TCPFlags(rawValue: flags)
+                for port in [22, 65_535, 65_534] as [UInt16] {
+                    packet.destinationPort = port
+                    #expect(try drops(packet) == (port != 65_534 && !packet.flags.contains(.rst)), "\(flags) \(port)")
+                }
+            }
+        }
+    }
+
+    @Test("Of a segment in fragments, the one with the ports ends at the gate") func gateFragments() throws {
+        let filter = try load()
+        guard let drops = try gate(filter) else { return }
+        for (port, isProtected) in [(22, true), (23, false)] as [(UInt16, Bool)] {
+            // More fragments, and a place in 8 bytes, as both families have them.
+            for (more, place) in [(true, 0), (true, 1), (false, 1), (false, 8191)] as [(Bool, UInt16)] {
+                let isFirst = place == 0
+                var packet = packet(
+                    behind: [6, 0] + (place << 3 | (more ? 1 : 0)).networkBytes + [0, 0, 0, 7], first: 44)
+                packet.destinationPort = port
+                packet.flags = .rst
+                #expect(try drops(packet) == (isFirst && isProtected))
+                packet.networkOptions[0] = 17
+                #expect(try !drops(packet), "UDP")
+                packet = TestPacket()
+                packet.destinationPort = port
+                var bytes = packet.bytes
+                bytes.replaceSubrange(6..<8, with: (place | (more ? 0x2000 : 0)).networkBytes)
+                #expect(try filter.gateDrops(bytes) == (isFirst && isProtected))
+                #expect(try filter.gateDrops(Array(bytes.prefix(22))) == isFirst, "which port cannot be seen")
+            }
+        }
+        // The first piece ends within the headers before TCP.
+        let cutOff = packet(behind: [60, 0, 0, 1, 0, 0, 0, 7, 6, 200, 0, 0, 0, 0, 0, 0], first: 44)
+        #expect(try drops(cutOff))
+    }
+
+    @Test("Extension headers hide no segment from the gate") func gateExtensionHeaders() throws {
+        guard let drops = try gate(load()) else { return }
+        for count in 0...18 {
+            var chain: [UInt8] = []
+            for index in 0..<count { chain += [index + 1 < count ? 60 : 6, 0, 1, 4, 0, 0, 0, 0] }
+            var packet = packet(behind: chain, first: 60)
+            #expect(try drops(packet))
+            packet.destinationPort = 23
+            #expect(try drops(packet) == (count > 16), "\(count): too many to see the port")
+            packet.destinationPort = 22
+            packet.flags = .rst
+            #expect(try drops(packet) == (count > 8), "\(count): nothing that the daemon would read")
+        }
+        // A routing header with segments left: a RST, for the checksum says nothing.
+        var packet = packet(behind: [6, 0, 4, 1, 0, 0, 0, 0], first: 43)
+        packet.flags = .rst
+        #expect(try drops(packet))
+        packet.destinationPort = 23
+        #expect(try !drops(packet))
+    }
+
+    @Test("What is not TCP passes the gate") func gateOthers() throws {
+        let filter = try load()
+        guard let drops = try gate(filter) else { return }
+        for type in 0...255 as ClosedRange<UInt8> where ![0, 6, 43, 44, 51, 60, 135, 139, 140].contains(type) {
+            #expect(try !drops(packet(behind: [59, 0, 0, 0, 0, 0, 0, 0], first: type)))
+            var bytes = TestPacket().bytes
+            bytes[9] = type
+            #expect(try filter.gateDrops(bytes) == false)
+        }
+        // Less than a TCP header is nothing that anybody would take.
+        #expect(try filter.gateDrops(Array(TestPacket().bytes.prefix(39))) == false)
+    }
+
     // MARK: What goes wrong
 
     @Test("A folder on another file system is refused")

@@ -67,18 +67,47 @@ enum KernelFilterCheck {
 
     /// A pinned link in the daemon's folder, if there is one.
     private static func leftLink(_ examination: Examination) -> String? {
-        links(in: folder(examination) + "/").first { (try? examination.host.status($0).get()) != nil }
+        (links(in: folder(examination) + "/") + gateLinks(in: folder(examination) + "/")).first {
+            (try? examination.host.status($0).get()) != nil
+        }
     }
 
     /// What keeps the program attached, for each family.
     private static func links(in folder: String) -> [String] { ["link-ipv4", "link-ipv6"].map { folder + $0 } }
 
-    /// One of the pinned links that keep the program of a path attached, if it is not there.
-    private static func missingLink(of path: String, _ examination: Examination) -> String? {
-        let folder = String(path.dropLast("syn_code_hook".count))
-        return links(in: folder).first { link in
-            if case .failure(.noSuchFileOrDirectory) = examination.host.status(link) { true } else { false }
+    /// What keeps the gate attached, for each family and place.
+    private static func gateLinks(in folder: String) -> [String] {
+        ["link-in-ipv4", "link-in-ipv6", "link-forward-ipv4", "link-forward-ipv6"].map { folder + $0 }
+    }
+
+    /// The first file that is not there.
+    private static func firstMissing(_ paths: [String], _ examination: Examination) -> String? {
+        paths.first { path in
+            if case .failure(.noSuchFileOrDirectory) = examination.host.status(path) { true } else { false }
         }
+    }
+
+    /// The rules use the program at a path, which is there.
+    private static func finding(using path: String, _ examination: Examination) -> Finding {
+        let isUsed = Finding(name, .ok, "the rules use \(path)")
+        guard path.hasSuffix("/syn_code_hook") else { return isUsed }
+        let folder = String(path.dropLast("syn_code_hook".count))
+        let cure = examination.subject.script("up")
+        if let missing = firstMissing(links(in: folder), examination) {
+            return Finding(
+                name, .warning, "\(path) is not attached to the network any more: \(missing) is missing", cure: cure)
+        }
+        let whatFor = "while another program has flushed the firewall rules, a right code alone gets a connection"
+        if firstMissing([folder + "syn_code_gate"], examination) != nil {
+            return Finding(
+                name, .note, "the rules use \(path), but there is no gate behind it: \(whatFor)",
+                cure: "the log of tcpknock-server says what the kernel has against it")
+        }
+        if let missing = firstMissing(gateLinks(in: folder), examination) {
+            return Finding(
+                name, .warning, "the gate behind \(path) is not closed (\(missing) is missing): \(whatFor)", cure: cure)
+        }
+        return isUsed
     }
 
     /// The rules hold a program: that of the path, as long as the file there has the same number.
@@ -90,12 +119,7 @@ enum KernelFilterCheck {
         let path = String(noted[..<colon])
         switch examination.host.status(path) {
         case .success(let status) where noted[colon...].dropFirst() == "\(status.inode)":
-            guard path.hasSuffix("/syn_code_hook"), let missing = missingLink(of: path, examination) else {
-                return Finding(name, .ok, "the rules use \(path)")
-            }
-            return Finding(
-                name, .warning, "\(path) is not attached to the network any more: \(missing) is missing",
-                cure: subject.script("up"))
+            return finding(using: path, examination)
         case .success:
             return Finding(
                 name, .warning, "the rules hold an old program: tcpknock-server has pinned another at \(path)",

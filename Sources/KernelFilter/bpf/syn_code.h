@@ -17,13 +17,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "packet.h"
 #include "syn_code_maps.h"
 
-/* How a program gets at a packet, which begins with its IP header. */
-struct source;
-static __always_inline __u32 length_of(struct source *packet);
-/* Copies bytes of a packet; not 0 if they are not all there. The size is a constant, a multiple of 4. */
-static __always_inline long read_bytes(struct source *packet, __u32 offset, void *to, __u32 size);
 /* CLOCK_MONOTONIC in nanoseconds; a tick behind at most, which the neighbouring slots forgive. */
 static __always_inline __u64 monotonic_time(void);
 
@@ -52,56 +48,17 @@ struct {
 
 /* --- the packet ---------------------------------------------------------------------------------------------- */
 
-enum { IPV4_LENGTH = 20, IPV6_LENGTH = 40, TCP_LENGTH = 20, MAXIMUM_EXTENSION_HEADERS = 8 };
-enum { HOP_BY_HOP = 0, TCP = 6, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION_OPTIONS = 60,
-       MOBILITY = 135, HOST_IDENTITY = 139, SHIM6 = 140 };
-/* The loopback interface of every network namespace: LOOPBACK_IFINDEX of the kernel's net/net_namespace.h. */
-enum { LOOPBACK = 1 };
-enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10 };
-
-struct ipv4_header {
-    __u8 version_and_length, service;
-    __be16 total_length, identification, fragment;
-    __u8 time_to_live, protocol;
-    __be16 checksum;
-    __be32 source, destination;
-};
-
-struct ipv6_header {
-    __be32 version_class_flow;
-    __be16 payload_length;
-    __u8 next_header, hop_limit;
-    __be64 source[2], destination[2];
-};
-
-struct tcp_header {
-    __be16 source_port, destination_port;
-    __be32 sequence, acknowledgment;
-    __u8 data_offset, flags;
-    __be16 window, checksum, urgent;
-};
-
-/* The first bytes of a packet: all that most SYNs over IPv4 take, or the header of IPv6. */
-union beginning {
-    struct {
-        struct ipv4_header ip;
-        struct tcp_header tcp;
-    } v4;
-    struct ipv6_header v6;
-};
-
 /* A | C, as the words that SipHash reads, and the code; in the byte order that docs/PROTOCOL.md gives them. */
 struct syn {
-    __u64 address[2];
+    struct syn_code_address address;
     __u32 isn;
     __u32 code;
     /* Of the host's own byte order. */
     __u16 port;
+    /* The family, and where it goes: not of the message, but for who must know whether it is to be judged. */
+    __u8 family;
+    struct syn_code_address destination;
 };
-
-/* The number whose bytes, lowest first, are those of `value` in network byte order: how SipHash reads them. */
-static __always_inline __u32 read32(__be32 value) { return __builtin_bswap32(bpf_ntohl(value)); }
-static __always_inline __u64 read64(__be64 value) { return __builtin_bswap64(bpf_be64_to_cpu(value)); }
 
 /* Finds the TCP header behind the extension headers; 0 if there is none, or none that should be read. */
 static __always_inline __u32 skip_extension_headers(struct source *packet, __u8 next_header) {
@@ -161,16 +118,17 @@ static __always_inline int read_syn(struct source *packet, struct syn *syn) {
         offset = (ip->version_and_length & 15) * 4;
         end = bpf_ntohs(ip->total_length);
         if (offset < IPV4_LENGTH || ip->fragment & bpf_htons(0x3fff) || ip->protocol != TCP) return 0;
-        /* IPv4 as an IPv4-mapped IPv6 address. */
-        syn->address[0] = 0;
-        syn->address[1] = (__u64)read32(ip->source) << 32 | 0xffff0000;
+        syn->family = 4;
+        syn->address = ipv4_address(ip->source);
+        syn->destination = ipv4_address(ip->destination);
     } else if (first.v4.ip.version_and_length >> 4 == 6) {
         const struct ipv6_header *ip = &first.v6;
         offset = skip_extension_headers(packet, ip->next_header);
         end = IPV6_LENGTH + bpf_ntohs(ip->payload_length);
         if (!offset) return 0;
-        syn->address[0] = read64(ip->source[0]);
-        syn->address[1] = read64(ip->source[1]);
+        syn->family = 6;
+        syn->address = ipv6_address(ip->source);
+        syn->destination = ipv6_address(ip->destination);
         if (is_mapped(ip->source) || is_mapped(ip->destination)) return 0;
     } else {
         return 0;
@@ -228,8 +186,8 @@ static __always_inline struct siphash begin(const struct syn_code_key *key, cons
         key->low ^ 0x736f6d6570736575, key->high ^ 0x646f72616e646f6d,
         key->low ^ 0x6c7967656e657261, key->high ^ 0x7465646279746573,
     };
-    siphash_word(&state, syn->address[0]);
-    siphash_word(&state, syn->address[1]);
+    siphash_word(&state, syn->address.words[0]);
+    siphash_word(&state, syn->address.words[1]);
     siphash_word(&state, (__u64)__builtin_bswap32(slot_high) << 32 | syn->isn);
     return state;
 }
@@ -291,8 +249,7 @@ static __always_inline enum answer judge(struct syn *syn) {
         if (is_right_around(&set->key[i], syn, slot, set->uses_time)) goto passed;
     }
     if (set->roaming) {
-        syn->address[0] = 0;
-        syn->address[1] = 0;
+        syn->address = (struct syn_code_address){};
         for (__u32 i = 0; i < SYN_CODE_MAXIMUM_KEYS; i++) {
             if (i >= set->count) break;
             if (!(set->roaming >> i & 1)) continue;
