@@ -1,0 +1,60 @@
+"""Our units beside those of other firewalls, as their packages have them: systemd finds an order for all of them."""
+
+import os
+import re
+from pathlib import Path
+from typing import Iterator, List
+
+import pytest
+
+from harness.firewall import PROJECT
+from harness.foreign import OwnFiles
+from harness.hosts import Host
+
+UNITS = os.path.join(PROJECT, "packaging", "systemd")
+RULES = "tcpknock-server-rules.service"
+FIREWALLS = ("nftables", "firewalld", "netfilter-persistent", "ufw")
+# At work all at once, which nobody wants, but each of them may be there.
+TARGET = """[Unit]
+Requires=multi-user.target
+After=multi-user.target
+Wants=tcpknock-server.service network-online.target {}
+"""
+
+
+@pytest.fixture
+def files(host: Host) -> Iterator[OwnFiles]:
+    with OwnFiles(host, "systemd", "nftables", "firewalld", "iptables-persistent", "ufw") as files:
+        for unit in os.listdir(UNITS):
+            # Programs that are not installed here are not what this is about.
+            text = re.sub(r"/usr/local/\S*", "/bin/true", Path(UNITS, unit).read_text())
+            files.write(f"/etc/systemd/system/{unit}", text)
+        yield files
+
+
+def complaints(files: OwnFiles, others: List[str]) -> str:
+    files.write("/etc/systemd/system/all.target", TARGET.format(" ".join(f"{name}.service" for name in others)))
+    result = files.run("systemd-analyze", "verify", "--man=no", "all.target", check=False)
+    lines = (result.stdout + result.stderr).splitlines()
+    return "\n".join(line for line in lines if "tcpknock" in line or "cycle" in line)
+
+
+# firewalld and nftables exclude each other.
+@pytest.mark.parametrize("left_out", ("nftables", "firewalld"))
+def test_there_is_an_order(files: OwnFiles, left_out: str) -> None:
+    others = [name for name in FIREWALLS if name != left_out]
+    assert complaints(files, others) == ""
+    # It would say so.
+    text = files.run("cat", f"/etc/systemd/system/{RULES}").stdout
+    files.write(f"/etc/systemd/system/{RULES}", text.replace("[Service]", f"Before={others[0]}.service\n[Service]"))
+    assert "cycle" in complaints(files, others)
+
+
+def test_ours_come_after_all_of_them_and_before_the_network() -> None:
+    for unit in (RULES, "tcpknock-server-guard.service"):
+        after = set(" ".join(re.findall(r"^After=(.*)$", Path(UNITS, unit).read_text(), re.MULTILINE)).split())
+        assert {f"{name}.service" for name in FIREWALLS} <= after
+    text = Path(UNITS, RULES).read_text()
+    assert re.search(r"^Before=.*\bnetwork-pre\.target\b", text, re.MULTILINE)
+    # tcpknock-server requires the rules, so what would end them with another firewall would end the daemon.
+    assert not re.search(r"^(PartOf|BindsTo|Requires|Requisite)=", text, re.MULTILINE)
