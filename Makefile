@@ -4,7 +4,7 @@
 
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
 	libtomlplusplus-dev pkg-config
-RUN_PACKAGES = iptables conntrack ipset nftables iproute2 procps
+RUN_PACKAGES = iptables conntrack nftables iproute2 procps
 TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
 	python3-prometheus-client shellcheck
 
@@ -41,6 +41,10 @@ THREAD_TESTS = $(addprefix test_,$(addsuffix .py,handshake reload guests kernel_
 
 FOLDER = $(BIN)
 PREFIX = /usr/local
+# Makes the units of the server those of an instance: tcpknock-server@NAME, with /etc/tcpknock/server@NAME.toml.
+OF_INSTANCE = -e 's|tcpknock-server-rules\.service|tcpknock-server-rules@%i.service|' \
+	-e 's|\(=[^ ]*/tcpknock-server\) |\1 --instance %i |' -e 's|^\(Description=.*\)|\1, instance %i|' \
+	-e 's|--flags-from \([^ ]*\)|--instance %i --flags-from "\1 --instance %i"|'
 COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
 
@@ -115,6 +119,8 @@ install: build ## to $(PREFIX): programs, firewall scripts, services, completion
 	cp -r packaging/hooks/. $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks/
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
+	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && for unit in tcpknock-server tcpknock-server-rules; do \
+		sed $(OF_INSTANCE) $$unit.service > $$unit@.service || exit; done
 	install -m 644 README.md docs/*.md docs/*.svg docs/vectors.json $(DESTDIR)$(PREFIX)/share/doc/tcpknock/
 	@for program in $(PROGRAMS); do \
 		complete="$(BIN)/$$program --generate-completion-script"; share=$(DESTDIR)$(PREFIX)/share; \

@@ -33,6 +33,13 @@ package struct CommonOptions: ParsableArguments {
         transform: Port.parse)
     var targetPorts: [UInt16] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "The bit of the packet mark that belongs to this program, as in the firewall rules. (default: 0x1000)",
+            valueName: "bit"),
+        transform: MarkBit.parse)
+    var mark: UInt32?
+
     @Flag(
         name: [.customLong("no-time"), .customLong("no_time")],
         help: "Do not bind codes to the minute, for hosts without a clock. Both sides must agree.")
@@ -84,6 +91,7 @@ package struct CommonOptions: ParsableArguments {
     func apply<Settings>(to settings: inout EffectiveSettings<Settings>) {
         settings.set(\.keyFile, "key_file", keyFile.map { FilePath($0) })
         settings.set(\.targetPorts, "target_ports", targetPorts.isEmpty ? nil : targetPorts)
+        settings.set(\.mark, "mark", mark)
         settings.set(\.noTime, "no_time", noTime ? true : nil)
         settings.set(\.controlSocket, "control_socket", controlSocket.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.metricsFile, "metrics_file", metricsFile.map { $0.isEmpty ? nil : FilePath($0) })

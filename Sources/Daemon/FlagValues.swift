@@ -8,6 +8,7 @@ extension LogFormat: ExpressibleByArgument {}
 extension LogTarget: ExpressibleByArgument {}
 extension FailureAnswer: ExpressibleByArgument {}
 extension GuestSearch: ExpressibleByArgument {}
+extension LockoutScope: ExpressibleByArgument {}
 extension KernelFilterChoice: ExpressibleByArgument {}
 extension MaskChoice: ExpressibleByArgument {}
 
@@ -43,6 +44,21 @@ package enum QueueNumber {
             throw ValidationError("'\(text)' is no queue number: that is a number from 0 to 65535")
         }
         return number
+    }
+}
+
+/// The name of one of several servers on a host as a flag.
+package enum InstanceName {
+    /// Reads a name, of which firewall/server.sh makes names of chains too.
+    package static func parse(_ text: String) throws -> String {
+        let isName =
+            (1...10).contains(text.utf8.count) && text.first != "-"
+            && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        guard isName else {
+            throw ValidationError(
+                "'\(text)' is no name of an instance: that has 1 to 10 letters, digits and -, not first")
+        }
+        return text
     }
 }
 

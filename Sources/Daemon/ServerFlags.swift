@@ -38,11 +38,19 @@ package struct ServerFlags: DaemonFlags {
     var lockoutSeconds: UInt32?
 
     @Option(
+        name: [.customLong("lockout-scope"), .customLong("lockout_scope")],
         help: ArgumentHelp(
-            "The bit of the packet mark that says 'verified', as in the firewall rules. (default: 0x1000)",
-            valueName: "bit"),
-        transform: MarkBit.parse)
-    var mark: UInt32?
+            "Whom it locks out: the guest whose key it was, or everybody at the address. (default: guest)",
+            valueName: "whom"))
+    var lockoutScope: LockoutScope?
+
+    @Option(
+        name: [.customLong("guest-syn-rate"), .customLong("guest_syn_rate")],
+        help: ArgumentHelp(
+            "How many connections a second each guest may begin where there is more than one; 0 for any number. "
+                + "(default: 2000)", valueName: "number"),
+        transform: NumberArgument.parse(0...1_000_000, "number of connections"))
+    var guestSYNRate: UInt32?
 
     @Option(
         name: [.customLong("on-failure"), .customLong("on_failure")],
@@ -124,15 +132,30 @@ package struct ServerFlags: DaemonFlags {
         help: ArgumentHelp("What the shell runs when somebody is locked out.", valueName: "command"))
     var onLockout: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Which of several servers on this host it is: its configuration is /etc/tcpknock/server@NAME.toml, its "
+                + "socket /run/tcpknock/server@NAME.sock. (default: the one without a name)", valueName: "name"),
+        transform: InstanceName.parse)
+    var instance: String?
+
     /// As if no flag were given.
     package init() {}
 
+    package var usualFile: FilePath { ServerSettings.defaultFile(of: instance) }
+
     package func apply(to settings: inout EffectiveSettings<ServerSettings>) {
+        settings.set(\.instance, "instance", instance.map { $0 })
+        if let instance {
+            settings.setDefault(
+                \.controlSocket, "control_socket", ServerSettings.defaultControlSocket(of: instance))
+        }
         settings.set(\.queues, "queue_num", queues)
         settings.set(\.protect, "protect", protect.isEmpty ? nil : protect)
         settings.set(\.exempt, "exempt", exempt.isEmpty ? nil : exempt)
         settings.set(\.lockoutSeconds, "lockout_seconds", lockoutSeconds)
-        settings.set(\.mark, "mark", mark)
+        settings.set(\.lockoutScope, "lockout_scope", lockoutScope)
+        settings.set(\.guestSYNRate, "guest_syn_rate", guestSYNRate)
         settings.set(\.onFailure, "on_failure", onFailure)
         settings.set(\.guestSearch, "guest_search", guestSearch)
         settings.set(\.fastOpen, "fast_open", fastOpen ? true : nil)

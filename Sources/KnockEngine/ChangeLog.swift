@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Synchronization
-public import Wire
 
 extension SharedState {
     /// What a process that begins after this one has to know.
@@ -9,8 +8,8 @@ extension SharedState {
         case usedCode(UsedCode, deadline: UInt64)
         /// Codes of these slots have been used.
         case slots(SlotSpan)
-        /// An address is locked out, or was until now.
-        case lockout(IPAddress, Lockout)
+        /// Somebody is locked out, or was until now.
+        case lockout(Lockout.Subject, Lockout)
 
         /// When it is over, in milliseconds of uptime.
         var end: UInt64 {

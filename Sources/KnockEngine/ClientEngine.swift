@@ -72,18 +72,19 @@ public struct ClientEngine: Engine, ~Copyable {
 
     /// Decides on bytes from the kernel.
     public mutating func process(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
-        processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
+        processed(&bytes, direction, at: now, facts)
     }
 
     /// Decides on a packet that the kernel queued.
     public mutating func judge(
-        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
+        guard !facts.isMarked else { return Verdict(.accept, .otherSegment) }
         switch direction {
-        case .outbound: decideSYN(packet, flow, at: now)
-        case .inbound: decideSYNACK(packet, flow, at: now)
+        case .outbound: return decideSYN(packet, flow, at: now)
+        case .inbound: return decideSYNACK(packet, flow, at: now)
         }
     }
 

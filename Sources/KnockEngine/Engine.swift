@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import Wire
 
+/// What the kernel knows of a packet beside its bytes.
+public struct PacketFacts: Sendable {
+    /// Whether it has verified the TCP checksum.
+    public var checksumVerified: Bool
+    /// Whether it comes with the bit of the packet mark that belongs to this program: on the server the rules set that on
+    /// what meets a verified connection (docs/PROTOCOL.md §6.4); on the client it has been here before.
+    public var isMarked: Bool
+
+    /// Takes both; by default nothing is known.
+    public init(checksumVerified: Bool = false, isMarked: Bool = false) {
+        self.checksumVerified = checksumVerified
+        self.isMarked = isMarked
+    }
+}
+
 /// What decides on packets: no I/O, no clock, no logger.
 public protocol Engine: ~Copyable, SendableMetatype {
     /// Which way the packets of the client pass the host.
@@ -18,10 +33,10 @@ public protocol Engine: ~Copyable, SendableMetatype {
     ///   - bytes: One packet as it came from the kernel, beginning with its IP header.
     ///   - direction: Which way it passes the host.
     ///   - now: The time.
-    ///   - checksumVerified: Whether the kernel has verified the TCP checksum.
+    ///   - facts: What the kernel knows of it.
     /// - Returns: The verdict; what it says of fields to be changed is done.
     mutating func process(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict
 
     /// Decides on a packet that the kernel queued.
@@ -31,9 +46,10 @@ public protocol Engine: ~Copyable, SendableMetatype {
     ///   - flow: The two ends of its connection.
     ///   - direction: Which way it passes the host.
     ///   - now: The time.
+    ///   - facts: What the kernel knows of it.
     /// - Returns: The verdict; the caller makes the changes that it asks for.
     mutating func judge(
-        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict
 }
 
@@ -41,16 +57,16 @@ extension Engine where Self: ~Copyable {
     /// What `process` does, to be made for each engine of its own: called through the protocol it would be slower.
     @inline(__always)
     public mutating func processed(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
         let verdict: Verdict
         let layout: PacketLayout
         do throws(WireError) {
-            let packet = try Packet(validating: bytes.span, checksumVerified: checksumVerified)
+            let packet = try Packet(validating: bytes.span, checksumVerified: facts.checksumVerified)
             layout = packet.layout
             let flow = direction == Self.directionOfClient ? Flow(fromClient: packet) : Flow(fromServer: packet)
             ledger.open()
-            verdict = judge(packet, flow, direction, at: now)
+            verdict = judge(packet, flow, direction, at: now, facts)
             ledger.close(verdict, flow, at: now)
         } catch {
             let reason = Reason(error)
@@ -63,12 +79,12 @@ extension Engine where Self: ~Copyable {
         return verdict
     }
 
-    /// Takes bytes whose TCP checksum nobody has verified yet.
+    /// Takes bytes of which the kernel knows nothing.
     @inline(__always)
     public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant
     ) -> Verdict {
-        process(&bytes, direction, at: now, checksumVerified: false)
+        process(&bytes, direction, at: now, PacketFacts())
     }
 
     /// Takes the oldest event that has not been taken.

@@ -66,6 +66,25 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         return nil
     }
 
+    /// Names the entries that have not expired whose keys have the same hash as a key, as equal ones do.
+    ///
+    /// Of keys that hash only a part of what makes them equal, these are all with the same part, and few others.
+    @inline(__always)
+    func forEachNeighbour(of key: Key, at uptime: UInt64, _ body: (_ key: Key, _ position: Int) -> Void) {
+        guard count > 0 else { return }
+        var index = buckets[bucket(of: key)]
+        while index != Self.none {
+            let position = Int(index)
+            if entries[position].deadline > uptime { body(entries[position].key, position) }
+            index = entries[position].chained
+        }
+    }
+
+    /// The position of the oldest entry if it has expired.
+    func oldestExpired(at uptime: UInt64) -> Int? {
+        oldest != Self.none && entries[Int(oldest)].deadline <= uptime ? Int(oldest) : nil
+    }
+
     /// The value at a position.
     subscript(position: Int) -> Value {
         get { entries[position].value }
@@ -73,14 +92,17 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     }
 
     /// Puts an entry in, in place of the one with the same key; if the table is full, the oldest gives way.
-    mutating func insert(_ key: Key, _ value: Value, at uptime: UInt64) {
+    ///
+    /// - Returns: Its position.
+    @discardableResult
+    mutating func insert(_ key: Key, _ value: Value, at uptime: UInt64) -> Int {
         let bucket = bucket(of: key)
         var index = buckets[bucket]
         while index != Self.none, entries[Int(index)].key != key { index = entries[Int(index)].chained }
         if index != Self.none {
             entries[Int(index)].value = value
             renew(Int(index), at: uptime)
-            return
+            return Int(index)
         }
 
         removeExpired(at: uptime) { _, _ in }
@@ -99,6 +121,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         buckets[bucket] = index
         append(index)
         count += 1
+        return Int(index)
     }
 
     /// Lets an entry live from now on as long as a new one.
@@ -136,10 +159,13 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     ///   - value: Its value.
     ///   - deadline: When it expires, but not later than an entry that is put in now; one that has is not put in.
     ///   - uptime: Now.
-    mutating func restore(_ key: Key, _ value: Value, deadline: UInt64, at uptime: UInt64) {
-        guard deadline > uptime else { return }
-        insert(key, value, at: uptime)
-        entries[Int(newest)].deadline = min(deadline, entries[Int(newest)].deadline)
+    /// - Returns: Its position; nil if it was not put in.
+    @discardableResult
+    mutating func restore(_ key: Key, _ value: Value, deadline: UInt64, at uptime: UInt64) -> Int? {
+        guard deadline > uptime else { return nil }
+        let position = insert(key, value, at: uptime)
+        entries[position].deadline = min(deadline, entries[position].deadline)
+        return position
     }
 
     /// Removes what has expired, and names each to the caller first.

@@ -58,6 +58,14 @@ struct PendingHandshake {
         UInt64(UInt32(truncatingIfNeeded: uptime) &- verified)
     }
 
+    /// Whether its third ACK was right.
+    var isVerified: Bool {
+        if case .verified = stage { true } else { false }
+    }
+
+    /// Whether it began with this SYN and is not verified yet.
+    func hasBegun(with clientISN: UInt32) -> Bool { clientISN == self.clientISN && !isVerified }
+
     /// Takes note of a right third ACK.
     mutating func verify(at uptime: UInt64) {
         stage = .verified
@@ -86,5 +94,19 @@ struct PendingHandshake {
     }
 }
 
-/// The handshakes under way, by their flow; when it is full, the oldest gives way.
-typealias HandshakeTable = ExpiringTable<Flow, PendingHandshake>
+/// What a handshake is known by: guests do not take each other's place, whoever sends in whose name.
+struct HandshakeName: Hashable {
+    let flow: Flow
+    /// Whose key its code was made with.
+    let key: KeyID
+
+    init(_ flow: Flow, _ key: KeyID) {
+        (self.flow, self.key) = (flow, key)
+    }
+
+    /// Those of one flow are found together.
+    func hash(into hasher: inout Hasher) { hasher.combine(flow) }
+}
+
+/// The handshakes under way.
+typealias HandshakeTable = GuestTable<HandshakeName, PendingHandshake>

@@ -16,9 +16,9 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         synAccepted, synRetransmitted
     // Server, SYN with a right code of a guest to whom this is not open, or who only knocks.
     case guestExpired, guestFromOtherNetwork, guestAtOtherPort, synDamaged, synWithData,
-        guestShareUsed, knocked
+        guestShareUsed, guestTooFast, synOfOtherHandshake, knocked
     // Server, SYN/ACK.
-    case synAckMasked, synAckWithoutHandshake
+    case synAckMasked, synAckWithoutHandshake, synAckOnVerified
     // Server, what follows.
     case segmentWithoutHandshake, impossibleFlags, segmentBeforeSynAck, segmentOutOfSequence, segmentDamaged,
         wrongAcknowledgment, maskedAcknowledgment, acknowledgmentVerified, segmentOfVerified, resetOfHandshake,
@@ -76,6 +76,13 @@ public enum Reason: UInt8, CaseIterable, Sendable {
                 "guest-share-used",
                 "A SYN with a right code of a guest who has used so many that the room left is for other guests."
             )
+        case .guestTooFast:
+            ("guest-too-fast", "A SYN with a right code of a guest who begins more connections a second than allowed.")
+        case .synOfOtherHandshake:
+            (
+                "syn-of-other-handshake",
+                "A SYN with a right code of one guest that is otherwise the SYN of another guest's handshake."
+            )
         case .knocked:
             ("knocked", "A SYN with the right code of a guest who only knocks; it goes no further.")
         case .synReplayed:
@@ -92,6 +99,12 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             ("syn-ack-masked", "A SYN/ACK, its ISN masked and the proof added.")
         case .synAckWithoutHandshake:
             ("syn-ack-without-handshake", "A SYN/ACK of a handshake that is not, or no longer, known.")
+        case .synAckOnVerified:
+            (
+                "syn-ack-on-verified",
+                "The SYN/ACK of a new connection that connection tracking takes for a verified one with the same ends; "
+                    + "the old one is forgotten, and the client's next SYN begins anew."
+            )
         case .segmentWithoutHandshake:
             ("segment-without-handshake", "A segment of no known connection.")
         case .impossibleFlags:
@@ -149,7 +162,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     var interest: Interest {
         switch self {
         case .synAccepted, .knocked, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .tooManyWrongCodes,
-            .acknowledgmentVerified, .resetOfHandshake, .wrongAcknowledgment, .maskedAcknowledgment, .synAckProven,
+            .acknowledgmentVerified, .resetOfHandshake, .synAckOnVerified, .wrongAcknowledgment, .maskedAcknowledgment,
+            .synAckProven,
             .proofMissing, .proofWrong:
             .always
         case .exempt, .synRetransmitted, .synAckMasked, .segmentOfVerified, .resetBeforeSynAck, .synCoded,
@@ -157,8 +171,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             .synAtTheEnd, .synToOtherServer, .synAckOfOtherServer:
             .stage
         case .truncated, .malformed, .fragment, .notTCP, .otherPort, .otherSegment, .incompleteCopy, .synWithoutCode,
-            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .guestShareUsed, .synDamaged,
-            .synWithData,
+            .synWithWrongCode, .synReplayed, .synOfRetiredSlot, .replayCacheFull, .guestShareUsed, .guestTooFast,
+            .synOfOtherHandshake, .synDamaged, .synWithData,
             .synAckWithoutHandshake, .segmentWithoutHandshake, .impossibleFlags, .segmentBeforeSynAck,
             .segmentOutOfSequence, .segmentDamaged,
             .lockedOut:
@@ -180,7 +194,8 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     var isAnsweredByClosedPort: Bool {
         switch self {
         case .synWithoutCode, .synWithWrongCode, .tooManyWrongCodes, .synReplayed, .synOfRetiredSlot, .replayCacheFull,
-            .guestShareUsed, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .knocked,
+            .guestShareUsed, .guestTooFast, .synOfOtherHandshake, .guestExpired, .guestFromOtherNetwork,
+            .guestAtOtherPort, .knocked,
             .segmentWithoutHandshake,
             .impossibleFlags, .lockedOut, .wrongAcknowledgment, .maskedAcknowledgment:
             true

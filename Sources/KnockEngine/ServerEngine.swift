@@ -10,8 +10,12 @@ public struct ServerEngine: Engine, ~Copyable {
         public var targetPorts: [UInt16] = [22]
         /// Who needs no knock. The firewall rules leave them alone; this is for what is queued all the same.
         public var exempt: [IPPrefix] = []
-        /// How long a wrong third ACK locks its sender out, in seconds.
+        /// How long a wrong third ACK locks out, in seconds.
         public var lockoutSeconds: UInt32 = 120
+        /// Whom it locks out, where there is more than one guest.
+        public var lockoutScope = LockoutScope.guest
+        /// How many handshakes a second each guest may begin, where there is more than one; 0 for any number.
+        public var guestSYNRate: UInt32 = 2000
         /// Whether codes depend on the time.
         public var usesTime = true
         /// How a code finds its guest.
@@ -26,17 +30,22 @@ public struct ServerEngine: Engine, ~Copyable {
         public var wrongCodeSeconds: UInt32 = 600
         /// Which verdicts make an event beside those that always do.
         public var reporting: Ledger.Reporting = []
-        /// How many handshakes can be under way; when they are more, the oldest is forgotten.
+        /// How many handshakes can be under way; when they are more, the oldest of the guest with the most is forgotten.
         public var handshakeCapacity = 65_536
         /// How many used codes can be remembered; when they are more, no handshake begins until one has expired.
         ///
         /// For each there are 40 bytes, taken when they are needed. Without time there are 262,144 codes at most.
         public var replayCapacity = 2_621_440
-        /// How many addresses can be locked out; when they are more, the one that would be free next is.
+        /// How many lockouts there can be; when they are more, the oldest of the guest with the most is over.
         public var lockoutCapacity = 65_536
 
         /// Takes the defaults.
         public init() {}
+
+        /// Whether a wrong third ACK locks its whole address out; of one guest, all that comes from there is.
+        ///
+        /// - Parameter guestCount: How many guests there are.
+        public func locksOutAddresses(guestCount: Int) -> Bool { lockoutScope == .address || guestCount <= 1 }
     }
 
     /// How long a handshake is kept after its last SYN, in milliseconds: longer than any kernel retransmits.
@@ -57,6 +66,7 @@ public struct ServerEngine: Engine, ~Copyable {
     private var exempt: [IPPrefix]
     private var looksClosed: Bool
     private var acceptsFastOpen: Bool
+    private var locksOutAddresses: Bool
     private let usesTime: Bool
     private let shared: SharedState
     private var handshakes: HandshakeTable
@@ -74,8 +84,10 @@ public struct ServerEngine: Engine, ~Copyable {
         exempt = configuration.exempt
         looksClosed = configuration.looksClosed
         acceptsFastOpen = configuration.acceptsFastOpen
+        locksOutAddresses = configuration.locksOutAddresses(guestCount: guests.count)
         usesTime = configuration.usesTime
         handshakes = HandshakeTable(capacity: configuration.handshakeCapacity, lifetime: Self.handshakeLifetime)
+        handshakes.reserve(guests: guests.count)
         ledger.reporting = configuration.reporting
         self.shared.adopt(guestCount: guests.count)
     }
@@ -89,51 +101,71 @@ public struct ServerEngine: Engine, ~Copyable {
         exempt = configuration.exempt
         looksClosed = configuration.looksClosed
         acceptsFastOpen = configuration.acceptsFastOpen
+        locksOutAddresses = configuration.locksOutAddresses(guestCount: guests.count)
+        handshakes.reserve(guests: guests.count)
         shared.adopt(guestCount: guests.count)
     }
 
     /// How many handshakes are remembered, just verified ones among them.
     public var handshakeCount: Int { handshakes.count }
 
-    /// Says whether an address is locked out.
-    public func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
-        isLockedOut(shared.lockouts.find(address, at: now.uptime), at: now)
+    /// Says whether an address is locked out, or a guest there.
+    public func isLockedOut(_ address: IPAddress, _ key: KeyID? = nil, at now: Instant) -> Bool {
+        shared.isLockedOut(address, key, at: now)
     }
 
     private func isExempt(_ address: IPAddress) -> Bool {
         !exempt.isEmpty && exempt.contains { $0.contains(address) }
     }
 
-    private func isLockedOut(_ lockout: Lockout?, at now: Instant) -> Bool {
-        lockout.map { now.uptime < $0.until } ?? false
+    /// The handshake under way that a segment belongs to, if any does.
+    ///
+    /// There may be several between the same ends, of different guests: whoever sends in somebody else's name must not end
+    /// theirs. The kernel has one of them at most, and its numbers tell which.
+    ///
+    /// - Parameters:
+    ///   - flow: The ends.
+    ///   - now: The time.
+    ///   - rank: How well the segment fits; the one that it fits best is meant.
+    private func position(of flow: Flow, at now: Instant, _ rank: (PendingHandshake) -> Int) -> Int? {
+        var best: Int?
+        var bestRank = Int.min
+        handshakes.forEachNeighbour(of: HandshakeName(flow, KeyID(0)), at: now.uptime) { name, position in
+            guard name.flow == flow, isUnderWay(position, from: flow.clientAddress, at: now) else { return }
+            let rank = rank(handshakes[position])
+            if rank > bestRank { (best, bestRank) = (position, rank) }
+        }
+        return best
     }
 
-    /// Finds a handshake under way; one from before a lockout of its client has ended with that.
-    private func position(of flow: Flow, _ lockout: Lockout?, at now: Instant) -> Int? {
-        guard let position = handshakes.position(of: flow, at: now.uptime) else { return nil }
-        if let lockout, now.uptime &- handshakes[position].age(at: now.uptime) <= lockout.since { return nil }
-        // That of a guest who is one no longer has ended, too.
-        return guests.position(of: handshakes[position].key) == nil ? nil : position
+    /// Whether a handshake has not ended: with a lockout since it began, or because its guest is one no longer.
+    private func isUnderWay(_ position: Int, from address: IPAddress, at now: Instant) -> Bool {
+        let (key, age) = (handshakes[position].key, handshakes[position].age(at: now.uptime))
+        let standing = shared.lockouts.standing(of: address, key, at: now.uptime)
+        if let since = standing.since, now.uptime &- age <= since { return false }
+        return guests.position(of: key) != nil
     }
 
     /// Decides on bytes from the kernel.
     public mutating func process(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
-        processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
+        processed(&bytes, direction, at: now, facts)
     }
 
     /// Decides on a packet that the kernel queued.
     public mutating func judge(
-        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
         switch direction {
         case .inbound:
             let verdict = decideInbound(packet, flow, at: now)
-            guard looksClosed, verdict.action == .drop, verdict.reason.isAnsweredByClosedPort else { return verdict }
+            // On a verified connection a RST would be taken for one of its own.
+            guard looksClosed, !facts.isMarked, verdict.action == .drop, verdict.reason.isAnsweredByClosedPort
+            else { return verdict }
             return Verdict(.reset, verdict.reason)
         case .outbound:
-            return decideOutbound(packet, flow, at: now)
+            return decideOutbound(packet, flow, isOnVerified: facts.isMarked, at: now)
         }
     }
 
@@ -144,15 +176,20 @@ public struct ServerEngine: Engine, ~Copyable {
         guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
         if isExempt(flow.clientAddress) { return Verdict(.accept, .exempt) }
         if flags.isSYN, packet.segment.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
-        let lockout = shared.lockouts.find(flow.clientAddress, at: now.uptime)
-        guard !isLockedOut(lockout, at: now) else { return Verdict(.drop, .lockedOut) }
-        if flags.isSYN { return decideSYN(packet, flow, lockout, at: now) }
+        guard !shared.isLockedOut(flow.clientAddress, nil, at: now) else { return Verdict(.drop, .lockedOut) }
+        if flags.isSYN { return decideSYN(packet, flow, at: now) }
         guard !flags.contains(.syn), flags.contains(.ack) || flags.contains(.rst) else {
             return Verdict(.drop, .impossibleFlags)
         }
-        guard let position = position(of: flow, lockout, at: now) else {
-            return Verdict(.drop, .segmentWithoutHandshake)
+        let sequenceNumber = packet.segment.sequenceNumber
+        let found = position(of: flow, at: now) { handshake in
+            switch handshake.stage {
+            case .answered: handshake.acknowledged == sequenceNumber ? 4 : 2
+            case .verified: handshake.timeSinceVerification(at: now.uptime) < Self.queueDelay ? 3 : 0
+            case .begun: 1
+            }
         }
+        guard let position = found else { return Verdict(.drop, .segmentWithoutHandshake) }
         ledger.note(handshakes[position].key)
         if case .verified = handshakes[position].stage {
             guard handshakes[position].timeSinceVerification(at: now.uptime) < Self.queueDelay else {
@@ -165,9 +202,7 @@ public struct ServerEngine: Engine, ~Copyable {
     }
 
     /// Phase 1.
-    private mutating func decideSYN(
-        _ packet: borrowing Packet, _ flow: Flow, _ lockout: Lockout?, at now: Instant
-    ) -> Verdict {
+    private mutating func decideSYN(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let code = packet.segment.acknowledgmentNumber
         let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: packet.segment.sequenceNumber)
         guard
@@ -179,28 +214,39 @@ public struct ServerEngine: Engine, ~Copyable {
         let guest = guests.guests[match.position]
         let used = UsedCode(handshake: match.handshake, key: guest.id)
         ledger.note(guest.id, match.mode)
+        guard !shared.isLockedOut(flow.clientAddress, guest.id, at: now) else { return Verdict(.drop, .lockedOut) }
         if let refusal = guest.refusal(of: flow, at: now) { return Verdict(.drop, refusal) }
         guard acceptsFastOpen || !packet.hasData else { return Verdict(.drop, .synWithData) }
         // The kernel would discard it; before that it must not use up a code, or a place in a table. (Of one with much
         // data only the beginning is here.)
         guard !packet.isComplete || packet.hasValidTCPChecksum else { return Verdict(.drop, .synDamaged) }
-        if let position = position(of: flow, lockout, at: now) {
-            switch handshakes[position].stage {
-            case .begun, .answered:
-                if handshakes[position].clientISN == handshake.clientISN, handshakes[position].key == guest.id {
-                    handshakes.renew(position, at: now.uptime)
-                    shared.extend(used, slot: match.slot, at: now)
-                    return Verdict(.accept, .synRetransmitted)
-                }
-            case .verified:
-                break
-            }
+        if let known = sameSYN(flow, handshake.clientISN, at: now) {
+            guard handshakes[known].key == guest.id else { return Verdict(.drop, .synOfOtherHandshake) }
+            handshakes.renew(known, at: now.uptime)
+            shared.extend(used, slot: match.slot, at: now)
+            return Verdict(.accept, .synRetransmitted)
         }
         if let refusal = shared.refuse(used, slot: match.slot, at: now) { return Verdict(.drop, refusal) }
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
+        forgetVerified(flow, at: now)
         let pending = PendingHandshake(match.handshake, key: guest.id, mode: match.mode, at: now.uptime)
-        handshakes.insert(flow, pending, at: now.uptime)
+        handshakes.insert(HandshakeName(flow, guest.id), pending, of: guest.id, at: now.uptime)
         return Verdict(.accept, .synAccepted)
+    }
+
+    /// The handshake under way, not yet verified, that began with the same SYN.
+    private func sameSYN(_ flow: Flow, _ clientISN: UInt32, at now: Instant) -> Int? {
+        guard let position = position(of: flow, at: now, { $0.hasBegun(with: clientISN) ? 1 : 0 }),
+            handshakes[position].hasBegun(with: clientISN)
+        else { return nil }
+        return position
+    }
+
+    /// Forgets what was verified between the same ends: a segment must not be taken for one of that.
+    private mutating func forgetVerified(_ flow: Flow, at now: Instant) {
+        while let position = position(of: flow, at: now, { $0.isVerified ? 1 : 0 }), handshakes[position].isVerified {
+            handshakes.remove(at: position)
+        }
     }
 
     /// A RST of a handshake that is not verified.
@@ -232,7 +278,8 @@ public struct ServerEngine: Engine, ~Copyable {
         let masked = synAckRewrite(handshakes[position], flow)?.sequenceNumber
         let reason: Reason =
             segment.acknowledgmentNumber &- 1 == masked ? .maskedAcknowledgment : .wrongAcknowledgment
-        shared.lockouts.lock(flow.clientAddress, reason, at: now.uptime)
+        let key = locksOutAddresses ? nil : handshakes[position].key
+        shared.lockouts.lock(Lockout.Subject(flow.clientAddress, key), reason, at: now.uptime)
         handshakes.remove(at: position)
         return Verdict(.drop, reason)
     }
@@ -240,17 +287,22 @@ public struct ServerEngine: Engine, ~Copyable {
     // MARK: From the server
 
     /// Phase 2.
-    private mutating func decideOutbound(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
+    private mutating func decideOutbound(
+        _ packet: borrowing Packet, _ flow: Flow, isOnVerified: Bool, at now: Instant
+    ) -> Verdict {
         guard targetPorts.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
         if isExempt(flow.clientAddress) { return Verdict(.accept, .exempt) }
         let segment = packet.segment
         guard segment.flags.isSYNACK else { return Verdict(.drop, .otherSegment) }
         guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }
-        let lockout = shared.lockouts.find(flow.clientAddress, at: now.uptime)
-        guard !isLockedOut(lockout, at: now) else { return Verdict(.drop, .lockedOut) }
-        guard let position = position(of: flow, lockout, at: now) else {
-            return Verdict(.drop, .synAckWithoutHandshake)
+        guard !shared.isLockedOut(flow.clientAddress, nil, at: now) else { return Verdict(.drop, .lockedOut) }
+        // It acknowledges the SYN, and with it what that carried.
+        let found = position(of: flow, at: now) { handshake in
+            -Int(segment.acknowledgmentNumber &- handshake.clientISN &- 1)
         }
+        guard let position = found else { return Verdict(.drop, .synAckWithoutHandshake) }
+        // Its third ACK would not come here to be judged.
+        guard !isOnVerified || handshakes[position].isVerified else { return Verdict(.drop, .synAckOnVerified) }
         ledger.note(handshakes[position].key)
         handshakes[position].answer(
             serverISN: segment.sequenceNumber, acknowledged: segment.acknowledgmentNumber)

@@ -9,6 +9,7 @@ public import Wire
 public final class SharedState: Sendable {
     let lockouts: Lockouts
     private let replays: Mutex<ReplayCache>
+    private let rates: Mutex<GuestRates>
     private let changes = ChangeLog()
     private let wrongCodes: Mutex<WrongCodes>
     /// Lets wrong codes pass by the lock where they are not counted.
@@ -20,22 +21,29 @@ public final class SharedState: Sendable {
             capacity: configuration.lockoutCapacity, duration: UInt64(configuration.lockoutSeconds) * 1000,
             memory: ServerEngine.handshakeLifetime, changes: changes)
         replays = Mutex(ReplayCache(capacity: configuration.replayCapacity, usesTime: configuration.usesTime))
+        rates = Mutex(GuestRates(perSecond: configuration.guestSYNRate))
         wrongCodes = Mutex(
             WrongCodes(limit: configuration.wrongCodeLimit, seconds: configuration.wrongCodeSeconds))
         countsWrongCodes = Atomic(configuration.wrongCodeLimit > 0)
     }
 
-    /// Takes over what can change while the server runs: lockout times, and the counting of wrong codes.
+    /// Takes over what can change while the server runs: lockout times, how fast guests may be, and the counting of
+    /// wrong codes.
     public func adopt(_ configuration: ServerEngine.Configuration) {
         lockouts.setDuration(UInt64(configuration.lockoutSeconds) * 1000)
+        rates.withLock { $0.configure(perSecond: configuration.guestSYNRate) }
         wrongCodes.withLock {
             $0.configure(limit: configuration.wrongCodeLimit, seconds: configuration.wrongCodeSeconds)
         }
         countsWrongCodes.store(configuration.wrongCodeLimit > 0, ordering: .releasing)
     }
 
-    /// Takes over how many guests there are to share the room for used codes.
-    func adopt(guestCount: Int) { replays.withLock { $0.divide(among: guestCount) } }
+    /// Takes over how many guests there are to share all that.
+    func adopt(guestCount: Int) {
+        replays.withLock { $0.divide(among: guestCount) }
+        rates.withLock { $0.adopt(guestCount: guestCount) }
+        lockouts.adopt(guestCount: guestCount)
+    }
 
     /// How many places for used codes are taken, those of codes that have just expired among them, and how many there
     /// are at most.
@@ -84,13 +92,18 @@ public final class SharedState: Sendable {
     }
 
     /// Who is locked out, and until when.
-    public func lockedOut(at now: Instant) -> [(address: IPAddress, lockout: Lockout)] {
+    public func lockedOut(at now: Instant) -> [(subject: Lockout.Subject, lockout: Lockout)] {
         lockouts.all(at: now.uptime)
     }
 
-    /// Lets an address in again before its time; what ended with its lockout stays ended.
+    /// Says whether a guest is locked out at an address; nil for the address itself.
+    public func isLockedOut(_ address: IPAddress, _ key: KeyID?, at now: Instant) -> Bool {
+        lockouts.standing(of: address, key, at: now.uptime).isLockedOut
+    }
+
+    /// Lets all at an address in again before their time; what ended with their lockouts stays ended.
     ///
-    /// - Returns: Whether it was locked out.
+    /// - Returns: Whether anybody was locked out.
     public func unlock(_ address: IPAddress, at now: Instant) -> Bool {
         lockouts.unlock(address, at: now.uptime)
     }
@@ -99,6 +112,14 @@ public final class SharedState: Sendable {
     ///
     /// Only who knows the key gets as far as this lock.
     func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
+        // A replay takes no token: else who has seen a guest's SYNs could keep the guest out.
+        guard rates.withLock({ $0.mayBegin(code.key, at: now.uptime) }) else { return .guestTooFast }
+        let reason = useUp(code, slot: slot, at: now)
+        if reason == nil { rates.withLock { $0.begin(code.key, at: now.uptime) } }
+        return reason
+    }
+
+    private func useUp(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
         replays.withLock { replays in
             if let reason = replays.refuse(code, slot: slot, at: now) { return reason }
             noteUse(of: code, &replays, at: now)
@@ -124,7 +145,7 @@ public final class SharedState: Sendable {
     func isOneTooMany(from address: IPAddress, at now: Instant) -> Bool {
         guard countsWrongCodes.load(ordering: .acquiring) else { return false }
         guard wrongCodes.withLock({ $0.count(address, at: now.uptime) }) else { return false }
-        lockouts.lock(address, .tooManyWrongCodes, at: now.uptime)
+        lockouts.lock(Lockout.Subject(address, nil), .tooManyWrongCodes, at: now.uptime)
         return true
     }
 
@@ -194,8 +215,8 @@ public final class SharedState: Sendable {
                 replays.withLock { $0.restore(code, deadline: deadline, at: now) }
             case .slots(let span):
                 replays.withLock { $0.restore(span, at: now) }
-            case .lockout(let address, let lockout):
-                if now.uptime < lockout.until { lockouts.restore(address, lockout, at: now.uptime) }
+            case .lockout(let subject, let lockout):
+                if now.uptime < lockout.until { lockouts.restore(subject, lockout, at: now.uptime) }
             }
         }
         keepRoom(at: now)

@@ -40,6 +40,14 @@ package enum FailureAnswer: String, CaseIterable, Sendable {
     case reset
 }
 
+/// Whom a wrong third ACK locks out.
+package enum LockoutScope: String, CaseIterable, Sendable {
+    /// The guest whose key it was, at the address that it came from.
+    case guest
+    /// Everybody at that address.
+    case address
+}
+
 /// How the guest is found whose key a SYN's code is of.
 package enum GuestSearch: String, CaseIterable, Sendable {
     /// As `all` up to eight guests, else as `hint`.

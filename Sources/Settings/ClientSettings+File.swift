@@ -50,7 +50,7 @@ extension ClientSettings {
     }
 
     package var firewallFlags: [String] {
-        allPorts.flatMap { ["--target-port", "\($0)"] } + ["--queue-num", "\(queue)"]
+        allPorts.flatMap { ["--target-port", "\($0)"] } + ["--queue-num", "\(queue)"] + markFlags
     }
 }
 

@@ -24,6 +24,7 @@ package enum TargetHost: Equatable, Sendable {
 package struct ClientSettings: CommonSettings {
     package var keyFile: FilePath?
     package var targetPorts: [UInt16] = [22]
+    package var mark = defaultMark
     package var noTime = false
     package var controlSocket: FilePath? = "/run/tcpknock/client.sock"
     package var metricsFile: FilePath?

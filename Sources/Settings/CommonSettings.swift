@@ -7,6 +7,9 @@ package protocol CommonSettings: Equatable, Sendable {
     var keyFile: FilePath? { get set }
     /// The ports of the protected services.
     var targetPorts: [UInt16] { get set }
+    /// The bit, in packet marks and on the server in connection marks, that belongs to this program, as in the firewall
+    /// rules.
+    var mark: UInt32 { get set }
     /// Whether codes are not bound to the minute.
     var noTime: Bool { get set }
     /// The Unix socket on which the daemon answers questions; nil: none.
@@ -42,11 +45,15 @@ package protocol CommonSettings: Equatable, Sendable {
 /// The key file that is used where none is given, and no guests or targets have one of their own.
 package let defaultKeyFile: FilePath = "/etc/port_protector.dat"
 
+/// The bit of the marks, where none is given.
+package let defaultMark: UInt32 = 0x1000
+
 extension CommonSettings {
     mutating func takeCommon(_ table: TableReader) {
         let folder = table.folder
         table.read("key_file", into: &keyFile) { value throws(Refusal) in try value.path(in: folder) }
         table.read("target_ports", into: &targetPorts) { value throws(Refusal) in try value.ports() }
+        table.read("mark", into: &mark) { value throws(Refusal) in try value.markBit() }
         table.read("no_time", into: &noTime) { value throws(Refusal) in try value.boolean() }
         table.read("control_socket", into: &controlSocket) { value throws(Refusal) in
             try value.optionalPath(in: folder)
@@ -72,7 +79,11 @@ extension CommonSettings {
         return conflicts
     }
 
+    /// The mark for the script with the firewall rules.
+    var markFlags: [String] { ["--mark", "0x" + String(mark, radix: 16)] }
+
     func writeCommon(to writer: inout SettingsWriter) {
+        writer.add(bit: "mark", mark)
         writer.add("no_time", noTime)
         writer.add("control_socket", controlSocket?.string ?? "")
         writer.add("metrics_file", metricsFile?.string ?? "")

@@ -17,7 +17,8 @@ extension ServerSettings {
         table.read("lockout_seconds", into: &lockoutSeconds) { value throws(Refusal) in
             try value.number(1...86_400, "seconds")
         }
-        table.read("mark", into: &mark) { value throws(Refusal) in try value.markBit() }
+        table.read("lockout_scope", into: &lockoutScope) { value throws(Refusal) in try value.choice() }
+        table.read("guest_syn_rate", into: &guestSYNRate) { value throws(Refusal) in try value.number(0...1_000_000) }
         table.read("on_failure", into: &onFailure) { value throws(Refusal) in try value.choice() }
         table.read("guest_search", into: &guestSearch) { value throws(Refusal) in try value.choice() }
         table.read("fast_open", into: &fastOpen) { value throws(Refusal) in try value.boolean() }
@@ -84,7 +85,8 @@ extension ServerSettings {
         writer.add("protect", protect.map(\.description))
         writer.add("exempt", exempt.map(\.description))
         writer.add("lockout_seconds", lockoutSeconds)
-        writer.add(bit: "mark", mark)
+        writer.add("lockout_scope", lockoutScope)
+        writer.add("guest_syn_rate", guestSYNRate)
         writer.add("on_failure", onFailure)
         writer.add("guest_search", guestSearch)
         writer.add("fast_open", fastOpen)
@@ -107,13 +109,14 @@ extension ServerSettings {
 
     package var firewallFlags: [String] {
         var flags = targetPorts.flatMap { ["--target-port", "\($0)"] }
-        flags += ["--queue-num", QueueNumbers.text(queues), "--mark", "0x" + String(mark, radix: 16)]
+        flags += ["--queue-num", QueueNumbers.text(queues)] + markFlags
         let defaults = ServerSettings()
         if protect != defaults.protect { flags += protect.flatMap { ["--protect", "\($0)"] } }
         flags += exempt.flatMap { ["--exempt", "\($0)"] }
         if onFailure != defaults.onFailure { flags += ["--on-failure", onFailure.rawValue] }
         if kernelFilter != defaults.kernelFilter { flags += ["--kernel-filter", kernelFilter.rawValue] }
         if pinFolder != defaults.pinFolder { flags += ["--pin-folder", pinFolder.string] }
+        if let instance { flags += ["--instance", instance] }
         return flags
     }
 }

@@ -6,8 +6,9 @@ package import Wire
 package struct ServerSettings: CommonSettings {
     package var keyFile: FilePath?
     package var targetPorts: [UInt16] = [22]
+    package var mark = defaultMark
     package var noTime = false
-    package var controlSocket: FilePath? = "/run/tcpknock/server.sock"
+    package var controlSocket: FilePath? = ServerSettings.defaultControlSocket(of: nil)
     package var metricsFile: FilePath?
     package var user: String?
     package var countBytes = true
@@ -23,8 +24,10 @@ package struct ServerSettings: CommonSettings {
     package var exempt: [Place] = []
     /// How long a wrong third ACK locks its sender out, in seconds: 1...86,400.
     package var lockoutSeconds: UInt32 = 120
-    /// The bit of the packet mark that says "verified", as in the firewall rules.
-    package var mark: UInt32 = 0x1000
+    /// Whom it locks out, where there is more than one guest.
+    package var lockoutScope = LockoutScope.guest
+    /// How many connections a second each guest may begin, where there is more than one: 0 (any number)...1,000,000.
+    package var guestSYNRate: UInt32 = 2000
     /// What becomes of a SYN without a right code.
     package var onFailure = FailureAnswer.drop
     /// How the guest is found whose key a SYN's code is of.
@@ -54,10 +57,23 @@ package struct ServerSettings: CommonSettings {
     /// Who may knock, each with a key; none: one who holds `keyFile`.
     package var guests: [GuestSettings] = []
 
+    /// Which of several servers on this host it is; nil for the one without a name. It is given by a flag alone.
+    package var instance: String?
+
     /// All defaults.
     package init() {}
 
     package static let defaultFile: FilePath = "/etc/tcpknock/server.toml"
+
+    /// The usual configuration file of an instance.
+    package static func defaultFile(of instance: String?) -> FilePath {
+        instance.map { FilePath("/etc/tcpknock/server@\($0).toml") } ?? defaultFile
+    }
+
+    /// The usual control socket of an instance.
+    package static func defaultControlSocket(of instance: String?) -> FilePath {
+        instance.map { FilePath("/run/tcpknock/server@\($0).sock") } ?? "/run/tcpknock/server.sock"
+    }
 
     /// Who may knock: the guests, else one named `default` with the key file.
     package var effectiveGuests: [GuestSettings] {

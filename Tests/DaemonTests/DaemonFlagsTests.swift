@@ -29,7 +29,7 @@ import Wire
     func everyFlagOfTheServer(_ joint: String) throws {
         let flags = """
             --key+file /k --target+port 22 --target+port 443 --no+time --control+socket /c --metrics+file /m \
-            --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --mark 4 \
+            --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --lockout+scope address --guest+syn+rate 8 --mark 4 \
             --on+failure reset --guest+search all --fast+open --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
             --kernel+filter on --pin+folder /p --no+count+bytes --hook+seconds 7 --hook+limit 9 --on+admit a \
             --protect own --protect fd00::/8 --exempt ::1 --exempt interface:a --on+close b --on+lockout c --state+dir /s --user u:g
@@ -50,6 +50,8 @@ import Wire
         expected.user = "u:g"
         expected.exempt = [.prefix(try #require(IPPrefix("::1/128"))), .interface("a")]
         expected.lockoutSeconds = 3
+        expected.lockoutScope = .address
+        expected.guestSYNRate = 8
         expected.mark = 4
         expected.onFailure = .reset
         expected.guestSearch = .all
@@ -70,17 +72,31 @@ import Wire
         #expect(effective.text.split(separator: "\n").allSatisfy { $0.hasSuffix("  # flag") }, "\(effective.text)")
     }
 
+    @Test("An instance has a socket of its own, and its rules know it") func instance() throws {
+        let named = try server(["--instance", "web-1"])
+        #expect(named.settings.controlSocket == "/run/tcpknock/server@web-1.sock")
+        #expect(named.settings.firewallFlags.suffix(2) == ["--instance", "web-1"])
+        #expect(try ServerFlags.parse(["--instance", "web-1"]).usualFile == "/etc/tcpknock/server@web-1.toml")
+        // What the file or a flag says counts more.
+        #expect(try server(["--instance", "a"], file: "control_socket = \"/c\"\n").settings.controlSocket == "/c")
+        #expect(try server(["--instance", "a", "--control-socket", "/d"]).settings.controlSocket == "/d")
+        for name in ["", "-a", "a_b", "elevenchars", "ä", "a/b"] {
+            #expect(throws: (any Error).self, "\(name)") { try server(["--instance=\(name)"]) }
+        }
+    }
+
     @Test("Every flag of the client, in both spellings", arguments: ["-", "_"])
     func everyFlagOfTheClient(_ joint: String) throws {
         let flags = """
             --key+file /k --target+port 23 --no+time --control+socket /c --metrics+file /m --log+level error \
             --log+format journal --log+target syslog --queue+num 1 --nat+ip 192.0.2.7 --nat+ip ::1 --isn+mask full \
-            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes --user u
+            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes --user u --mark 0x20
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ClientSettings()
         expected.keyFile = "/k"
         expected.user = "u"
+        expected.mark = 0x20
         expected.targetPorts = [23]
         expected.noTime = true
         expected.controlSocket = "/c"

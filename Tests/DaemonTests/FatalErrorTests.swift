@@ -17,7 +17,7 @@ import Testing
             (.system(call: "open", path: "/k", .notDirectory), EX_IOERR),
             (.system(call: "write", path: "/k", .noSpace), EX_IOERR),
             (.system(call: "rename", path: "/k", .noSuchFileOrDirectory), EX_IOERR),
-            (.accessibleByOthers("/k", mode: 0o644), EX_NOPERM),
+            (.accessibleByOthers("/k", mode: 0o644), EX_NOPERM), (.foreign("/k", owner: 1), EX_NOPERM),
             (.notARegularFile("/k"), EX_DATAERR),
             (.wrongLength("/k", 1), EX_DATAERR),
             (.notRandom("/k"), EX_DATAERR),

@@ -39,11 +39,11 @@ import Wire
     }
 
     private static func lockout(since: UInt64, until: UInt64) -> StateRecord {
-        .lockout(address, Lockout(since: since, until: until, reason: .wrongAcknowledgment))
+        .lockout(address, party: nil, Lockout(since: since, until: until, reason: .wrongAcknowledgment))
     }
 
     private static func lockedUntil(_ kept: Kept) -> UInt64? {
-        for case .lockout(address, let lockout) in kept.entries { return lockout.until }
+        for case .lockout(.init(address, nil), let lockout) in kept.entries { return lockout.until }
         return nil
     }
 

@@ -27,18 +27,20 @@ import Wire
     private static let rewrite = Verdict.Action.rewrite(HeaderRewrite(acknowledgmentNumber: 7))
 
     @Test(
-        "The bit of the mark says just whether the packet is verified; other bits stay",
+        "Accepted packets go through their table once more, marked, unless they are marked already; other bits stay",
         arguments: [
-            (.accept, 0x1000, 0, .accept(mark: 0)),
+            (.accept, 0x1000, 0, .repeat(mark: 0x1000)),
             (.accept, 0x1000, 0x1000, .accept(mark: 0)),
             (.accept, 0x1000, 0xffff_ffff, .accept(mark: 0xffff_efff)),
-            (.acceptAsVerified, 0x1000, 0, .accept(mark: 0x1000)),
+            (.accept, 0x1000, 0xffff_efff, .repeat(mark: 0xffff_ffff)),
+            (.acceptAsVerified, 0x1000, 0, .repeat(mark: 0x1000)),
             (.acceptAsVerified, 0x1000, 0x1000, .accept(mark: 0x1000)),
-            (.acceptAsVerified, 0x1000, 0xff, .accept(mark: 0x10ff)),
+            (.acceptAsVerified, 0x1000, 0xff, .repeat(mark: 0x10ff)),
+            (rewrite, 0x1000, 1, .repeatModified(mark: 0x1001)),
             (rewrite, 0x1000, 0x1001, .acceptModified(mark: 1)),
             (.reset, 0x1000, 0x1000, .drop),
             (.drop, 0x1000, 0x1000, .drop),
-            // The client uses no bit.
+            // Without a bit nothing is repeated: it would come again.
             (.accept, 0, 0xffff_ffff, .accept(mark: 0xffff_ffff)),
             (rewrite, 0, 0x1234, .acceptModified(mark: 0x1234)),
         ] as [(Verdict.Action, UInt32, UInt32, QueueVerdict)])
@@ -76,7 +78,7 @@ import Wire
             })
         #expect(try loop.turn().packets == 4)
         let verdicts = loop.queue.verdicts
-        #expect(verdicts == [.accept(mark: 1), .drop, .accept(mark: 3), .drop])
+        #expect(verdicts == [.repeat(mark: 3), .drop, .repeat(mark: 3), .drop])
         let times = loop.engine.seen.map(\.now.unixSeconds)
         #expect(times == [1, 1])
         #expect(try loop.turn().packets == 0)

@@ -25,13 +25,13 @@ struct ScriptedEngine: Engine, ~Copyable {
     static let actionOnDamage = Verdict.Action.drop
 
     mutating func process(
-        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, checksumVerified: Bool
+        _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
-        processed(&bytes, direction, at: now, checksumVerified: checksumVerified)
+        processed(&bytes, direction, at: now, facts)
     }
 
     mutating func judge(
-        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant
+        _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
         seen.append((direction, now))
         return Verdict(actions.removeFirst(), .acknowledgmentVerified)

@@ -47,9 +47,9 @@ import Wire
     }
 
     private static let lockout = SharedState.Entry.lockout(
-        IPAddress(192, 0, 2, 1), Lockout(since: 1, until: 2, reason: .wrongAcknowledgment))
+        .init(IPAddress(192, 0, 2, 1), nil), Lockout(since: 1, until: 2, reason: .wrongAcknowledgment))
     private static let lockedOut = StateRecord.lockout(
-        IPAddress(192, 0, 2, 1), Lockout(since: 1, until: 2, reason: .wrongAcknowledgment))
+        IPAddress(192, 0, 2, 1), party: nil, Lockout(since: 1, until: 2, reason: .wrongAcknowledgment))
 
     @Test("What changes meanwhile is in the new file, and what changes then") func goesOn() throws {
         var file = StateFile()

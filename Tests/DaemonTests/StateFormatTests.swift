@@ -23,9 +23,9 @@ import Wire
         .slots(SlotSpan(TimeSlot(number: 5), TimeSlot(number: 5), retires: 17)),
         .slots(SlotSpan(TimeSlot(number: 0), TimeSlot(number: .max), retires: .max)),
         .usedCode(code, TimeSlot(number: 30_000_000)), .retired(TimeSlot(number: .max)),
-        .lockout(IPAddress(high: 7, low: 8), Lockout(since: 0, until: .max, reason: .wrongAcknowledgment)),
-        .lockout(IPAddress(ipv4: 9), Lockout(since: 5, until: 6, reason: .maskedAcknowledgment)),
-        .lockout(IPAddress(ipv4: 0), Lockout(since: .max, until: 0, reason: .tooManyWrongCodes)),
+        .lockout(IPAddress(high: 7, low: 8), party: nil, Lockout(since: 0, until: .max, reason: .wrongAcknowledgment)),
+        .lockout(IPAddress(ipv4: 9), party: 7, Lockout(since: 5, until: 6, reason: .maskedAcknowledgment)),
+        .lockout(IPAddress(ipv4: 0), party: 0, Lockout(since: .max, until: 0, reason: .tooManyWrongCodes)),
         .opened(flow, party: 3, since: Instant(unixSeconds: -1, uptime: 17)),
         .opened(flow, party: nil, since: Instant(unixSeconds: .max, uptime: .max)), .ended(flow),
     ]

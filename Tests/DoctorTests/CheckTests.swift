@@ -75,8 +75,9 @@ import Wire
 
         let options = [
             "NETFILTER_NETLINK_QUEUE", "NETFILTER_XT_TARGET_NFQUEUE", "NF_CONNTRACK", "NETFILTER_XT_CONNMARK",
-            "NETFILTER_XT_MARK", "NETFILTER_XT_MATCH_CONNTRACK", "NETFILTER_XT_MATCH_ADDRTYPE", "NETFILTER_XT_MATCH_U32",
-            "INET_DIAG_DESTROY", "IP_SET_HASH_IP", "BPF_SYSCALL", "NETFILTER_XT_MATCH_BPF",
+            "NETFILTER_XT_MARK", "NETFILTER_XT_MATCH_CONNTRACK", "NETFILTER_XT_MATCH_ADDRTYPE",
+            "NETFILTER_XT_MATCH_U32",
+            "INET_DIAG_DESTROY", "BPF_SYSCALL", "NETFILTER_XT_MATCH_BPF",
         ]
         func configure(_ options: [String]) {
             made.files["/boot/config-6.1.0"] = options.map { "CONFIG_\($0)=y\n" }.joined()

@@ -249,7 +249,6 @@ def test_a_thousand_wrong_codes_lock_nobody_out_otherwise(direct: Network, tmp_p
 
 
 def test_unlock_after_a_wrong_third_ack(two_clients: Network, tmp_path: Path) -> None:
-    # Where there is ipset, the rules know of this lockout too.
     key = keys(tmp_path, "key")["key"]
     server = Configured(two_clients.server, "server", tmp_path, {"key_file": "key.dat"})
     equip(two_clients.client, key)

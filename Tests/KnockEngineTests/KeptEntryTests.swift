@@ -91,7 +91,7 @@ import Wire
         first.shared.beginToNoteChanges()
         first.bench.lockOut(conversation)
         let entries = first.changes
-        #expect(entries.contains { if case .lockout(conversation.client, _) = $0 { true } else { false } })
+        #expect(entries.contains { if case .lockout(.init(conversation.client, nil), _) = $0 { true } else { false } })
         #expect(first.successor(after: 119, entries).bench.isLockedOut(conversation.client))
         #expect(!first.successor(after: 120, entries).bench.isLockedOut(conversation.client))
         let next = first.successor(after: 60, entries)
@@ -109,7 +109,7 @@ import Wire
         let address = Conversation().client
         let until = kept.bench.now.uptime + 86_400_000
         let lockout = Lockout(since: kept.bench.now.uptime, until: until, reason: .wrongAcknowledgment)
-        kept.shared.restore([.lockout(address, lockout)], at: kept.bench.now)
+        kept.shared.restore([.lockout(.init(address, nil), lockout)], at: kept.bench.now)
         kept.bench.wait(seconds: 86_399)
         #expect(kept.bench.isLockedOut(address))
         kept.bench.wait(seconds: 1)
@@ -118,11 +118,12 @@ import Wire
 
     @Test("Nothing is noted before somebody asks for it, and nothing grows without bound") func bounds() {
         let kept = Kept { $0.lockoutCapacity = 30_000 }
-        kept.shared.lockouts.lock(IPAddress(ipv4: 1), .wrongAcknowledgment, at: kept.bench.now.uptime)
+        kept.shared.lockouts.lock(.init(IPAddress(ipv4: 1), nil), .wrongAcknowledgment, at: kept.bench.now.uptime)
         #expect(!kept.shared.hasChanges)
         kept.shared.beginToNoteChanges()
         for number in 0..<UInt32(20_000) {
-            kept.shared.lockouts.lock(IPAddress(ipv4: number), .wrongAcknowledgment, at: kept.bench.now.uptime)
+            kept.shared.lockouts.lock(
+                .init(IPAddress(ipv4: number), nil), .wrongAcknowledgment, at: kept.bench.now.uptime)
         }
         var entries: [SharedState.Entry] = []
         #expect(!kept.shared.takeChanges(&entries), "some found no room")

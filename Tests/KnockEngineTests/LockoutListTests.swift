@@ -18,7 +18,7 @@ import Wire
         bench.wait(seconds: 1)
         bench.lockOut(talk)
         let listed = try #require(shared.lockedOut(at: bench.now).first)
-        #expect(listed.address == talk.client)
+        #expect(listed.subject.address == talk.client)
         #expect(listed.lockout.since == bench.now.uptime)
         #expect(listed.lockout.until == bench.now.uptime + 120_000)
         #expect(listed.lockout.reason == .wrongAcknowledgment)
@@ -42,6 +42,6 @@ import Wire
         shared.adopt(configuration)
         bench.lockOut(Conversation(.ipv6))
         bench.wait(seconds: 5)
-        #expect(shared.lockedOut(at: bench.now).map(\.address) == [Conversation().client])
+        #expect(shared.lockedOut(at: bench.now).map(\.subject.address) == [Conversation().client])
     }
 }

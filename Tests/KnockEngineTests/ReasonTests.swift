@@ -59,6 +59,18 @@ import Wire
         }
     }
 
+    /// An engine with two guests: 0 has the published key, 1 the other.
+    private static func twoGuests(_ change: (inout ServerEngine.Configuration) -> Void = { _ in }) -> ServerBench {
+        let bench = ServerBench()
+        var configuration = ServerEngine.Configuration()
+        change(&configuration)
+        let guests = [TestKeys.published, TestKeys.other].enumerated().map { number, keys in
+            Guest(id: KeyID(UInt32(number)), keys: keys, ports: [22])
+        }
+        bench.engine = ServerEngine(guests: guests, configuration: configuration)
+        return bench
+    }
+
     static let scenarios: [Scenario] = [
         .server(.truncated, .drop) { bench, talk in bench.receive(Array(talk.plainSYN.prefix(30))) },
         .server(.malformed, .drop) { bench, _ in bench.receive([UInt8](repeating: 0x40, count: 40)) },
@@ -107,15 +119,23 @@ import Wire
             return bench.begin(Conversation().with { $0.clientISN = 1 })
         },
         Scenario(.guestShareUsed, .drop) {
-            let bench = ServerBench()
-            var configuration = ServerEngine.Configuration()
-            configuration.replayCapacity = 4
-            let guests = [TestKeys.published, TestKeys.other].enumerated().map { number, keys in
-                Guest(id: KeyID(UInt32(number)), keys: keys, ports: [22])
-            }
-            bench.engine = ServerEngine(guests: guests, configuration: configuration)
+            let bench = twoGuests { $0.replayCapacity = 4 }
             for isn in 1...3 as ClosedRange<UInt32> { bench.begin(Conversation().with { $0.clientISN = isn }) }
             return bench.begin(Conversation().with { $0.clientISN = 4 })
+        },
+        Scenario(.guestTooFast, .drop) {
+            let bench = twoGuests { $0.guestSYNRate = 1 }
+            for isn in 1...10 as ClosedRange<UInt32> { bench.begin(Conversation().with { $0.clientISN = isn }) }
+            return bench.begin(Conversation().with { $0.clientISN = 11 })
+        },
+        Scenario(.synOfOtherHandshake, .drop) {
+            let bench = twoGuests()
+            bench.begin(Conversation())
+            return bench.receive(Conversation().syn(bench.now.slot, keys: TestKeys.other))
+        },
+        .server(.synAckOnVerified, .drop) { bench, talk in
+            bench.begin(talk)
+            return bench.send(talk.synAck(), isMarked: true).verdict
         },
         .server(.synAccepted, .accept) { bench, talk in bench.begin(talk) },
         .server(.synRetransmitted, .accept) { bench, talk in

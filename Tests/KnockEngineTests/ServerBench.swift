@@ -29,19 +29,19 @@ final class ServerBench {
     }
 
     /// A packet from the network.
-    func receive(_ bytes: [UInt8]) -> Verdict {
+    func receive(_ bytes: [UInt8], isMarked: Bool = false) -> Verdict {
         var copy = bytes
         var span = copy.mutableSpan
-        let verdict = engine.process(&span, .inbound, at: now)
+        let verdict = engine.process(&span, .inbound, at: now, PacketFacts(isMarked: isMarked))
         precondition(copy == bytes, "the server changed a packet from the network")
         return verdict
     }
 
     /// A packet to the network.
-    func send(_ bytes: [UInt8]) -> (verdict: Verdict, bytes: [UInt8]) {
+    func send(_ bytes: [UInt8], isMarked: Bool = false) -> (verdict: Verdict, bytes: [UInt8]) {
         var copy = bytes
         var span = copy.mutableSpan
-        let verdict = engine.process(&span, .outbound, at: now)
+        let verdict = engine.process(&span, .outbound, at: now, PacketFacts(isMarked: isMarked))
         return (verdict, copy)
     }
 
@@ -72,7 +72,9 @@ final class ServerBench {
         return receive(conversation.acknowledging(conversation.serverISN))
     }
 
-    func isLockedOut(_ address: IPAddress) -> Bool { engine.isLockedOut(address, at: now) }
+    func isLockedOut(_ address: IPAddress, _ key: KeyID? = nil) -> Bool {
+        engine.isLockedOut(address, key, at: now)
+    }
 
     /// All events that wait.
     func events() -> [Noted] {

@@ -125,7 +125,7 @@ import Wire
         bench.answer(conversation)
         var cut = Array(conversation.acknowledging(conversation.serverISN, payload: [1, 2, 3]).dropLast())
         var span = cut.mutableSpan
-        let verdict = bench.engine.process(&span, .inbound, at: bench.now, checksumVerified: true)
+        let verdict = bench.engine.process(&span, .inbound, at: bench.now, PacketFacts(checksumVerified: true))
         #expect(verdict == Verdict(.drop, .wrongAcknowledgment))
     }
 

@@ -47,17 +47,4 @@ import Wire
             #expect(destroyed == 0)
         }
     }
-
-    @Test("Sets cannot be added to", arguments: IPFamily.allCases)
-    func noAddressSets(_ family: IPFamily) async {
-        let isIPv4 = family == .ipv4
-        await #expect(processExitsWith: .success) { [isIPv4 = isIPv4 as Bool] in
-            dropPrivileges()
-            defer { regainPrivileges() }
-            let address = isIPv4 ? IPAddress(192, 0, 2, 1) : IPAddress(high: 0x2001_0db8 << 32, low: 1)
-            #expect(throws: SystemError("add to address set", EPERM)) {
-                try AddressSet.add(address, to: "tcpknock-test", seconds: 1)
-            }
-        }
-    }
 }

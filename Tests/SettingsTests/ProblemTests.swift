@@ -165,7 +165,8 @@ struct WrongFile: CustomTestStringConvertible, Sendable {
     @Test(
         "The client",
         arguments: [
-            WrongFile("mark = 1", "1:1: unknown key 'mark'"), WrongFile("queue_num = \"1:2\"", "1:13: queue_num: "),
+            WrongFile("pin_folder = \"/x\"", "1:1: unknown key 'pin_folder'"),
+            WrongFile("queue_num = \"1:2\"", "1:13: queue_num: "),
             WrongFile("nat_ip = \"atuo\"", "1:10: nat_ip: the string \"atuo\""),
             WrongFile("nat_ip = [\"1.2.3.4\", \"auto\"]", "1:22: nat_ip: ", "\"auto\""),
             WrongFile("nat_ip = [\"1.2.3.4\", \"1.2.3.5\"]", "1:22: nat_ip: two addresses for IPv4"),

@@ -29,6 +29,8 @@ import Wire
         mark = 0x4000
         on_failure = "reset"
         guest_search = "hint"
+        lockout_scope = "address"
+        guest_syn_rate = 50
         fast_open = true
         lockout_after_wrong_codes = 5
         wrong_code_seconds = 30
@@ -95,6 +97,7 @@ import Wire
         expected.mark = 0x4000
         expected.onFailure = .reset
         expected.guestSearch = .hint
+        (expected.lockoutScope, expected.guestSYNRate) = (.address, 50)
         expected.fastOpen = true
         expected.lockoutAfterWrongCodes = 5
         expected.wrongCodeSeconds = 30
@@ -121,6 +124,7 @@ import Wire
         key_file = "../port_protector.dat"
         target_ports = [22, 2222]
         queue_num = 7
+        mark = 8
         nat_ip = ["203.0.113.7", "2001:db8::7"]
         isn_mask = "windowed"
         servers = ["198.51.100.1", "2001:db8::/32"]
@@ -161,7 +165,7 @@ import Wire
         var expected = ClientSettings()
         expected.keyFile = "/etc/tcpknock/../port_protector.dat"
         expected.targetPorts = [22, 2222]
-        expected.queue = 7
+        (expected.queue, expected.mark) = (7, 8)
         expected.nat = .addresses([.ipv4: IPAddress(203, 0, 113, 7), .ipv6: try #require(IPAddress("2001:db8::7"))])
         expected.mask = .windowed
         expected.servers = [try #require(IPPrefix("198.51.100.1")), try #require(IPPrefix("2001:db8::/32"))]
@@ -244,10 +248,11 @@ import Wire
                 + "10.0.0.0/24 --protect 2001:db8::7 --protect interface:eth0.1 --exempt "
                 + "192.0.2.0/24 --exempt fd00::/8 --exempt interface:wg0 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other"
         )
-        #expect(ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200")
+        #expect(
+            ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200 --mark 0x1000")
         #expect(
             try client(Self.fullClient).firewallFlags.joined(separator: " ")
-                == "--target-port 22 --target-port 2222 --target-port 2200 --queue-num 7")
+                == "--target-port 22 --target-port 2222 --target-port 2200 --queue-num 7 --mark 0x8")
     }
 
     @Test("A name in any script will do, if it has no spaces", arguments: ["a", "Zoë", "名前", "a.b-c_d@e/f", "'"])

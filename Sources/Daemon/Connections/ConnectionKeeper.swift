@@ -156,6 +156,17 @@ package final class ConnectionKeeper: Sendable {
         }
     }
 
+    /// Has connection tracking forget a connection that no socket of this host has, so that another one with the same ends
+    /// begins anew, unverified.
+    package func forget(_ flow: Flow) {
+        guard !hasSocket(flow) else { return }
+        do throws(SystemError) {
+            _ = try ConntrackTable.remove(flow.tuple)
+        } catch {
+            logger.error("tracked connection not removed: \(error)", metadata: ["client": "\(flow.client)"])
+        }
+    }
+
     /// The end of a connection of whose bytes nothing is known.
     private static func end(_ flow: Flow, _ connection: OpenConnection) -> EndedConnection {
         EndedConnection(flow: flow, connection: connection, seconds: age(connection), bytes: connection.carried)

@@ -26,7 +26,7 @@ package struct GuestRoster: Sendable {
         var settingsByID: [KeyID: GuestSettings] = [:]
         var owners: [String: String] = [:]
         for guest in settings.effectiveGuests where guest.enabled {
-            let keys = try KeySchedule.read(guest.keyFile)
+            let keys = try KeySchedule.read(guest.keyFile, forDaemonOf: settings.user)
             let fingerprint = keys.fingerprint
             if let other = owners.updateValue(guest.name, forKey: fingerprint) {
                 throw FatalError(
@@ -60,6 +60,12 @@ extension ServerEngine.Configuration {
         targetPorts = settings.targetPorts
         exempt = settings.exempt.compactMap { if case .prefix(let prefix) = $0 { prefix } else { nil } }
         lockoutSeconds = settings.lockoutSeconds
+        lockoutScope =
+            switch settings.lockoutScope {
+            case .guest: .guest
+            case .address: .address
+            }
+        guestSYNRate = settings.guestSYNRate
         usesTime = !settings.noTime
         guestSearch =
             switch settings.guestSearch {

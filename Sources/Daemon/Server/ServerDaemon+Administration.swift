@@ -53,14 +53,15 @@ extension ServerDaemon {
     }
 
     func locks(_ form: ControlRequest.Form) -> ControlAnswer {
-        let list = LockList(shared.lockedOut(at: SystemClock.now()), now: SystemClock.now())
+        let list = LockList(shared.lockedOut(at: SystemClock.now()), now: SystemClock.now()) { [registry] in
+            registry.name(of: $0)
+        }
         return .done(form == .json ? list.json.text + "\n" : list.text)
     }
 
     func unlock(_ address: IPAddress) -> ControlAnswer {
         let wasLockedOut = shared.unlock(address, at: SystemClock.now())
         keeper?.note()
-        enforcer.release(address)
         guard wasLockedOut else { return .failed(EX_DATAERR, "\(address) is not locked out") }
         logger.notice("let in again before its time", metadata: ["client": "\(address)"])
         return .done("\(address) is let in again\n")

@@ -18,22 +18,35 @@ extension ServerDaemon {
             connections.book.add(event.flow, event.key, at: event.time)
             keeper?.noteOpened(event.flow, event.key, since: event.time)
             hooks.run(.admitted, event, guest: guest(event.key), party)
-            // The configuration may have changed between the verdict and now.
+            // The configuration may have changed between the verdict and now, and another queue may have seen a wrong
+            // third ACK.
             if let refusal = refusal(of: event.flow, event.key) { close([event.flow], because: refusal) }
+            if shared.isLockedOut(event.flow.clientAddress, event.key, at: SystemClock.now()) {
+                close([event.flow], because: Reason.lockedOut.name)
+            }
         case .knocked:
             hooks.run(.knocked, event, guest: guest(event.key), party)
         case .wrongAcknowledgment, .maskedAcknowledgment:
-            let settings = state.withLock { $0.settings }
+            let (settings, guestCount) = state.withLock { ($0.settings, $0.roster.guests.count) }
             let address = event.flow.clientAddress
-            for flow in connections.book.all.keys where flow.clientAddress == address {
-                connections.book.end(flow, because: event.reason.name)
+            if ServerEngine.Configuration(settings).locksOutAddresses(guestCount: guestCount) {
+                for flow in connections.book.all.keys where flow.clientAddress == address {
+                    connections.book.end(flow, because: event.reason.name)
+                }
+                enforcer.enforce(on: address, ports: settings.targetPorts)
+            } else if let key = event.key {
+                let count = connections.closeAll(of: key, from: address, because: event.reason.name)
+                logger.notice(
+                    "connections closed",
+                    metadata: ["client": "\(address)", "guest": "\(party ?? "")", "count": "\(count)"])
             }
-            enforcer.enforce(on: address, ports: settings.targetPorts, seconds: settings.lockoutSeconds)
             hooks.run(
                 .lockedOut, event, guest: guest(event.key), party, seconds: UInt64(settings.lockoutSeconds))
         case .tooManyWrongCodes:
             let seconds = state.withLock { UInt64($0.settings.lockoutSeconds) }
             hooks.run(.lockedOut, event, guest: nil, nil, seconds: seconds)
+        case .synAckOnVerified:
+            connections.forget(event.flow)
         default:
             break
         }

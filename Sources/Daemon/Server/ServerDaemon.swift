@@ -78,7 +78,7 @@ package final class ServerDaemon: AdministeredDaemon {
             settings, identity: identity, shared: shared, book: connections.book, registry: registry, logger: logger)
         try Privileges.reduce(to: identity)
         hooks = try GuestHooks(settings, logger: logger)
-        enforcer = LockoutEnforcer(queue: settings.queues.lowerBound, logger: logger)
+        enforcer = LockoutEnforcer(logger: logger)
         watchers = WatchBoard { isWatched in
             let reporting = configuration.reporting.union(isWatched ? .all : [])
             workers.perform { $0.ledger.reporting = reporting }
@@ -101,7 +101,8 @@ package final class ServerDaemon: AdministeredDaemon {
             let engine = ServerEngine(guests: roster.guests, configuration: configuration, shared: shared)
             let loop = PacketLoop(
                 queue: try Queue.bind(number, options), engine: engine, markBit: settings.mark,
-                resets: settings.onFailure == .reset ? try ResetSender.open() : nil, clock: SystemClock.now)
+                resets: settings.onFailure == .reset ? try ResetSender.open(mark: settings.mark) : nil,
+                clock: SystemClock.now)
             workers.append(try runner.worker(loop))
         }
         return WorkerGroup(workers)

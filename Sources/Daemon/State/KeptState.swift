@@ -24,7 +24,7 @@ struct KeptState {
     private var parties: [UInt32: (name: String, fingerprint: String)] = [:]
     private var codes: [SharedState.Entry] = []
     private var spans: [SlotSpan] = []
-    private var locked: [IPAddress: Lockout] = [:]
+    private var locked: [Lockout.Subject: Lockout] = [:]
     private var isSameBoot = true
 
     /// How long a used code is remembered where time is in use, in milliseconds (docs/PROTOCOL.md §4).
@@ -66,8 +66,11 @@ struct KeptState {
             if slot.number <= now.slot.number &+ Self.slotsAhead {
                 spans.append(SlotSpan(TimeSlot(number: 0), slot, retires: 0))
             }
-        case .lockout(let address, let lockout):
-            locked[address] = Self.lockout(lockout, isSameBoot ? nil : head.uptime, at: now.uptime)
+        case .lockout(let address, let party, let lockout):
+            let key = party.flatMap(id)
+            guard party == nil || key != nil else { return }
+            locked[Lockout.Subject(address, key)] = Self.lockout(
+                lockout, isSameBoot ? nil : head.uptime, at: now.uptime)
         case .opened(let flow, let party, let since):
             let since = Instant(unixSeconds: since.unixSeconds, uptime: min(since.uptime, now.uptime))
             connections[flow] = OpenConnection(key: party.flatMap(id), since: since)

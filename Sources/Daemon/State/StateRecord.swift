@@ -13,8 +13,8 @@ enum StateRecord: Equatable, Sendable {
     case usedCode(Code, TimeSlot)
     /// Only in files of before: used codes of this slot have been forgotten, and of those before it perhaps.
     case retired(TimeSlot)
-    /// An address is locked out, or was until a time in the past.
-    case lockout(IPAddress, Lockout)
+    /// An address is locked out, or was until a time in the past: for one party, or for all if that is nil.
+    case lockout(IPAddress, party: UInt32?, Lockout)
     /// A connection was admitted; whose is nil if that is not known.
     case opened(Flow, party: UInt32?, since: Instant)
     /// A connection has ended.
@@ -39,7 +39,7 @@ enum StateRecord: Equatable, Sendable {
     /// The first byte of a record.
     private enum Kind: UInt8 {
         case party = 1
-        case usedCode, retired, lockout, opened, ended, complete, usedCodes, slots
+        case usedCode, retired, lockout, opened, ended, complete, usedCodes, slots, partyLockout
 
         /// The length of what follows it, in bytes; of used codes, that of one.
         var length: Int {
@@ -53,6 +53,7 @@ enum StateRecord: Equatable, Sendable {
             case .complete: 0
             case .usedCodes: 16 + 4 + 4 + 8
             case .slots: 8 + 8 + 8
+            case .partyLockout: 16 + 4 + 8 + 8 + 1
             }
         }
     }
@@ -105,9 +106,10 @@ enum StateRecord: Equatable, Sendable {
         case .retired(let slot):
             bytes.append(Kind.retired.rawValue)
             bytes.append(number: slot.number)
-        case .lockout(let address, let lockout):
-            bytes.append(Kind.lockout.rawValue)
+        case .lockout(let address, let party, let lockout):
+            bytes.append((party == nil ? Kind.lockout : .partyLockout).rawValue)
             bytes.append(address)
+            if let party { bytes.append(number: party) }
             bytes.append(number: lockout.since)
             bytes.append(number: lockout.until)
             bytes.append(UInt8(Self.lockoutReasons.firstIndex(of: lockout.reason) ?? 0))
@@ -180,11 +182,13 @@ enum StateRecord: Equatable, Sendable {
             return .usedCode(Code(handshake: handshake, party: party, deadline: deadline), TimeSlot(number: slot))
         case .retired:
             return reader.number(UInt64.self).map { .retired(TimeSlot(number: $0)) }
-        case .lockout:
-            guard let address = reader.address(), let since = reader.number(UInt64.self),
+        case .lockout, .partyLockout:
+            guard let address = reader.address() else { return nil }
+            let party = kind == .partyLockout ? reader.number(UInt32.self) : nil
+            guard let since = reader.number(UInt64.self),
                 let until = reader.number(UInt64.self), let reason = reader.number(UInt8.self).flatMap(reason)
             else { return nil }
-            return .lockout(address, Lockout(since: since, until: until, reason: reason))
+            return .lockout(address, party: party, Lockout(since: since, until: until, reason: reason))
         case .opened:
             guard let flow = flow(&reader), let party = reader.number(UInt32.self),
                 let unix = reader.number(UInt64.self), let uptime = reader.number(UInt64.self)

@@ -56,7 +56,15 @@ struct StateWriter: ~Copyable {
             codes.append(StateRecord.Code(handshake: code.handshake, party: party, deadline: deadline))
             if codes.count == StateRecord.mostCodes { try writeCodes() }
         case .slots(let span): try write(StateRecord.slots(span))
-        case .lockout(let address, let lockout): try write(StateRecord.lockout(address, lockout))
+        case .lockout(let subject, let lockout):
+            let party: UInt32?
+            if let key = subject.key {
+                guard let known = try number(of: key) else { return }
+                party = known
+            } else {
+                party = nil
+            }
+            try write(StateRecord.lockout(subject.address, party: party, lockout))
         }
     }
 

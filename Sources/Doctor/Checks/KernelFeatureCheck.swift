@@ -55,9 +55,6 @@ enum KernelFeatureCheck {
             title: "INET_DIAG_DESTROY", option: "INET_DIAG_DESTROY", module: "", sign: ("", nil), isNeeded: false,
             without: "connections of who is locked out are cut off, but stay open at the service until it notices"),
         Feature(
-            title: "address sets (ip_set)", option: "IP_SET_HASH_IP", module: "ip_set_hash_ip",
-            sign: (matches, "set"), isNeeded: false, without: "packets of who is locked out cost the daemon time"),
-        Feature(
             title: "BPF", option: "BPF_SYSCALL", module: "", sign: ("/proc/sys/kernel/unprivileged_bpf_disabled", nil),
             isNeeded: false, without: "there is no kernel filter, and the daemon judges floods itself"),
         Feature(

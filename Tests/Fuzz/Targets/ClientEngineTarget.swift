@@ -122,7 +122,7 @@ struct ClientEngineTarget: ~Copyable {
     private mutating func pass(_ bytes: [UInt8], _ direction: Direction) throws(Violation) {
         last = bytes
         let (verdict, after) = try EngineTraffic.pass(
-            bytes, through: &engine, direction, checksumVerified: false, at: now)
+            bytes, through: &engine, direction, PacketFacts(), at: now)
         var expected = Verdict(.accept, .truncated)
         var packet: ParsedPacket?
         do throws(WireError) {

@@ -9,11 +9,11 @@ enum EngineTraffic {
     ///
     /// - Returns: What it decided, and the bytes afterwards.
     static func pass<Side: Engine & ~Copyable>(
-        _ bytes: [UInt8], through engine: inout Side, _ direction: Direction, checksumVerified: Bool, at now: Instant
+        _ bytes: [UInt8], through engine: inout Side, _ direction: Direction, _ facts: PacketFacts, at now: Instant
     ) throws(Violation) -> (verdict: Verdict, bytes: [UInt8]) {
         var copy = bytes
         var span = copy.mutableSpan
-        let verdict = engine.process(&span, direction, at: now, checksumVerified: checksumVerified)
+        let verdict = engine.process(&span, direction, at: now, facts)
         guard case .rewrite(let rewrite) = verdict.action else {
             try hold(copy == bytes, "changed without a word: \(verdict)")
             return (verdict, copy)

@@ -13,6 +13,9 @@ struct InputReader {
     /// What is left.
     var rest: [UInt8] { Array(bytes[min(position, bytes.count)...]) }
 
+    /// The byte that is taken next, which stays.
+    var next: UInt8 { isAtEnd ? 0 : bytes[position] }
+
     mutating func uint8() -> UInt8 {
         guard position < bytes.count else { return 0 }
         position += 1

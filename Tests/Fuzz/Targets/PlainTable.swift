@@ -11,10 +11,13 @@ struct PlainTable<Key: Equatable, Value> {
     let capacity: Int
     var lifetime: UInt64
     private var entries: [Entry] = []
+    /// The number of whose an entry is, where that decides which gives way.
+    private let owner: (Key) -> Int
 
-    init(capacity: Int, lifetime: UInt64) {
+    init(capacity: Int, lifetime: UInt64, owner: @escaping (Key) -> Int = { _ in 0 }) {
         self.capacity = capacity
         self.lifetime = lifetime
+        self.owner = owner
     }
 
     var count: Int { entries.count }
@@ -26,13 +29,23 @@ struct PlainTable<Key: Equatable, Value> {
         entries.first { $0.key == key && $0.deadline > uptime }?.value
     }
 
-    /// Puts an entry in, as the latest; one with the same key, or the oldest of a full table, gives way.
+    /// The values of the keys that something holds of, unless they have expired.
+    func findAll(at uptime: UInt64, where isMeant: (Key) -> Bool) -> [Value] {
+        entries.filter { isMeant($0.key) && $0.deadline > uptime }.map(\.value)
+    }
+
+    /// Puts an entry in, as the latest; one with the same key gives way, or in a full table the oldest of the owner with
+    /// the most, of two who have as many the one with the lower number.
     mutating func insert(_ key: Key, _ value: Value, at uptime: UInt64) {
         if let index = entries.firstIndex(where: { $0.key == key }) {
             entries.remove(at: index)
         } else {
             _ = removeExpired(at: uptime)
-            if entries.count == capacity { entries.removeFirst() }
+            if entries.count == capacity {
+                let counts = Dictionary(grouping: entries) { owner($0.key) }.mapValues(\.count)
+                let greatest = counts.max { ($0.value, -$0.key) < ($1.value, -$1.key) }?.key
+                if let index = entries.firstIndex(where: { owner($0.key) == greatest }) { entries.remove(at: index) }
+            }
         }
         entries.append(Entry(key: key, value: value, deadline: uptime &+ lifetime))
     }

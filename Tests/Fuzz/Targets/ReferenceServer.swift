@@ -19,6 +19,12 @@ struct ReferenceServer {
         var verified: UInt64?
     }
 
+    /// What a handshake is known by.
+    struct Name: Equatable {
+        let flow: Flow
+        let guest: KeyID
+    }
+
     private struct Used: Equatable {
         let guest: KeyID
         let handshake: Handshake
@@ -32,63 +38,81 @@ struct ReferenceServer {
     private(set) var configuration: ServerEngine.Configuration
     private(set) var guests: [Guest]
     private var ports: Set<UInt16>
-    private(set) var pending: PlainTable<Flow, Pending>
+    private(set) var pending: PlainTable<Name, Pending>
     private var used: PlainTable<Used, Void>
     private var slots = ReferenceSlots()
-    private var lockouts: PlainTable<IPAddress, Lockout>
+    private var lockouts: PlainTable<KnockEngine.Lockout.Subject, Lockout>
     private var wrongCodes: [IPAddress: (count: UInt32, deadline: UInt64)] = [:]
+    private var buckets: [KeyID: (tokens: UInt64, time: UInt64)] = [:]
     private var now = FuzzGuests.start
 
     init(guests: [Guest], _ configuration: ServerEngine.Configuration) {
         self.configuration = configuration
         self.guests = guests
         ports = Set(configuration.targetPorts)
-        pending = PlainTable(capacity: configuration.handshakeCapacity, lifetime: 180_000)
+        pending = PlainTable(capacity: configuration.handshakeCapacity, lifetime: 180_000) { Int($0.guest.number) }
         used = PlainTable(
             capacity: configuration.replayCapacity, lifetime: configuration.usesTime ? 180_000 : .max / 2)
         lockouts = PlainTable(
-            capacity: configuration.lockoutCapacity, lifetime: UInt64(configuration.lockoutSeconds) * 1000 + 180_000)
+            capacity: configuration.lockoutCapacity, lifetime: UInt64(configuration.lockoutSeconds) * 1000 + 180_000
+        ) { $0.key.map { Int($0.number) } ?? -1 }
     }
+
+    private var locksOutAddresses: Bool { configuration.lockoutScope == .address || guests.count < 2 }
 
     mutating func adopt(guests: [Guest], _ configuration: ServerEngine.Configuration) {
         if configuration.wrongCodeLimit != self.configuration.wrongCodeLimit { wrongCodes = [:] }
         self.guests = guests
         self.configuration = configuration
+        buckets = [:]
         ports = Set(configuration.targetPorts)
         lockouts.lifetime = UInt64(configuration.lockoutSeconds) * 1000 + 180_000
     }
 
-    func isLockedOut(_ address: IPAddress, at now: Instant) -> Bool {
-        lockouts.find(address, at: now.uptime).map { now.uptime < $0.until } ?? false
+    func isLockedOut(_ address: IPAddress, _ guest: KeyID?, at now: Instant) -> Bool {
+        let subject = KnockEngine.Lockout.Subject(address, guest)
+        return lockouts.find(subject, at: now.uptime).map { now.uptime < $0.until } ?? false
     }
 
     /// Whether there was a lockout.
     mutating func unlock(_ address: IPAddress, at now: Instant) -> Bool {
-        guard var lockout = lockouts.find(address, at: now.uptime), now.uptime < lockout.until else { return false }
-        lockout.until = now.uptime
-        lockouts.replace(address, lockout)
-        return true
+        var isAny = false
+        for subject in lockouts.keys where subject.address == address {
+            guard var lockout = lockouts.find(subject, at: now.uptime), now.uptime < lockout.until else { continue }
+            lockout.until = now.uptime
+            lockouts.replace(subject, lockout)
+            isAny = true
+        }
+        return isAny
     }
 
-    /// A handshake that has not ended.
-    func handshake(_ flow: Flow, at now: Instant) -> Pending? {
-        guard let found = pending.find(flow, at: now.uptime) else { return nil }
-        if let lockout = lockouts.find(flow.clientAddress, at: now.uptime), found.begun <= lockout.since { return nil }
-        return guests.contains { $0.id == found.guest.id } ? found : nil
+    /// The handshakes between the same ends that have not ended.
+    func handshakes(_ flow: Flow, at now: Instant) -> [Pending] {
+        pending.findAll(at: now.uptime) { $0.flow == flow }.filter { found in
+            for guest in [nil, found.guest.id] {
+                let subject = KnockEngine.Lockout.Subject(flow.clientAddress, guest)
+                if let lockout = lockouts.find(subject, at: now.uptime), found.begun <= lockout.since { return false }
+            }
+            return guests.contains { $0.id == found.guest.id }
+        }
     }
+
+    /// Some handshake between these ends that has not ended.
+    func handshake(_ flow: Flow, at now: Instant) -> Pending? { handshakes(flow, at: now).last }
 
     /// What is to become of a packet.
     mutating func judge(
-        _ packet: ParsedPacket, _ flow: Flow, _ direction: Direction, isChecksumRight: Bool, at now: Instant
+        _ packet: ParsedPacket, _ flow: Flow, _ direction: Direction, isChecksumRight: Bool, isMarked: Bool,
+        at now: Instant
     ) -> Verdict {
         self.now = now
-        guard direction == .inbound else { return answer(packet, flow) }
+        guard direction == .inbound else { return answer(packet, flow, isMarked: isMarked) }
         let verdict = judge(packet, flow, isChecksumRight: isChecksumRight)
         // What is in the name of a client who may be in the middle of a handshake is not answered.
         let quiet: [Reason] = [
             .otherPort, .synDamaged, .synWithData, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged,
         ]
-        guard configuration.looksClosed, verdict.action == .drop, !quiet.contains(verdict.reason) else {
+        guard configuration.looksClosed, !isMarked, verdict.action == .drop, !quiet.contains(verdict.reason) else {
             return verdict
         }
         return Verdict(.reset, verdict.reason)
@@ -101,16 +125,22 @@ struct ReferenceServer {
         }
         let isSYN = packet.flags.intersection([.syn, .ack, .rst, .fin]) == .syn
         if isSYN, packet.acknowledgmentNumber == 0 { return Verdict(.drop, .synWithoutCode) }
-        if isLockedOut(flow.clientAddress, at: now) { return Verdict(.drop, .lockedOut) }
+        if isLockedOut(flow.clientAddress, nil, at: now) { return Verdict(.drop, .lockedOut) }
         if isSYN { return begin(packet, flow, isChecksumRight: isChecksumRight) }
         if packet.flags.contains(.syn) || packet.flags.isDisjoint(with: [.ack, .rst]) {
             return Verdict(.drop, .impossibleFlags)
         }
-        guard var found = handshake(flow, at: now) else { return Verdict(.drop, .segmentWithoutHandshake) }
-        if let verified = found.verified {
-            return now.uptime - verified < 10_000
-                ? Verdict(.acceptAsVerified, .segmentOfVerified) : Verdict(.drop, .segmentWithoutHandshake)
+        let all = handshakes(flow, at: now)
+        let unverified = all.filter { $0.verified == nil }
+        let answered = unverified.filter { !$0.serverISNs.isEmpty }
+        let named = answered.first { $0.acknowledged == packet.sequenceNumber }
+        if named == nil, all.contains(where: { $0.verified.map { now.uptime - $0 < 10_000 } ?? false }) {
+            return Verdict(.acceptAsVerified, .segmentOfVerified)
         }
+        guard var found = named ?? answered.first ?? unverified.first else {
+            return Verdict(.drop, .segmentWithoutHandshake)
+        }
+        let name = Name(flow: flow, guest: found.guest.id)
         let isRST = packet.flags.contains(.rst)
         guard let latest = found.serverISNs.first else {
             return isRST ? Verdict(.accept, .resetBeforeSynAck) : Verdict(.drop, .segmentBeforeSynAck)
@@ -118,17 +148,17 @@ struct ReferenceServer {
         guard packet.sequenceNumber == found.acknowledged else { return Verdict(.drop, .segmentOutOfSequence) }
         if isRST {
             guard isChecksumRight else { return Verdict(.drop, .segmentDamaged) }
-            pending.remove(flow)
+            pending.remove(name)
             return Verdict(.accept, .resetOfHandshake)
         }
         if found.serverISNs.contains(packet.acknowledgmentNumber &- 1) {
             found.verified = now.uptime
-            pending.replace(flow, found)
+            pending.replace(name, found)
             return Verdict(.acceptAsVerified, .acknowledgmentVerified)
         }
         guard isChecksumRight else { return Verdict(.drop, .segmentDamaged) }
-        pending.remove(flow)
-        lockOut(flow.clientAddress)
+        pending.remove(name)
+        lockOut(flow.clientAddress, locksOutAddresses ? nil : found.guest.id)
         let isMasked = packet.acknowledgmentNumber &- 1 == Self.rewrite(found, flow, latest).sequenceNumber
         return Verdict(.drop, isMasked ? .maskedAcknowledgment : .wrongAcknowledgment)
     }
@@ -139,6 +169,7 @@ struct ReferenceServer {
         guard let (guest, handshake, mode, slot) = match(packet, flow) else {
             return Verdict(.drop, countWrongCode(flow.clientAddress) ? .tooManyWrongCodes : .synWithWrongCode)
         }
+        if isLockedOut(flow.clientAddress, guest.id, at: now) { return Verdict(.drop, .lockedOut) }
         if let expires = guest.expires, now.unixSeconds >= expires { return Verdict(.drop, .guestExpired) }
         if !guest.networks.isEmpty, !guest.networks.contains(where: { $0.contains(flow.clientAddress) }) {
             return Verdict(.drop, .guestFromOtherNetwork)
@@ -149,13 +180,19 @@ struct ReferenceServer {
         guard isChecksumRight || !packet.isComplete else { return Verdict(.drop, .synDamaged) }
 
         let code = Used(guest: guest.id, handshake: handshake)
-        if let found = self.handshake(flow, at: now), found.verified == nil, found.guest.id == guest.id,
-            found.handshake.clientISN == handshake.clientISN
-        {
-            pending.insert(flow, found, at: now.uptime)
+        let sameSYN = handshakes(flow, at: now).first {
+            $0.verified == nil && $0.handshake.clientISN == handshake.clientISN
+        }
+        if let found = sameSYN {
+            guard found.guest.id == guest.id else { return Verdict(.drop, .synOfOtherHandshake) }
+            pending.insert(Name(flow: flow, guest: guest.id), found, at: now.uptime)
             if used.find(code, at: now.uptime) != nil { use(code, slot) }
             return Verdict(.accept, .synRetransmitted)
         }
+        let rate = UInt64(configuration.guestSYNRate)
+        var tokens = rate * 10_000
+        if let bucket = buckets[guest.id] { tokens = min(tokens, bucket.tokens + (now.uptime - bucket.time) * rate) }
+        if rate > 0, guests.count > 1, tokens < 1000 { return Verdict(.drop, .guestTooFast) }
         _ = used.removeExpired(at: now.uptime)
         if configuration.usesTime, slots.isRetired(slot, at: now) { return Verdict(.drop, .synOfRetiredSlot) }
         if used.find(code, at: now.uptime) != nil { return Verdict(.drop, .synReplayed) }
@@ -170,9 +207,13 @@ struct ReferenceServer {
             }
         }
         use(code, slot)
+        if rate > 0 { buckets[guest.id] = (tokens - 1000, now.uptime) }
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
         let begun = Pending(guest: guest, handshake: handshake, mode: mode, begun: now.uptime)
-        pending.insert(flow, begun, at: now.uptime)
+        for found in handshakes(flow, at: now) where found.verified != nil {
+            pending.remove(Name(flow: flow, guest: found.guest.id))
+        }
+        pending.insert(Name(flow: flow, guest: guest.id), begun, at: now.uptime)
         return Verdict(.accept, .synAccepted)
     }
 
@@ -211,18 +252,19 @@ struct ReferenceServer {
         wrongCodes[address] = (count + 1, deadline)
         guard count + 1 >= configuration.wrongCodeLimit else { return false }
         wrongCodes[address] = nil
-        lockOut(address)
+        lockOut(address, nil)
         return true
     }
 
-    private mutating func lockOut(_ address: IPAddress) {
+    private mutating func lockOut(_ address: IPAddress, _ guest: KeyID?) {
         let until = now.uptime + UInt64(configuration.lockoutSeconds) * 1000
-        lockouts.insert(address, Lockout(since: now.uptime, until: until), at: now.uptime)
+        let subject = KnockEngine.Lockout.Subject(address, guest)
+        lockouts.insert(subject, Lockout(since: now.uptime, until: until), at: now.uptime)
     }
 
     // MARK: §5
 
-    private mutating func answer(_ packet: ParsedPacket, _ flow: Flow) -> Verdict {
+    private mutating func answer(_ packet: ParsedPacket, _ flow: Flow, isMarked: Bool) -> Verdict {
         guard ports.contains(flow.serverPort) else { return Verdict(.drop, .otherPort) }
         if configuration.exempt.contains(where: { $0.contains(flow.clientAddress) }) {
             return Verdict(.accept, .exempt)
@@ -231,13 +273,18 @@ struct ReferenceServer {
             return Verdict(.drop, .otherSegment)
         }
         guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }
-        if isLockedOut(flow.clientAddress, at: now) { return Verdict(.drop, .lockedOut) }
-        guard var found = handshake(flow, at: now) else { return Verdict(.drop, .synAckWithoutHandshake) }
+        if isLockedOut(flow.clientAddress, nil, at: now) { return Verdict(.drop, .lockedOut) }
+        let nearest = handshakes(flow, at: now).min {
+            packet.acknowledgmentNumber &- 1 &- $0.handshake.clientISN
+                < packet.acknowledgmentNumber &- 1 &- $1.handshake.clientISN
+        }
+        guard var found = nearest else { return Verdict(.drop, .synAckWithoutHandshake) }
+        if isMarked, found.verified == nil { return Verdict(.drop, .synAckOnVerified) }
         if found.verified == nil, found.serverISNs.first != packet.sequenceNumber {
             found.serverISNs = [packet.sequenceNumber] + found.serverISNs.prefix(1)
         }
         found.acknowledged = packet.acknowledgmentNumber
-        pending.replace(flow, found)
+        pending.replace(Name(flow: flow, guest: found.guest.id), found)
         return Verdict(.rewrite(Self.rewrite(found, flow, found.serverISNs.first ?? 0)), .synAckMasked)
     }
 

@@ -53,20 +53,27 @@ struct ServerEngineTarget: ~Copyable {
         configuration.lockoutSeconds = byte & 16 == 0 ? 120 : 5
         configuration.acceptsFastOpen = byte & 32 != 0
         configuration.exempt =
-            byte & 0xc0 != 0xc0 ? [] : [IPPrefix(FuzzGuests.clients[0], length: 32)].compactMap(\.self)
+            byte & 0xa0 != 0xa0 ? [] : [IPPrefix(FuzzGuests.clients[0], length: 32)].compactMap(\.self)
+        configuration.guestSYNRate = byte & 64 == 0 ? 2000 : 1
+        configuration.lockoutScope = byte & 128 == 0 ? .guest : .address
     }
 
     private mutating func step() throws(Violation) {
         switch reader.uint8() & 15 {
-        case 0, 1, 2: try pass(syn(), .inbound)
-        case 3, 4: try pass(synACK(), .outbound)
+        case 0, 1, 2:
+            let isMarked = reader.next & 0x60 == 0x40
+            try pass(syn(), .inbound, PacketFacts(isMarked: isMarked))
+        case 3, 4:
+            let isMarked = reader.next & 0x60 == 0x40
+            try pass(synACK(), .outbound, PacketFacts(isMarked: isMarked))
         case 5, 6: try pass(thirdACK(), .inbound)
         case 7: try pass(reset(), .inbound)
         case 8: try pass(anything(), .inbound)
         case 9:
             let choices = reader.uint8()
             let bytes = reader.bytes(Int(reader.uint8()))
-            try pass(bytes, choices & 1 == 0 ? .inbound : .outbound, checksumVerified: choices & 2 != 0)
+            let facts = PacketFacts(checksumVerified: choices & 2 != 0, isMarked: choices & 4 != 0)
+            try pass(bytes, choices & 1 == 0 ? .inbound : .outbound, facts)
         case 10: EngineTraffic.wait(&reader, &now)
         case 11: EngineTraffic.setClock(&reader, &now)
         case 12: reload()
@@ -76,7 +83,7 @@ struct ServerEngineTarget: ~Copyable {
         case 14: now.uptime += UInt64(reader.uint8())
         default:
             let verified = reader.uint8() & 1 != 0
-            try pass(EngineTraffic.damage(last, &reader), .inbound, checksumVerified: verified)
+            try pass(EngineTraffic.damage(last, &reader), .inbound, PacketFacts(checksumVerified: verified))
         }
     }
 
@@ -176,13 +183,13 @@ struct ServerEngineTarget: ~Copyable {
     // MARK: Comparison
 
     private mutating func pass(
-        _ bytes: [UInt8], _ direction: Direction, checksumVerified: Bool = false
+        _ bytes: [UInt8], _ direction: Direction, _ facts: PacketFacts = PacketFacts()
     ) throws(Violation) {
         last = bytes
         packets += 1
         let (verdict, _) = try EngineTraffic.pass(
-            bytes, through: &engine, direction, checksumVerified: checksumVerified, at: now)
-        let expected = expected(bytes, direction, checksumVerified: checksumVerified)
+            bytes, through: &engine, direction, facts, at: now)
+        let expected = expected(bytes, direction, facts)
         try hold(
             verdict == expected.verdict,
             "\(direction) \(String(describing: expected.packet)) is \(verdict) instead of \(expected.verdict)")
@@ -190,20 +197,22 @@ struct ServerEngineTarget: ~Copyable {
             engine.handshakeCount <= reference.configuration.handshakeCapacity, "\(engine.handshakeCount) handshakes")
         let lockedOut = shared.lockedOut(at: now)
         try hold(lockedOut.count <= reference.configuration.lockoutCapacity, "\(lockedOut.count) lockouts")
-        for (address, _) in lockedOut {
-            try hold(reference.isLockedOut(address, at: now), "\(address) is locked out")
+        for (subject, _) in lockedOut {
+            try hold(reference.isLockedOut(subject.address, subject.key, at: now), "\(subject) is locked out")
         }
         try checkEvents(verdict)
     }
 
     private mutating func expected(
-        _ bytes: [UInt8], _ direction: Direction, checksumVerified: Bool
+        _ bytes: [UInt8], _ direction: Direction, _ facts: PacketFacts
     ) -> (verdict: Verdict, packet: ParsedPacket?) {
         do throws(WireError) {
             let packet = try ParsedPacket(bytes)
             let flow = EngineTraffic.flow(packet, fromClient: direction == .inbound)
-            let isRight = packet.isComplete ? packet.hasValidTCPChecksum : checksumVerified
-            return (reference.judge(packet, flow, direction, isChecksumRight: isRight, at: now), packet)
+            let isRight = packet.isComplete ? packet.hasValidTCPChecksum : facts.checksumVerified
+            let verdict = reference.judge(
+                packet, flow, direction, isChecksumRight: isRight, isMarked: facts.isMarked, at: now)
+            return (verdict, packet)
         } catch {
             return (Verdict(.drop, Reason(error)), nil)
         }
