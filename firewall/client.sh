@@ -7,6 +7,8 @@
 #
 # The SYN is taken in the mangle table's POSTROUTING, on its way out, forwarded or not. The SYN/ACK is taken in the raw
 # table, before connection tracking, which so sees the true sequence number only.
+# What the daemon lets go on goes through the table that queued it once more (NF_REPEAT), with the packet mark set, so
+# that every other rule there sees it as if we were not here.
 # All with --queue-bypass: without the daemon these packets pass as they are, and only protected servers are out of
 # reach.
 
@@ -17,16 +19,18 @@ set -u
 ROLE=client
 OWN=TCPKNOCK-CLI
 TABLES='mangle raw'
-FLAGS='--target-port --queue-num --iptables --flags-from'
+FLAGS='--target-port --queue-num --mark --iptables --flags-from'
 SWITCHES='--json'
 PORTS=22
 QUEUE=200
-MARK=''
+# One bit, in packet marks: the daemon has seen this packet.
+MARK=0x1000
 WITHOUT_DAEMON='connections go out without a knock, and protected servers do not answer'
 
 usage() {
     cat <<EOF
-Usage: client.sh up      [--target-port N ...] [--queue-num N] [--iptables auto|nft|legacy] [--flags-from PROGRAM]
+Usage: client.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--iptables auto|nft|legacy]
+                         [--flags-from PROGRAM]
        client.sh status  [--iptables auto|nft|legacy] [--json]
        client.sh down    [--iptables auto|nft|legacy]
 
@@ -39,6 +43,8 @@ knock through the daemon. Without the daemon everything passes as if there were 
 
   --target-port N     a TCP port of servers to knock at; may be given several times (default $PORTS)
   --queue-num N       the queue that tcpknock-client listens to (default $QUEUE)
+  --mark BIT          the one bit, in packet marks, that says that tcpknock-client has seen a packet (default $MARK);
+                      tcpknock-client must be given the same
   --iptables WHICH    auto (default): the one in which the rules are, else what 'iptables' is on this system
   --flags-from PROGRAM
                       run 'PROGRAM --firewall-flags' and take the flags that it prints; if it fails, change nothing
@@ -62,14 +68,21 @@ wanted_rules() { # FAMILY TABLE
     # every segment would pay for it.
     case $2 in
     mangle)
-        echo "-A $OWN-OUT -o lo -j RETURN"
-        echo "-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE --queue-bypass"
+        cat <<EOF
+-A $OWN-OUT -m mark --mark $MARK/$MARK -g $OWN-DONE
+-A $OWN-OUT -o lo -j RETURN
+-A $OWN-OUT -j NFQUEUE --queue-num $QUEUE --queue-bypass
+EOF
         ;;
     raw)
-        echo "-A $OWN-IN -i lo -j RETURN"
-        echo "-A $OWN-IN -j NFQUEUE --queue-num $QUEUE --queue-bypass"
+        cat <<EOF
+-A $OWN-IN -m mark --mark $MARK/$MARK -g $OWN-DONE
+-A $OWN-IN -i lo -j RETURN
+-A $OWN-IN -j NFQUEUE --queue-num $QUEUE --queue-bypass
+EOF
         ;;
     esac
+    echo "-A $OWN-DONE -j MARK --set-xmark 0x0/$MARK"
 }
 
 up() {

@@ -2,10 +2,10 @@
 # shellcheck disable=SC3043
 # The rules of a host, or of a gateway to hosts (--protect), whose TCP ports are hidden behind a knock.
 #
-#   wire -> raw PREROUTING --- locked out, or cannot be a knock: dropped before it costs anything; so is a SYN with a
-#                |             wrong code, where tcpknock-server has a filter in the kernel
-#                \-> mangle PREROUTING --- verified connection -------------> socket, or forwarded
-#                             \-- else -> queue -> tcpknock-server -> INPUT or FORWARD (verdict becomes connmark) ->
+#   wire -> raw PREROUTING --- cannot be a knock: dropped before it costs anything; so is a SYN with a wrong code,
+#                |             where tcpknock-server has a filter in the kernel
+#                \-> mangle PREROUTING --- verified connection --------------------------> socket, or forwarded
+#                             \-- else -> queue -> tcpknock-server -> the same once more, past all other rules ->
 #
 # After all tables, where the kernel can do that, stands the gate of the kernel filter. It lets nothing in that is not
 # verified, for the time in which another program has flushed these rules.
@@ -15,6 +15,8 @@
 # What constant bytes decide is dropped in the raw table, before connection tracking makes an entry for it. The rest is
 # in the mangle table: its PREROUTING comes after connection tracking, which we need to know the connection, and its
 # POSTROUTING after connection tracking has seen the true sequence number of our SYN/ACK.
+# What the daemon accepts goes through the table that queued it once more (NF_REPEAT), with the packet mark set, so that
+# every other rule there sees it as if we were not here.
 # Nothing here opens anything for an address; what is let through is one connection.
 #
 # With --on-failure reset nothing is dropped here: the daemon answers all that is refused, as a closed port would.
@@ -34,7 +36,8 @@ COMMANDS='up down status confirm guard'
 PORTS_DEFAULT=22
 PORTS=$PORTS_DEFAULT
 QUEUE=100
-# One bit, in packet marks and connection marks. This one does not meet those of kube-proxy (0x4000, 0x8000),
+# One bit. In a packet mark: the daemon has accepted this packet (or, on its way to the daemon: it meets a verified
+# connection). In a connection mark: verified. This one does not meet those of kube-proxy (0x4000, 0x8000),
 # Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
 # (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
 MARK=0x1000
@@ -204,8 +207,22 @@ behind_scope() { # CHAIN
 
 wanted_raw_rules() { # FAMILY
     local port empty_ack sift
-    [ "$ON_FAILURE" = drop ] || return 0
     sift=$(behind_scope RAW)
+    # Nobody else's mark stands for the daemon's.
+    for port in $PORTS; do
+        echo "-A PREROUTING -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-UNMARK"
+    done
+    echo "-A $OWN-UNMARK -j MARK --set-xmark 0x0/$MARK"
+    if [ "$ON_FAILURE" = reset ]; then
+        # The daemon's RSTs come with the mark. To connection tracking they are nothing: whoever is refused in the name
+        # of a client must not end what that client has.
+        for port in $PORTS; do
+            echo "-A OUTPUT -p tcp -m tcp --sport $port --tcp-flags SYN,RST RST -m mark --mark $MARK/$MARK -j $OWN-RST"
+        done
+        echo "-A $OWN-RST -j CT --notrack"
+        echo "-A $OWN-RST -j MARK --set-xmark 0x0/$MARK"
+        return 0
+    fi
     # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
     # next header. (Behind extension headers it is not found here, and the daemon decides.)
     case $1 in
@@ -247,10 +264,6 @@ wanted_mangle_rules() { # FAMILY
     for port in $PORTS; do
         cat <<EOF
 -A PREROUTING -p tcp -m tcp --dport $port -j $OWN-IN
--A INPUT -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
--A INPUT -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
--A FORWARD -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-SAVE
--A FORWARD -p tcp -m tcp --dport $port --tcp-flags SYN SYN -j $OWN-SAVE
 -A POSTROUTING -p tcp -m tcp --sport $port --tcp-flags SYN,ACK SYN,ACK -j $OWN-OUT
 EOF
         [ -z "$KEEPING" ] ||
@@ -260,14 +273,17 @@ EOF
 
     # IN: who comes in.
     # 1. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
-    # 2. What this host sends to itself needs no knock. (Not asked in the hooks above: to compare the name of an
+    # 2. What the daemon has accepted passes.
+    # 3. What this host sends to itself needs no knock. (Not asked in the hooks above: to compare the name of an
     #    interface costs more than all else there, and every segment of a connection would pay for it.)
-    # 3. Who is exempt, and what is not protected, is none of our business.
-    # 4. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
-    # 5. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
-    # 6. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
+    # 4. Who is exempt, and what is not protected, is none of our business.
+    # 5. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
+    # 6. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
+    # 7. The daemon is told which SYNs meet a verified connection. They do not change it.
+    # 8. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
     cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
+-A $OWN-IN -m mark --mark $MARK/$MARK -g $OWN-DONE
 -A $OWN-IN -i lo -j RETURN
 EOF
     scope_rules "$1" IN
@@ -277,23 +293,27 @@ EOF
 EOF
     [ "$ON_FAILURE" = reset ] ||
         echo "-A $judge -p tcp -m tcp --tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"
+    echo "-A $judge -m connmark --mark $MARK/$MARK -j MARK --set-xmark $MARK/$MARK"
     echo "-A $judge $to_queue"
 
     # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
     # (That of a port which this host publishes for another one still has the other one's address here.)
+    echo "-A $OWN-OUT -m mark --mark $MARK/$MARK -g $OWN-DONE"
     echo "-A $OWN-OUT -o lo -j RETURN"
     scope_rules "$1" OUT
+    # One that connection tracking has no entry for (it has forgotten it since the SYN) would lead nowhere: the third ACK
+    # would not be known either. Without it the client repeats its SYN, which begins a new entry.
+    echo "-A $mask -m conntrack --ctstate INVALID -j DROP"
+    echo "-A $mask -m connmark --mark $MARK/$MARK -j MARK --set-xmark $MARK/$MARK"
     echo "-A $mask $to_queue"
 
-    # SAVE: the daemon accepts the right third ACK with the packet mark set. A packet from a queue goes on behind the
-    # chain that queued it, so the mark is saved here, one hook later, in INPUT or FORWARD.
-    # 1. A SYN that the daemon let through begins something new, which inherits no verification.
-    # 2. The verdict becomes the connection's mark. Never from a SYN, whoever may have marked that.
-    # 3. The packet mark has done its work. Routing has been decided, so clearing it changes nothing else.
+    # DONE: what the daemon has accepted.
+    # 1. Of segments it accepts those of verified connections, so this is where one becomes that. A SYN, a SYN/ACK and a
+    #    RST verify nothing.
+    # 2. The packet mark has done its work. Routing comes later, and never sees it.
     cat <<EOF
--A $OWN-SAVE -p tcp -m tcp --tcp-flags SYN SYN -j CONNMARK --set-xmark 0x0/$MARK
--A $OWN-SAVE -p tcp -m tcp --tcp-flags SYN NONE -m mark --mark $MARK/$MARK -j CONNMARK --save-mark --nfmask $MARK --ctmask $MARK
--A $OWN-SAVE -m mark --mark $MARK/$MARK -j MARK --set-xmark 0x0/$MARK
+-A $OWN-DONE -p tcp -m tcp --tcp-flags SYN,RST NONE -j CONNMARK --set-xmark $MARK/$MARK
+-A $OWN-DONE -j MARK --set-xmark 0x0/$MARK
 EOF
 
     # KEPT: see keep_established. Empty but for connections from before `up`.
@@ -983,8 +1003,7 @@ say_confirm() {
     [ -z "$CONFIRM" ] || echo "the rules come down again in $CONFIRM seconds unless you run: $0 confirm"
 }
 
-# Connection marks are left as they are. They mean nothing without the rules, and another `up` marks whatever is
-# established at that time in any case, while what begins later begins with a SYN, which clears the mark.
+# Connection marks are left as they are. They mean nothing without the rules, and another `up` decides which it believes.
 down() {
     cancel_watcher
     rm -f "$(record wanted)"

@@ -11,6 +11,8 @@ package protocol DaemonFlags: ParsableArguments {
 
     /// Those that both daemons have.
     var common: CommonOptions { get }
+    /// The configuration file that is read where it exists and no other is named.
+    var usualFile: FilePath { get }
     /// Puts the flags in the place of what the configuration file says.
     func apply(to settings: inout EffectiveSettings<Settings>)
     /// Whether the content of no two key files may be the same.
@@ -20,11 +22,13 @@ package protocol DaemonFlags: ParsableArguments {
 }
 
 extension DaemonFlags {
+    package var usualFile: FilePath { Settings.defaultFile }
+
     /// Reads the configuration file, and puts the flags over it; may be called again to see a file that has changed.
     ///
     /// - Throws: All that is wrong in the file, or with the flags over it.
     package func effectiveSettings() throws(FatalError) -> EffectiveSettings<Settings> {
-        var settings = try EffectiveSettings<Settings>(file: common.config)
+        var settings = try EffectiveSettings<Settings>(file: common.config, usual: usualFile)
         common.apply(to: &settings)
         apply(to: &settings)
         try settings.check()
@@ -66,7 +70,7 @@ extension DaemonFlags {
         var owners: [String: String] = [:]
         for (owner, path) in keyFiles(settings) {
             do throws(FatalError) {
-                let fingerprint = try KeySchedule.read(path).fingerprint
+                let fingerprint = try KeySchedule.read(path, forDaemonOf: settings.user).fingerprint
                 if let other = owners.updateValue(owner, forKey: fingerprint), keysMustDiffer {
                     wrong.append("\(owner): the same key as \(other) has; each needs one of their own")
                 }

@@ -16,10 +16,12 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
 
     /// Reads the file.
     ///
-    /// - Parameter path: The file; an empty one for none, nil for the usual one if it is there.
+    /// - Parameters:
+    ///   - path: The file; an empty one for none, nil for the usual one if it is there.
+    ///   - usual: The usual one.
     /// - Throws: All that is wrong in the file.
-    package init(file path: String?) throws(FatalError) {
-        let path = path.map { FilePath($0) } ?? (Self.exists(Settings.defaultFile) ? Settings.defaultFile : "")
+    package init(file path: String?, usual: FilePath = Settings.defaultFile) throws(FatalError) {
+        let path = if let path { FilePath(path) } else { try Self.exists(usual) ? usual : "" }
         guard !path.isEmpty else { return }
         do throws(SettingsError) {
             let content = try SettingsFile<Settings>.read(path)
@@ -32,8 +34,14 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
         }
     }
 
-    private static func exists(_ path: FilePath) -> Bool {
-        unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
+    /// - Throws: That it cannot be known; to go without a file that is there would be another configuration.
+    private static func exists(_ path: FilePath) throws(FatalError) -> Bool {
+        guard unsafe path.withPlatformString({ unsafe access($0, F_OK) }) != 0 else { return true }
+        let reason = Errno(rawValue: errno)
+        if [.noSuchFileOrDirectory, .notDirectory].contains(reason) { return false }
+        throw FatalError(
+            "\(path): \(reason)" + (geteuid() == 0 ? "" : "; the configuration is root's, so run this as root"),
+            status: EX_NOPERM)
     }
 
     /// Puts the value of a flag in the place of a setting; does nothing if the flag was not given.
@@ -48,6 +56,11 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
         guard let value else { return }
         settings[keyPath: setting] = value
         origins[key] = .flag
+    }
+
+    /// Gives a setting that neither the file nor a flag has given another default.
+    mutating func setDefault<Value>(_ setting: WritableKeyPath<Settings, Value>, _ key: String, _ value: Value) {
+        if origins[key] == nil { settings[keyPath: setting] = value }
     }
 
     /// Looks for what does not go together once flags have been put in.

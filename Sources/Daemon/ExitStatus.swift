@@ -22,7 +22,8 @@ package struct FatalError: Error, CustomStringConvertible {
     package init(_ error: KeyFileError) {
         let status =
             switch error {
-            case .system(_, _, .permissionDenied), .system(_, _, .notPermitted), .accessibleByOthers: EX_NOPERM
+            case .system(_, _, .permissionDenied), .system(_, _, .notPermitted), .accessibleByOthers, .foreign:
+                EX_NOPERM
             case .system("open", _, .noSuchFileOrDirectory): EX_NOINPUT
             case .system("create", _, _): EX_CANTCREAT
             case .system, .notSynchronised: EX_IOERR

@@ -41,11 +41,19 @@ package struct PacketLoop<PacketSource: PacketQueue & ~Copyable, Judge: Engine &
     ) throws(SystemError) -> ReceivedBatch {
         try queue.receive { packet, bytes in
             let direction: Direction = packet.hook == .postrouting ? .outbound : .inbound
-            let verdict = engine.process(&bytes, direction, at: now, checksumVerified: packet.checksumVerified)
+            // The rules set the bit on what meets a verified connection. What has it never goes through its chain again:
+            // if the rules knew another bit, that would have no end.
+            let isMarked = packet.mark & markBit != 0
+            let facts = PacketFacts(checksumVerified: packet.checksumVerified, isMarked: isMarked)
+            let verdict = engine.process(&bytes, direction, at: now, facts)
+            let (plain, marked) = (packet.mark & ~markBit, packet.mark | markBit)
+            let isRepeated = markBit != 0 && !isMarked
             switch verdict.action {
-            case .accept: return .accept(mark: packet.mark & ~markBit)
-            case .acceptAsVerified: return .accept(mark: packet.mark | markBit)
-            case .rewrite: return .acceptModified(mark: packet.mark & ~markBit)
+            // What needs no verdict must not look as if it had one.
+            case .accept where verdict.reason == .exempt: return .accept(mark: plain)
+            case .accept: return isRepeated ? .repeat(mark: marked) : .accept(mark: plain)
+            case .acceptAsVerified: return isRepeated ? .repeat(mark: marked) : .accept(mark: marked)
+            case .rewrite: return isRepeated ? .repeatModified(mark: marked) : .acceptModified(mark: plain)
             case .reset:
                 resets?.answer(bytes.span, checksumVerified: packet.checksumVerified)
                 return .drop

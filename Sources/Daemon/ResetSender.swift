@@ -12,11 +12,12 @@ package struct ResetSender: ~Copyable {
 
     /// Opens the sockets, and looks up how many hops this host gives its packets, and which flow labels.
     ///
+    /// - Parameter mark: The bit of the packet mark by which the firewall rules know these answers.
     /// - Throws: What is in the way.
-    package static func open() throws(FatalError) -> ResetSender {
+    package static func open(mark: UInt32) throws(FatalError) -> ResetSender {
         do throws(SystemError) {
             return ResetSender(
-                sender: try RawSender(),
+                sender: try RawSender(mark: mark),
                 hops: (
                     setting("ipv4/ip_default_ttl") { UInt8($0) } ?? 64,
                     setting("ipv6/conf/all/hop_limit") { UInt8($0) } ?? 64

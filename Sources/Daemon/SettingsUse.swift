@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
 package import KnockProtocol
 package import Logging
 package import NetfilterQueue
@@ -43,10 +44,22 @@ extension EffectiveSettings {
 }
 
 extension KeySchedule {
-    /// Reads a key file.
-    package static func read(_ path: FilePath) throws(FatalError) -> KeySchedule {
+    /// Reads a key file, whosesoever it is.
+    package static func read(_ path: FilePath) throws(FatalError) -> KeySchedule { try read(path, owners: nil) }
+
+    /// Reads a key file of a daemon.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - user: Whom the daemon becomes, as in the settings: beside root and who it is now, the file may be theirs.
+    static func read(_ path: FilePath, forDaemonOf user: String?) throws(FatalError) -> KeySchedule {
+        let identity = try Privileges.find(user)
+        return try read(path, owners: [0, geteuid()] + (identity.map { [$0.user] } ?? []))
+    }
+
+    private static func read(_ path: FilePath, owners: [UInt32]?) throws(FatalError) -> KeySchedule {
         do throws(KeyFileError) {
-            return try KeyFile.read(path)
+            return try KeyFile.read(path, owners: owners)
         } catch {
             throw FatalError(error)
         }

@@ -170,16 +170,18 @@ public final class Queue: PacketQueue {
         }
         addDrops()
         let message = unsafe begin(NFQNL_MSG_VERDICT)
-        unsafe nfq_nlmsg_verdict_put(message, Int32(bitPattern: packetID), NF_ACCEPT)
-        switch verdict {
-        case .drop:
-            break
-        case .accept(let mark):
-            unsafe nfq_nlmsg_verdict_put_mark(message, mark)
-        case .acceptModified(let mark):
-            unsafe nfq_nlmsg_verdict_put_mark(message, mark)
-            unsafe nfq_nlmsg_verdict_put_pkt(message, bytes.baseAddress, UInt32(bytes.count))
-        }
+        let (isRepeated, isModified, mark) =
+            switch verdict {
+            case .drop: (false, false, UInt32(0))
+            case .accept(let mark): (false, false, mark)
+            case .acceptModified(let mark): (false, true, mark)
+            case .repeat(let mark): (true, false, mark)
+            case .repeatModified(let mark): (true, true, mark)
+            }
+        unsafe nfq_nlmsg_verdict_put(
+            message, Int32(bitPattern: packetID), isRepeated ? NF_REPEAT : NF_ACCEPT)
+        unsafe nfq_nlmsg_verdict_put_mark(message, mark)
+        if isModified { unsafe nfq_nlmsg_verdict_put_pkt(message, bytes.baseAddress, UInt32(bytes.count)) }
         unsafe end(message)
         if verdictLength >= Self.verdictBatch { try sendVerdicts() }
     }

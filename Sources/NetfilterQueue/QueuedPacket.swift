@@ -39,6 +39,10 @@ public enum QueueVerdict: Equatable, Sendable {
     case accept(mark: UInt32)
     /// `NF_ACCEPT` with the bytes as they are now in place of those that were queued.
     case acceptModified(mark: UInt32)
+    /// `NF_REPEAT`: the packet goes through the table that queued it once more, so that all other rules see it, too.
+    case `repeat`(mark: UInt32)
+    /// `NF_REPEAT` with the bytes as they are now.
+    case repeatModified(mark: UInt32)
 }
 
 /// What one call to `PacketQueue.receive` came to.

@@ -21,12 +21,11 @@ public struct RawSender: ~Copyable {
 
     /// Opens a socket for each family; a kernel without IPv6 has none for that.
     ///
-    /// - Throws: `SystemError`; with EPERM without CAP_NET_RAW.
-    public init() throws(SystemError) {
-        let kind = Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        ipv4 = socket(AF_INET, kind, Int32(IPPROTO_RAW))
-        guard ipv4 >= 0 else { throw SystemError("raw socket") }
-        ipv6 = socket(AF_INET6, kind, Int32(IPPROTO_RAW))
+    /// - Parameter mark: The packet mark of what is sent.
+    /// - Throws: `SystemError`; with EPERM without CAP_NET_RAW, or CAP_NET_ADMIN for the mark.
+    public init(mark: UInt32) throws(SystemError) {
+        let sockets = try Self.openSockets(mark)
+        (ipv4, ipv6) = (sockets.ipv4, sockets.ipv6)
         var on: Int32 = 1
         if ipv6 >= 0 {
             _ = unsafe setsockopt(
@@ -35,6 +34,29 @@ public struct RawSender: ~Copyable {
         unsafe packets = .allocate(byteCount: Self.capacity * Self.maximumLength, alignment: 8)
         unsafe lengths = .allocate(capacity: Self.capacity)
         unsafe lengths.initialize(repeating: 0)
+    }
+
+    private static func openSockets(_ mark: UInt32) throws(SystemError) -> (ipv4: Int32, ipv6: Int32) {
+        let ipv4 = try open(AF_INET, mark)
+        do throws(SystemError) {
+            return (ipv4, try open(AF_INET6, mark))
+        } catch {
+            if error.number == EAFNOSUPPORT { return (ipv4, -1) }
+            close(ipv4)
+            throw error
+        }
+    }
+
+    private static func open(_ family: Int32, _ mark: UInt32) throws(SystemError) -> Int32 {
+        let socket = socket(family, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
+        guard socket >= 0 else { throw SystemError("raw socket") }
+        var mark = mark
+        guard unsafe setsockopt(socket, SOL_SOCKET, SO_MARK, &mark, socklen_t(MemoryLayout<UInt32>.size)) == 0 else {
+            let error = SystemError("mark of raw socket")
+            close(socket)
+            throw error
+        }
+        return socket
     }
 
     deinit {

@@ -12,7 +12,7 @@ import Testing
             ("-j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff", nil), ("-j CONNMARK --save-mark", .error),
             ("-j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff", .warning),
             ("-j CONNMARK --restore-mark --nfmask 0xff --ctmask 0xff", nil),
-            ("-j MARK --set-xmark 0x1000/0x1000", .error), ("-j MARK --set-xmark 0x1/0xffffffff", .note),
+            ("-j MARK --set-xmark 0x1000/0x1000", .error), ("-j MARK --set-xmark 0x1/0xffffffff", nil),
             ("-j MARK --set-xmark 0x1/0xf", nil), ("-m mark --mark 0x1000/0x1000 -j ACCEPT", .warning),
             ("-m mark --mark 0x1000 -j ACCEPT", .warning), ("-m mark --mark 0x1/0xff -j ACCEPT", nil),
             ("-m connmark --mark 0x1800/0x1000 -j ACCEPT", .warning), ("-j ACCEPT", nil),
@@ -23,8 +23,8 @@ import Testing
         #expect(MarkUse(rule, bit: 0x1000)?.severity == severity)
     }
 
-    @Test("On its way out a packet no longer has the bit") func wayOut() throws {
-        let rule = try #require(Rule("-A OUTPUT -j MARK --set-xmark 0x1000/0x1000"))
+    @Test("In POSTROUTING the bit no longer means anything behind our rules") func wayOut() throws {
+        let rule = try #require(Rule("-A POSTROUTING -j MARK --set-xmark 0x1000/0x1000"))
         #expect(MarkUse(rule, bit: 0x1000) == nil)
     }
 }

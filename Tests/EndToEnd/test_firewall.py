@@ -250,7 +250,7 @@ BAD_SERVER_INPUT = [
 ]
 BAD_CLIENT_INPUT = [
     (["up", "--queue-num", "200:201"], "--queue-num: '200:201' is not a queue number"),
-    (["up", "--mark", "0x1000"], "unknown flag '--mark'"),
+    (["up", "--mark", "0x1001"], "is not one single bit"),
     (["confirm"], "unknown command 'confirm'"),
 ]
 
@@ -439,8 +439,8 @@ def test_a_verified_connection_stays_in_the_kernel(routed: Network, backend: str
         number = re.findall(rf"^-A {chain} .*", host_rules, re.MULTILINE)
         (drop,) = (index for index, rule in enumerate(number, start=1) if "u32" in rule)
         guard.run([f"{name}-{backend}", "-w", "-t", "raw", "-D", chain, str(drop)])
-        # Behind the saving of the mark, no packet has it any more.
-        for chain in ("INPUT", "FORWARD"):
+        # Behind our rules no packet has the mark any more, in the same chain or later.
+        for chain in ("PREROUTING", "INPUT", "FORWARD", "POSTROUTING"):
             command = f"{name}-{backend} -w -t mangle -A {chain} -m mark --mark 0x1000/0x1000"
             guard.run(command.split())
     with queue_stand_in(guard):
@@ -454,19 +454,18 @@ def test_a_verified_connection_stays_in_the_kernel(routed: Network, backend: str
                 assert connection.echo(5_000_000)
                 assert queue_counters(guard)[100].id_sequence - before == handshake
                 counters = rule_counters(guard, family, backend)
-                assert [n for rule, n in counters.items() if rule.endswith("-m mark --mark 0x1000/0x1000")] == [0, 0]
-                # A new SYN of the same connection goes to the queue, and takes the verification with it.
+                assert [n for rule, n in counters.items() if rule.endswith("-m mark --mark 0x1000/0x1000")] == [0] * 4
+                # A new SYN of the same connection goes to the queue, and changes nothing of it.
                 again = segment(routed.client.address(family), routed.server.address(family),
                                 sport=connection.local_port, dport=22, flags="S", seq=1, ack=1)  # fmt: skip
-                # (The rule's counter tells; the mark itself comes back with the client's next ACK, which the stand-in
-                # calls verified.)
-                clearing = "TCPKNOCK-SRV-SAVE -p tcp -m tcp --tcp-flags SYN SYN -j CONNMARK --set-xmark 0x0/0x1000"
-                cleared = rule_counters(guard, family, backend)[clearing]
                 send(routed.client, [again])
                 eventually(
-                    lambda: rule_counters(guard, family, backend)[clearing] == cleared + 1,
-                    what="the mark to be cleared",
+                    lambda: queue_counters(guard)[100].id_sequence - before == handshake + 1,
+                    what="the SYN to go to the queue",
                 )
+                assert connection.echo(5_000_000)
+                assert connection_marks(guard, family, 22) == [MARK]
+                assert queue_counters(guard)[100].id_sequence - before == handshake + 1
 
 
 # --- connections from before --------------------------------------------------------------------------------------

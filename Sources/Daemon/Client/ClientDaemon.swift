@@ -61,7 +61,7 @@ package final class ClientDaemon: AdministeredDaemon {
         names.adopt(roster.hostNames)
         let engine = ClientEngine(targets: roster.targets(names.addresses), reporting: reporting)
         let worker = try runner.worker(
-            PacketLoop(queue: queue, engine: engine, markBit: 0, clock: SystemClock.now))
+            PacketLoop(queue: queue, engine: engine, markBit: settings.mark, clock: SystemClock.now))
         let workers = WorkerGroup([worker])
         watchers = WatchBoard { isWatched in
             let reporting = reporting.union(isWatched ? .all : [])
@@ -120,7 +120,10 @@ package final class ClientDaemon: AdministeredDaemon {
         try TargetRoster(settings, registry)
     }
 
-    func keepFixed(_ keeper: inout SettingsKeeper<ClientSettings>) { keeper.keep(\.queue, "queue_num") }
+    func keepFixed(_ keeper: inout SettingsKeeper<ClientSettings>) {
+        keeper.keep(\.queue, "queue_num")
+        keeper.keep(\.mark, "mark")
+    }
 
     func adopt(_ settings: ClientSettings, _ roster: TargetRoster) -> String {
         state.withLock { $0 = State(settings: settings, roster: roster) }

@@ -31,14 +31,14 @@ package struct TargetRoster: Sendable {
         self.settings = settings
         var entries: [Entry] = []
         for target in settings.targets {
-            let keys = try KeySchedule.read(target.keyFile)
+            let keys = try KeySchedule.read(target.keyFile, forDaemonOf: settings.user)
             let name = "\(target.host):\(target.ports.map(String.init).joined(separator: ","))"
             let id = registry.id(of: name, fingerprint: keys.fingerprint)
             entries.append(Entry(id: id, name: name, keys: keys, settings: target))
         }
         self.entries = entries
         if let path = settings.sharedKeyFile {
-            let keys = try KeySchedule.read(path)
+            let keys = try KeySchedule.read(path, forDaemonOf: settings.user)
             shared = (
                 registry.id(of: Self.elsewhere, fingerprint: keys.fingerprint),
                 registry.id(of: Self.proven, fingerprint: keys.fingerprint), keys

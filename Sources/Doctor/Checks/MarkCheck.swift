@@ -42,9 +42,10 @@ enum MarkCheck {
         }
     }
 
-    /// Rules of policy routing see the mark of a packet between the queue and INPUT.
+    /// Rules of policy routing see the bit on the RSTs of the daemon alone.
     private static func routing(_ examination: Examination) -> [Finding] {
         let bit = examination.subject.mark
+        guard examination.subject.answersRefused else { return [] }
         return ["-4", "-6"].flatMap { family -> [Finding] in
             let text = examination.host.run(["ip", family, "rule", "show"]).output ?? ""
             return text.split(separator: "\n").compactMap { line in
@@ -102,10 +103,10 @@ struct MarkUse {
                 return nil
             }
         case "MARK":
-            // The daemon's bit is on a packet only on its way in.
-            guard !["OUTPUT", "POSTROUTING"].contains(rule.chain) else { return nil }
-            guard let (value, mask) = Self.assignment(rule), (value | mask) & bit != 0 else { return nil }
-            self = .assignment(ofConnection: false, sets: value & bit != 0)
+            // What is in POSTROUTING comes behind ours.
+            guard rule.chain != "POSTROUTING", let (value, _) = Self.assignment(rule), value & bit != 0
+            else { return nil }
+            self = .assignment(ofConnection: false, sets: true)
         default:
             guard let (text, _) = rule.value("--mark"), let (value, mask) = Self.pair(text), value & mask & bit != 0
             else { return nil }
@@ -160,7 +161,7 @@ struct MarkUse {
         case (false, true):
             MarkUse(severity: .error, effect: "a rule sets the bit that says 'verified' on packets")
         case (false, false):
-            MarkUse(severity: .note, effect: "a rule overwrites the whole mark of packets, the daemon's bit with it")
+            MarkUse(severity: .note, effect: "a rule overwrites the whole mark of packets, our bit with it")
         }
     }
 

@@ -21,10 +21,11 @@ struct OwnHook {
         switch subject.role {
         case .server:
             let raw = OwnHook(table: "raw", chain: "PREROUTING", target: own + "RAW", direction: .toPort, count: 1)
-            return (subject.answersRefused ? [] : [raw]) + [
+            let rst = OwnHook(table: "raw", chain: "OUTPUT", target: own + "RST", direction: .fromPort, count: 1)
+            return [
+                OwnHook(table: "raw", chain: "PREROUTING", target: own + "UNMARK", direction: .toPort, count: 1),
+                subject.answersRefused ? rst : raw,
                 OwnHook(table: "mangle", chain: "PREROUTING", target: own + "IN", direction: .toPort, count: 1),
-                OwnHook(table: "mangle", chain: "INPUT", target: own + "SAVE", direction: .toPort, count: 2),
-                OwnHook(table: "mangle", chain: "FORWARD", target: own + "SAVE", direction: .toPort, count: 2),
                 OwnHook(table: "mangle", chain: "POSTROUTING", target: own + "OUT", direction: .fromPort, count: 1),
             ]
         case .client:
@@ -59,12 +60,14 @@ struct OwnChain {
     static func all(_ subject: DoctorSubject, _ family: IPFamily) -> [OwnChain] {
         let own = subject.role.chainPrefix
         let bit = subject.markText
+        let done = "-m mark --mark \(bit)/\(bit) -g \(own)DONE"
         guard subject.role == .server else {
             return [
-                OwnChain(table: "mangle", name: own + "OUT", rules: ["-o lo -j RETURN", "@queue"], optional: []),
-                OwnChain(table: "raw", name: own + "IN", rules: ["-i lo -j RETURN", "@queue"], optional: []),
+                OwnChain(table: "mangle", name: own + "OUT", rules: [done, "-o lo -j RETURN", "@queue"], optional: []),
+                OwnChain(table: "raw", name: own + "IN", rules: [done, "-i lo -j RETURN", "@queue"], optional: []),
             ]
         }
+        let tellsVerified = "-m connmark --mark \(bit)/\(bit) -j MARK --set-xmark \(bit)/\(bit)"
         let raw = scoped(
             subject, family, table: "raw", name: "RAW", behind: "SIFT", before: ["-i lo -j RETURN"],
             rules: [
@@ -73,21 +76,25 @@ struct OwnChain {
             ], optional: ["-m bpf --object-pinned", "-m set --match-set"])
         let refusals = subject.answersRefused ? [] : ["--tcp-flags SYN NONE -m conntrack --ctstate NEW -j DROP"]
         let verified = "--tcp-flags SYN NONE -m connmark --mark \(bit)/\(bit) -j RETURN"
+        let unmark = "-j MARK --set-xmark 0x0/\(bit)"
+        let rst = [OwnChain(table: "raw", name: own + "RST", rules: ["-j CT --notrack", unmark], optional: [])]
         let chains = [
+            subject.answersRefused ? rst : raw,
             scoped(
-                subject, family, table: "mangle", name: "IN", behind: "JUDGE", before: [verified, "-i lo -j RETURN"],
-                rules: refusals + ["@queue"], optional: ["-j \(own)KEPT", verified]),
+                subject, family, table: "mangle", name: "IN", behind: "JUDGE",
+                before: [verified, done, "-i lo -j RETURN"],
+                rules: refusals + [tellsVerified, "@queue"], optional: ["-j \(own)KEPT", verified]),
             scoped(
-                subject, family, table: "mangle", name: "OUT", behind: "MASK", before: ["-o lo -j RETURN"],
-                rules: ["@queue"], optional: []),
+                subject, family, table: "mangle", name: "OUT", behind: "MASK", before: [done, "-o lo -j RETURN"],
+                rules: ["-m conntrack --ctstate INVALID -j DROP", tellsVerified, "@queue"], optional: []),
         ]
-        return ((subject.answersRefused ? [] : [raw]) + chains).flatMap(\.self) + [
+        return chains.flatMap(\.self) + [
+            OwnChain(table: "raw", name: own + "UNMARK", rules: [unmark], optional: []),
             OwnChain(
-                table: "mangle", name: own + "SAVE",
+                table: "mangle", name: own + "DONE",
                 rules: [
-                    "--tcp-flags SYN SYN -j CONNMARK --set-xmark 0x0/\(bit)",
-                    "-j CONNMARK --save-mark --nfmask \(bit) --ctmask \(bit)", "-j MARK --set-xmark 0x0/\(bit)",
-                ], optional: [])
+                    "--tcp-flags SYN,RST NONE -j CONNMARK --set-xmark \(bit)/\(bit)", unmark,
+                ], optional: []),
         ]
     }
 

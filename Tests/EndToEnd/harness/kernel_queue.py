@@ -8,7 +8,7 @@ from typing import Dict, NamedTuple, Optional
 from .hosts import PYTHON, Host
 from .processes import Program
 
-DROP, ACCEPT = 0, 1
+DROP, ACCEPT, REPEAT = 0, 1, 4
 
 # linux/netfilter/nfnetlink_queue.h
 _SUBSYSTEM = 3

@@ -1,13 +1,12 @@
 """A stand-in for tcpknock-server that verifies everybody: to test the rules by themselves.
 
-It accepts what it is given, and gives the verdict "verified" (the packet mark) to each segment that acknowledges
-without SYN. Run as a program: `queue_stand_in.py QUEUE MARK`.
+It accepts what it is given: the packet goes through its table once more, with the mark. Run as a program: `queue_stand_in.py QUEUE MARK`.
 """
 
 import sys
 
 from .hosts import Host
-from .kernel_queue import KernelQueue, start_program, tcp_flags
+from .kernel_queue import ACCEPT, REPEAT, KernelQueue, start_program
 from .processes import Program
 
 
@@ -22,8 +21,8 @@ def main(number: int, bit: int) -> None:
     while True:
         packet = queue.receive()
         if packet:
-            acknowledges = tcp_flags(packet.payload) & 0x12 == 0x10
-            queue.judge(packet.identifier, mark=packet.mark | bit if acknowledges else packet.mark & ~bit)
+            verdict, mark = (ACCEPT, packet.mark & ~bit) if packet.mark & bit else (REPEAT, packet.mark | bit)
+            queue.judge(packet.identifier, verdict, mark=mark)
 
 
 if __name__ == "__main__":
