@@ -13,6 +13,7 @@ package struct ResetSender: ~Copyable {
     /// Opens the sockets, and looks up how many hops this host gives its packets, and which flow labels.
     ///
     /// - Parameter mark: The bit of the packet mark by which the firewall rules know these answers.
+    /// - Returns: What answers.
     /// - Throws: What is in the way.
     package static func open(mark: UInt32) throws(FatalError) -> ResetSender {
         do throws(SystemError) {

@@ -52,6 +52,8 @@ extension KeySchedule {
     /// - Parameters:
     ///   - path: The file.
     ///   - user: Whom the daemon becomes, as in the settings: beside root and who it is now, the file may be theirs.
+    /// - Returns: The keys.
+    /// - Throws: What is wrong with it.
     static func read(_ path: FilePath, forDaemonOf user: String?) throws(FatalError) -> KeySchedule {
         let identity = try Privileges.find(user)
         return try read(path, owners: [0, geteuid()] + (identity.map { [$0.user] } ?? []))

@@ -155,6 +155,7 @@ final class Lockouts: Sendable {
     ///   - address: From where.
     ///   - key: Whose key; nil where that is not known (yet), for lockouts of the address alone.
     ///   - uptime: Now.
+    /// - Returns: What is known; nothing where nobody has been locked out yet.
     @inline(__always)
     func standing(of address: IPAddress, _ key: KeyID?, at uptime: UInt64) -> Standing {
         if isEmpty.load(ordering: .acquiring) { return Standing() }

@@ -8,7 +8,9 @@ public struct ServerEngine: Engine, ~Copyable {
     public struct Configuration: Equatable, Sendable {
         /// The protected ports.
         public var targetPorts: [UInt16] = [22]
-        /// Who needs no knock. The firewall rules leave them alone; this is for what is queued all the same.
+        /// Who needs no knock.
+        ///
+        /// The firewall rules leave them alone; this is for what is queued all the same.
         public var exempt: [IPPrefix] = []
         /// How long a wrong third ACK locks out, in seconds.
         public var lockoutSeconds: UInt32 = 120
@@ -45,6 +47,7 @@ public struct ServerEngine: Engine, ~Copyable {
         /// Whether a wrong third ACK locks its whole address out; of one guest, all that comes from there is.
         ///
         /// - Parameter guestCount: How many guests there are.
+        /// - Returns: Whether it does.
         public func locksOutAddresses(guestCount: Int) -> Bool { lockoutScope == .address || guestCount <= 1 }
     }
 
@@ -127,6 +130,7 @@ public struct ServerEngine: Engine, ~Copyable {
     ///   - flow: The ends.
     ///   - now: The time.
     ///   - rank: How well the segment fits; the one that it fits best is meant.
+    /// - Returns: Its position in the table; nil if there is none between these ends.
     private func position(of flow: Flow, at now: Instant, _ rank: (PendingHandshake) -> Int) -> Int? {
         var best: Int?
         var bestRank = Int.min

@@ -118,7 +118,7 @@ public struct KeyBundle: Sendable {
             case .accessibleByOthers(_, let mode): throw .accessibleByOthers(path, mode: mode)
             case .wrongLength(_, let length): throw .malformed(path, "\(length) bytes are no bundle")
             case .notRandom: throw .malformed(path, "there is no whole key in it")
-            case .alreadyExists, .notSynchronised, .outOfMemory: throw .outOfMemory
+            case .alreadyExists, .notSynchronised, .foreign, .outOfMemory: throw .outOfMemory
             }
         }
     }

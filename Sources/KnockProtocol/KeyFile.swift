@@ -8,10 +8,14 @@ public enum KeyFile {
 
     /// Reads a key file, checks that it can be trusted, and derives the keys; the content is wiped afterwards.
     ///
-    /// - Throws: `KeyFileError` if it is missing, not a regular file, accessible by others, of another length, or
-    ///   obviously not random.
-    public static func read(_ path: FilePath) throws(KeyFileError) -> KeySchedule {
-        let content = try readSecret(path, lengths: length...length, following: true)
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - owners: The numbers of the users to one of whom it must belong; nil for anybody.
+    /// - Returns: The keys.
+    /// - Throws: `KeyFileError` if it is missing, not a regular file, somebody else's, accessible by others, of another
+    ///   length, or obviously not random.
+    public static func read(_ path: FilePath, owners: [UInt32]? = nil) throws(KeyFileError) -> KeySchedule {
+        let content = try readSecret(path, lengths: length...length, following: true, owners: owners)
         return try content.withBytes { bytes throws(KeyFileError) in
             guard !isConstant(bytes) else { throw .notRandom(path) }
             return try KeySchedule(material: bytes)
@@ -24,10 +28,11 @@ public enum KeyFile {
     ///   - path: The file.
     ///   - lengths: How long it may be, in bytes; at least 1.
     ///   - following: Whether it may be a symbolic link.
+    ///   - owners: To whom it may belong; nil for anybody.
     /// - Returns: The bytes.
     /// - Throws: `KeyFileError`, not `notRandom`.
     static func readSecret(
-        _ path: FilePath, lengths: ClosedRange<Int>, following: Bool
+        _ path: FilePath, lengths: ClosedRange<Int>, following: Bool, owners: [UInt32]? = nil
     ) throws(KeyFileError) -> Secret {
         let file: FileDescriptor
         do {
@@ -46,6 +51,8 @@ public enum KeyFile {
             throw .system(call: "fstat", path: path, error)
         }
         guard status.type == .regular else { throw .notARegularFile(path) }
+        let owner = UInt32(status.userID.rawValue)
+        if let owners, !owners.contains(owner) { throw .foreign(path, owner: owner) }
         let permissions = UInt16(truncatingIfNeeded: status.permissions.rawValue) & 0o7777
         guard permissions & 0o066 == 0 else { throw .accessibleByOthers(path, mode: permissions) }
         guard let size = Int(exactly: status.size), lengths.contains(size) else {

@@ -7,6 +7,8 @@ public enum KeyFileError: Error, Equatable, CustomStringConvertible {
     case system(call: String, path: FilePath, Errno)
     /// The path is a folder, device, pipe or socket.
     case notARegularFile(FilePath)
+    /// The file belongs to a user who could read or change it; the user's number.
+    case foreign(FilePath, owner: UInt32)
     /// Group or others may read or write the file; the permission bits.
     case accessibleByOthers(FilePath, mode: UInt16)
     /// The file is not exactly 65,536 bytes long; its length.
@@ -33,6 +35,9 @@ public enum KeyFileError: Error, Equatable, CustomStringConvertible {
             "key file \(path): \(call): \(errno)"
         case .notARegularFile(let path):
             "key file \(path): not a regular file; a key must be a file of \(KeyFile.length) bytes"
+        case .foreign(let path, let owner):
+            "key file \(path): it belongs to user \(owner), who is neither root nor the daemon's user; "
+                + "if that user may know the key, 'chown root \(path)', else make a new one on both hosts"
         case .accessibleByOthers(let path, let mode):
             "key file \(path): group or others may read or write it (mode 0\(String(mode, radix: 8))); "
                 + "if nobody has read it, 'chmod 600 \(path)', else make a new one on both hosts"

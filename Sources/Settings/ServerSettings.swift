@@ -57,7 +57,9 @@ package struct ServerSettings: CommonSettings {
     /// Who may knock, each with a key; none: one who holds `keyFile`.
     package var guests: [GuestSettings] = []
 
-    /// Which of several servers on this host it is; nil for the one without a name. It is given by a flag alone.
+    /// Which of several servers on this host it is; nil for the one without a name.
+    ///
+    /// It is given by a flag alone.
     package var instance: String?
 
     /// All defaults.

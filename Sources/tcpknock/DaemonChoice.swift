@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Daemon
+import Doctor
 import Glibc
+import Settings
 import SystemPackage
 
 /// Which of this host's daemons a command is for.
@@ -12,17 +14,22 @@ struct DaemonChoice: ParsableArguments {
     @Flag(help: "Ask tcpknock-client.")
     var client = false
 
+    @Option(help: ArgumentHelp("Ask this one of several servers.", valueName: "name"), transform: InstanceName.parse)
+    var instance: String?
+
     @Option(
         help: ArgumentHelp(
             "Ask the daemon with this control socket. (default: those in /run/tcpknock)", valueName: "path"))
     var socket: String?
 
-    private static let serverSocket: FilePath = "/run/tcpknock/server.sock"
-    private static let clientSocket: FilePath = "/run/tcpknock/client.sock"
+    private static let clientSocket = ClientSettings().controlSocket ?? ""
 
     func validate() throws {
         if server, client { throw ValidationError("--server and --client cannot go together; leave out both for both") }
-        if socket != nil, server || client { throw ValidationError("--socket names the daemon already") }
+        if instance != nil, client { throw ValidationError("--instance is one of several servers, not a client") }
+        if socket != nil, server || client || instance != nil {
+            throw ValidationError("--socket names the daemon already")
+        }
     }
 
     /// The sockets to ask: those that were chosen, else all that are there.
@@ -30,9 +37,11 @@ struct DaemonChoice: ParsableArguments {
     /// - Throws: That there is none.
     func sockets() throws(FatalError) -> [FilePath] {
         if let socket { return [FilePath(socket)] }
-        if server { return [Self.serverSocket] }
+        if instance != nil { return [ServerSettings.defaultControlSocket(of: instance)] }
         if client { return [Self.clientSocket] }
-        let found = [Self.serverSocket, Self.clientSocket].filter { ControlClient.exists($0) }
+        let servers = Self.servers
+        if server { return servers.isEmpty ? [ServerSettings.defaultControlSocket(of: nil)] : servers }
+        let found = servers + (ControlClient.exists(Self.clientSocket) ? [Self.clientSocket] : [])
         guard !found.isEmpty else {
             throw FatalError(
                 "no daemon is running here: there is no socket in /run/tcpknock; "
@@ -41,15 +50,25 @@ struct DaemonChoice: ParsableArguments {
         return found
     }
 
-    /// The server's socket: one that was named, or the usual one.
-    static func server(_ socket: String?) -> FilePath {
-        socket.map { FilePath($0) } ?? serverSocket
+    /// The sockets of all servers that are there, the one without a name first.
+    private static var servers: [FilePath] {
+        let usual = ServerSettings.defaultControlSocket(of: nil)
+        let named = Host.live.list(usual.removingLastComponent().string).filter {
+            $0.hasPrefix("server@") && $0.hasSuffix(".sock")
+        }
+        return ([usual] + named.sorted().map { usual.removingLastComponent().appending($0) })
+            .filter { ControlClient.exists($0) }
+    }
+
+    /// A server's socket: one that was named, or the usual one of the instance.
+    static func server(_ socket: String?, _ instance: String?) -> FilePath {
+        socket.map { FilePath($0) } ?? ServerSettings.defaultControlSocket(of: instance)
     }
 
     /// The one socket to ask, where a command is for one daemon.
     func socket(preferring isServer: Bool) throws(FatalError) -> FilePath {
         let found = try sockets()
-        let preferred = isServer ? Self.serverSocket : Self.clientSocket
+        let preferred = isServer ? ServerSettings.defaultControlSocket(of: nil) : Self.clientSocket
         return found.contains(preferred) ? preferred : found[0]
     }
 }

@@ -13,12 +13,15 @@ struct LocksCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
+    @Option(help: ArgumentHelp("One of several servers.", valueName: "name"), transform: InstanceName.parse)
+    var instance: String?
+
     @Flag(help: "Print one JSON array.")
     var json = false
 
     func run() throws {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
-            let socket = DaemonChoice.server(socket)
+            let socket = DaemonChoice.server(socket, instance)
             try ControlClient.ask(socket, .locks, json ? .json : .text) { StandardOutput.write($0) }
         }
     }
@@ -33,6 +36,9 @@ struct UnlockCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
+    @Option(help: ArgumentHelp("One of several servers.", valueName: "name"), transform: InstanceName.parse)
+    var instance: String?
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -41,7 +47,7 @@ struct UnlockCommand: ParsableCommand {
 
     func run() throws {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
-            let socket = DaemonChoice.server(socket)
+            let socket = DaemonChoice.server(socket, instance)
             let answer = try ControlClient.answer(socket, .unlock(address))
             let object = JSONValue.object(["address": .string("\(address)"), "message": .string(answer)])
             StandardOutput.write(json ? object.text + "\n" : answer + "\n")

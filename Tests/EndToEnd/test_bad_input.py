@@ -1,6 +1,7 @@
 """Wrong input: a clear message that names what is wrong, a fitting exit status, and nothing changed."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from harness.processes import Program
 from harness.queues import queue_counters
 
 # sysexits.h
-USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, NO_PERMISSION = 64, 65, 66, 69, 73, 77
+USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, NO_PERMISSION, CONFIG = 64, 65, 66, 69, 73, 77, 78
 
 DAEMONS = ("tcpknock-server", "tcpknock-client")
 daemons = pytest.mark.parametrize("daemon", DAEMONS)
@@ -102,7 +103,7 @@ FLAGS: "list[tuple[str, str, list[str]]]" = [
     ("tcpknock-client", "--server fd00::/129", ["--server", "'fd00::/129'"]),
     ("tcpknock-client", "--server 10.0.0.0/", ["--server", "'10.0.0.0/'"]),
     ("tcpknock-client", "--server 10.0.0.0/8/8", ["--server", "'10.0.0.0/8/8'"]),
-    ("tcpknock-client", "--mark 0x1000", ["--mark"]),
+    ("tcpknock-client", "--mark 0x1001", ["--mark"]),
     ("tcpknock-client", "--lockout-seconds 5", ["--lockout-seconds"]),
     ("keygen", "--unknown", ["--unknown"]),
     ("keygen", "one two", ["two"]),
@@ -169,6 +170,39 @@ def test_key_files(host: Host, tmp_path: Path, kind: str, name: str) -> None:
     bad.make(path)
     flag = "--fingerprint" if name == "keygen" else "--key-file"
     fails(host, tmp_path, [program(name), flag, str(path)], bad.status, str(path), *bad.parts)
+
+
+@daemons
+def test_a_key_file_of_somebody_else(host: Host, tmp_path: Path, key_file: str, daemon: str) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    mine = tmp_path / "the.key"
+    shutil.copy(key_file, mine)
+    os.chown(mine, nobody, -1)
+    for more in ([], ["--check"]):
+        status = NO_PERMISSION if not more else CONFIG
+        command = [program(daemon), "--key-file", str(mine), *more]
+        fails(host, tmp_path, command, status, str(mine), f"user {nobody}", "chown root")
+    # The daemon's own user may have it, and what is said to cure does.
+    command = [program(daemon), "--key-file", str(mine), "--check"]
+    assert host.run([*command, "--user", "nobody"]).returncode == 0
+    host.run(["chown", "root", str(mine)])
+    assert host.run(command).returncode == 0
+
+
+@daemons
+def test_a_configuration_that_cannot_be_seen_is_not_taken_for_none(host: Host, tmp_path: Path, daemon: str) -> None:
+    # In a mount namespace of its own, so that the folder of this host is as it was.
+    script = f"mount -t tmpfs -o mode=0700 none /etc/tcpknock && exec setpriv --reuid=nobody --clear-groups {program(daemon)} --check"
+    made = not os.path.isdir("/etc/tcpknock")
+    os.makedirs("/etc/tcpknock", exist_ok=True)
+    try:
+        result = host.run(["unshare", "--mount", "sh", "-c", script], check=False)
+    finally:
+        if made:
+            os.rmdir("/etc/tcpknock")
+    assert result.returncode == CONFIG
+    assert "/etc/tcpknock" in result.stderr and "run this as root" in result.stderr
+    assert "key file" not in result.stderr
 
 
 @daemons

@@ -1,14 +1,19 @@
 """Several servers on one host: the rules of each have names of their own and do not touch the others'."""
 
 import json
+from pathlib import Path
 from typing import List
 
 import pytest
 
+from harness.daemons import program
 from harness.echo import echo, echo_server
 from harness.firewall import BACKENDS, firewall, snapshot
 from harness.hosts import Host
+from harness.inside import connect, echoes, gets_in
+from harness.knock import equip
 from harness.queue_stand_in import queue_stand_in
+from harness.settings import keys
 from harness.topologies import Network
 from harness.waiting import eventually
 
@@ -96,3 +101,46 @@ def test_each_instance_has_a_confirmation_of_its_own(host: Host) -> None:
     firewall(host, "server", "up", *WEB, "--target-port", 443, "--queue-num", 101, "--confirm", 1)
     assert firewall(host, "server", "confirm", check=False).returncode == 1
     eventually(lambda: snapshot(host) == alone, timeout=6, what="the rules of web to come down")
+
+
+def test_two_servers_with_all_that_is_theirs(direct: Network, tmp_path: Path) -> None:
+    client, server = direct.client, direct.server
+    key = keys(tmp_path, "ssh", "web")
+    echo_server(server, 22, 443)
+    daemons = {}
+    for name, port, queue in (("ssh", 22, 100), ("web", 443, 101)):
+        # As the units do it, but with a socket, a state folder and a configuration that are not the host's.
+        file = tmp_path / f"server@{name}.toml"
+        file.write_text(
+            f'target_ports = [{port}]\nqueue_num = {queue}\nkey_file = "{name}.dat"\nkernel_filter = "off"\n'
+            f'control_socket = "{name}.sock"\nstate_dir = "{tmp_path}/state"\n'
+        )
+        flags = ["--config", str(file), "--instance", name]
+        daemons[name] = server.popen([program("tcpknock-server"), *flags], env={"SWIFT_BACKTRACE": "enable=no"})
+        daemons[name].wait_for_line(r"\bready\b", 10, which="stdout")
+        source = f"{program('tcpknock-server')} {' '.join(flags)}"
+        firewall(server, "server", "up", "--instance", name, "--flags-from", source, "--kernel-filter", "off")
+    equip(client, None, ports=(22, 443), more=["--config", str(targets(tmp_path, server.ipv4, key))])
+    for port in (22, 443):
+        assert echoes(connect(client, server.ipv4, port))
+    for name, port in (("ssh", 22), ("web", 443)):
+        [row] = json.loads(
+            server.run([program("tcpknock"), "status", "--json", "--socket", f"{tmp_path}/{name}.sock"]).stdout
+        )["connections"]
+        assert row["server"].endswith(f":{port}")
+    # The end of one is not the other's.
+    daemons["ssh"].stop()
+    assert not gets_in(client, server.ipv4, 22, timeout=0.3)
+    assert echoes(connect(client, server.ipv4, 443))
+
+
+def targets(folder: Path, address: str, key: "dict[str, str]") -> Path:
+    """A configuration of a client that knows both servers."""
+    file = folder / "client.toml"
+    file.write_text(
+        "".join(
+            f'[[target]]\nhost = "{address}"\nport = {port}\nkey_file = "{key[name]}"\n'
+            for name, port in (("ssh", 22), ("web", 443))
+        )
+    )
+    return file

@@ -11,6 +11,7 @@ import Testing
             (.system(call: "read", path: "/k", .noSuchFileOrDirectory), ["/k", "read: "]),
             (.system(call: "open", path: "/k", .permissionDenied), ["/k", "open: ", "Permission denied"]),
             (.notARegularFile("/k"), ["/k", "not a regular file", "65536"]),
+            (.foreign("/k", owner: 1000), ["/k", "user 1000", "chown root /k", "new one"]),
             (.accessibleByOthers("/k", mode: 0o644), ["/k", "mode 0644", "chmod 600 /k", "new one"]),
             (.wrongLength("/k", 12), ["/k", "12 bytes", "65536", "copied completely"]),
             (.notRandom("/k"), ["/k", "the same", "keygen"]),

@@ -161,6 +161,11 @@ extension KeyReading {
                 found: "\(path) can be read or written by others (mode 0\(String(mode, radix: 8)))",
                 cure: "chmod 600 \(path); if others may have read it, make a new one for both hosts: "
                     + "keygen --force \(path)")
+        case .foreign(_, let owner):
+            self = .bad(
+                found: "\(path) belongs to user \(owner), who is neither root nor the daemon's user",
+                cure: "chown root \(path); if that user may not know the key, make a new one for both hosts: "
+                    + "keygen --force \(path)")
         case .wrongLength(_, let length):
             self = .bad(
                 found: "\(path) is \(length) bytes long, but a key is exactly \(KeyFile.length)",
