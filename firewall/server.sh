@@ -98,7 +98,7 @@ Without the daemon nobody gets in (fail closed).
   status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
   guard     looks every second whether the rules that 'up' put in are still whole, and puts them back if another
-            program took some away; runs until it is told to end. 'down' is obeyed.
+            program took some away, or restored older ones; runs until it is told to end. 'down' is obeyed.
 
   --target-port N     a TCP port to protect; may be given several times (default $PORTS)
   --protect WHAT      whose ports these are; may be given several times. own (default): this host's; what it forwards
@@ -768,7 +768,7 @@ guard() {
         fi
         now=$(own_rules_of_all_tables)
         [ "$now" != "$known" ] || continue
-        if "$self" status "$@" >/dev/null 2>&1; then
+        if "$self" status "$@" >/dev/null 2>&1 && is_as_recorded; then
             known=$now
         else
             put_back "$@"
@@ -781,12 +781,29 @@ guard() {
     done
 }
 
+# False if the rules are whole, but not those of the last `up`: somebody has restored what was saved before it.
+is_as_recorded() {
+    local flags kind="$BACKEND"
+    flags=$(cat "$(record flags)" 2>/dev/null) || return 0
+    (
+        # shellcheck disable=SC2086 # flags are words
+        (parse_command_line "$COMMANDS" up $flags) >/dev/null 2>&1 || exit 0
+        # shellcheck disable=SC2086
+        parse_command_line "$COMMANDS" up $flags
+        BACKEND=$kind wanted=$(what_rules_say)
+        ! read_configuration || [ "$(what_rules_say)" = "$wanted" ]
+    )
+}
+
+what_rules_say() { echo "$PORTS, $PROTECT, $EXEMPT, $QUEUE, $MARK, $ON_FAILURE"; }
+
 put_back() { # FLAG...
     # `down` may have come meanwhile.
     [ -e "$(record wanted)" ] || return
     guard_says err "firewall rules are missing that nobody took down: the ports may be OPEN; putting them back"
+    # Of ports that were dropped by then, older rules may be back.
     # shellcheck disable=SC2046 # flags are words
-    if "$self" up "$@" $(cat "$(record flags)" 2>/dev/null) >/dev/null 2>"$WORK/put-back"; then
+    if "$self" up "$@" $(cat "$(record flags)" 2>/dev/null) --drop-ports >/dev/null 2>"$WORK/put-back"; then
         guard_says notice "the firewall rules are back"
         return
     fi

@@ -60,6 +60,22 @@ def test_flushed(both: Guarded, persistent: OwnFiles) -> None:
     both.await_repair()
 
 
+@pytest.mark.parametrize(("saved", "now"), (([22], [22, 80]), ([22, 80], [22])), ids=("fewer ports", "more ports"))
+def test_restored_from_before_another_up(
+    both: Guarded, persistent: OwnFiles, saved: List[int], now: List[int]
+) -> None:
+    for wanted, command in ((saved, "save"), (now, "start")):
+        flags = [word for port in wanted for word in ("--target-port", port)]
+        firewall(both.server, "server", "up", *flags, *WITHOUT_FILTER, "--drop-ports")
+        both.settle()
+        start = both.guard.position
+        call(persistent, command)
+    both.await_repair(start)
+    assert ports(both.server) == now
+    both.settle()
+    assert len(both.guard.lines(start=start)) == 2, both.guard.output
+
+
 def test_at_boot_the_rules_of_now_replace_those_that_were_saved(host: Host) -> None:
     # So the unit with our rules is ordered after netfilter-persistent.
     with OwnFiles(host, "iptables-persistent") as persistent:
