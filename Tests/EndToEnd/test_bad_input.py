@@ -280,9 +280,11 @@ def test_not_root(host: Host, for_nobody: Path, tmp_path: Path, daemon: str) -> 
 
 
 @daemons
-def test_root_without_the_capability(host: Host, for_nobody: Path, tmp_path: Path, daemon: str) -> None:
-    command = ["setpriv", "--bounding-set", "-net_admin", str(for_nobody / daemon), "--key-file"]
-    fails(host, tmp_path, [*command, str(for_nobody / "key")], NO_PERMISSION, "CAP_NET_ADMIN")
+def test_root_without_the_capability(
+    host: Host, for_nobody: Path, tmp_path: Path, key_file: str, daemon: str
+) -> None:
+    command = ["setpriv", "--bounding-set", "-net_admin", str(for_nobody / daemon), "--key-file", key_file]
+    fails(host, tmp_path, command, NO_PERMISSION, "CAP_NET_ADMIN")
 
 
 @pytest.mark.parametrize("name", (*DAEMONS, "keygen"))
