@@ -294,7 +294,7 @@ FAULTS = {
         "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-I", "TCPKNOCK-SRV-IN", "-s", "192.0.2.0/24", "-j", "ACCEPT"),
         "-s 192.0.2.0/24 -j ACCEPT", "server.sh up"),
     "an open queue rule": Fault(
-        "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-R", "TCPKNOCK-SRV-IN", "4", "-j", "NFQUEUE", "--queue-num",
+        "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-R", "TCPKNOCK-SRV-IN", "7", "-j", "NFQUEUE", "--queue-num",
                                            "100", "--queue-bypass"),  # fmt: skip
         "everybody gets in while the daemon does not run", "server.sh up"),
     "accepted before": Fault(
@@ -354,7 +354,7 @@ FAULTS = {
         "marks connections as verified", "--mark"),
     "a routing rule of the mark": Fault(
         "mark", lambda p: p.host.ip("rule", "add", "fwmark", "0x1000/0x1000", "lookup", "100"), "fwmark 0x1000/0x1000",
-        "fwmark"),
+        "fwmark", "warning"),
     "marks overwritten by nft": Fault(
         "mark", _another_table("ct mark set 0x1"), "nft table inet other", "0x1000"),
     # Connection tracking and translation
@@ -411,7 +411,7 @@ CLIENT_FAULTS = {
         "rules-ipv4", lambda p: firewall(p.host, "client", "up", "--target-port", "2222"), "leave out port 22", "client.sh up"),
     "no daemon": Fault("daemon", lambda p: p.daemon.stop(), "go out without a knock", "tcpknock-client"),
     "closed without the daemon": Fault(
-        "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-R", "TCPKNOCK-CLI-OUT", "1", "-j", "NFQUEUE", "--queue-num", "200"),
+        "rules-ipv4", lambda p: p.iptables("-t", "mangle", "-R", "TCPKNOCK-CLI-OUT", "3", "-j", "NFQUEUE", "--queue-num", "200"),
         "without --queue-bypass", "client.sh up", "warning"),
     "translated behind the daemon": Fault(
         "nat", lambda p: p.iptables("-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE"), "MASQUERADE", "--nat-ip", "warning"),

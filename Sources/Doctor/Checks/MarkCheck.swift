@@ -42,10 +42,9 @@ enum MarkCheck {
         }
     }
 
-    /// Rules of policy routing see the bit on the RSTs of the daemon alone.
+    /// Rules of policy routing see the bit on the RSTs of the daemon, and where somebody copies marks of connections.
     private static func routing(_ examination: Examination) -> [Finding] {
         let bit = examination.subject.mark
-        guard examination.subject.answersRefused else { return [] }
         return ["-4", "-6"].flatMap { family -> [Finding] in
             let text = examination.host.run(["ip", family, "rule", "show"]).output ?? ""
             return text.split(separator: "\n").compactMap { line in
@@ -54,7 +53,7 @@ enum MarkCheck {
                 let parts = words[index + 1].split(separator: "/")
                 guard let value = parts.first.flatMap({ MarkUse.number($0) }), value & bit != 0 else { return nil }
                 return Finding(
-                    name, .error,
+                    name, examination.subject.answersRefused ? .error : .warning,
                     "a routing rule takes packets with the bit \(examination.subject.markText) elsewhere: ip \(family) "
                         + "rule: \(line.replacing("\t", with: " "))",
                     cure: "give the daemon and its rules another --mark, or that routing rule another fwmark")
