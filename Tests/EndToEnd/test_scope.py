@@ -51,6 +51,40 @@ def test_what_a_host_forwards_is_left_alone(routed: Network, backend: str) -> No
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_all_that_is_the_hosts_own(direct: Network, backend: str) -> None:
+    """Whatever the kernel delivers to the host's sockets: link-local, secondary and loopback's addresses, whole prefixes."""
+    client, server = direct.client, direct.server
+    addresses = ["10.81.1.9", "192.0.2.1", "198.51.100.77", "fd81:1::9", "2001:db8::1", "2001:db8:1::77"]
+    server.ip("addr", "add", "10.81.1.9/24", "dev", "eth0")
+    server.ip("addr", "add", "192.0.2.1/32", "dev", "lo")
+    server.ip("route", "add", "local", "198.51.100.0/24", "dev", "lo")
+    server.ip("addr", "add", "fd81:1::9/64", "dev", "eth0", "nodad")
+    server.ip("addr", "add", "2001:db8::1/128", "dev", "lo")
+    server.ip("-6", "route", "add", "local", "2001:db8:1::/64", "dev", "lo")
+    client.ip("route", "add", "default", "via", server.ipv4)
+    client.ip("-6", "route", "add", "default", "via", server.ipv6)
+    listed = json.loads(server.run(["ip", "-j", "-6", "addr", "show", "dev", "eth0", "scope", "link"]).stdout)
+    addresses += [f"{info['local']}%eth0" for entry in listed for info in entry.get("addr_info", []) if "local" in info]
+    assert len(addresses) == 7
+    echo_server(server, 22)
+    assert [gets_in(client, address) for address in addresses] == [True] * 7
+    up(server, backend=backend)
+    assert [gets_in(client, address, timeout=0.3) for address in addresses] == [False] * 7
+
+
+def test_addresses_that_are_local_by_another_routing_table(direct: Network) -> None:
+    """They are not `own`, as README says; who wants them protected names them, or the interface."""
+    client, server = direct.client, direct.server
+    server.ip("-6", "rule", "add", "iif", "eth0", "lookup", "100")
+    server.ip("-6", "route", "add", "local", "2001:db8:1::/64", "dev", "lo", "table", "100")
+    client.ip("-6", "route", "add", "default", "via", server.ipv6)
+    echo_server(server, 22)
+    for places, is_open in ((["own"], True), (["own", "2001:db8:1::/64"], False), (["own", "interface:eth0"], False)):
+        up(server, *places, more=("--drop-ports",))
+        assert gets_in(client, "2001:db8:1::77", timeout=0.3) == is_open
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_hosts_behind_a_gateway_are_protected_where_that_is_asked_for(
     routed: Network, backend: str, key_file: str
 ) -> None:
