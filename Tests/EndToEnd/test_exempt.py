@@ -1,8 +1,7 @@
 """Who needs no knock: addresses, prefixes and interfaces. Everybody else needs it as before."""
 
 import json
-from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator
 
 import pytest
 
@@ -14,11 +13,15 @@ from harness.inside import gets_in
 from harness.knock import FAMILIES, WITHOUT_FILTER, assert_nobody_locked_out, counters, equip, peer, protect
 from harness.topologies import Network
 from harness.waiting import eventually
+from test_kernel_filter import filtering_server, pins  # noqa: F401
 
 
 def up(host: Host, *whom: str, backend: str = "auto", more: "tuple[object, ...]" = ()) -> str:
     flags = [word for one in whom for word in ("--exempt", one)]
     return firewall(host, "server", "up", *WITHOUT_FILTER, "--iptables", backend, *flags, *more).stdout
+
+
+exempt_up = up
 
 
 def opens(client: Host, server: Host, family: int) -> bool:
@@ -87,10 +90,17 @@ def test_behind_a_gateway(routed: Network) -> None:
     assert [opens(client, server, family) for family in FAMILIES] == [True, False]
 
 
-def test_the_end_of_an_exemption(direct: Network, key_file: str) -> None:
+@pytest.mark.parametrize("way", ("off", "hook"))
+def test_the_end_of_an_exemption(direct: Network, way: str, key_file: str, pins: str) -> None:  # noqa: F811
+    """With the kernel filter attached to the network, too."""
     client, server = direct.client, direct.server
     echo_server(server, 22)
-    daemon = protect(server, key_file)
+    daemon = protect(server, key_file) if way == "off" else filtering_server(server, key_file, pins)
+    filter_flags = ("--kernel-filter", way, "--pin-folder", pins)
+
+    def up(host: Host, *whom: str, more: "tuple[object, ...]" = ()) -> None:
+        exempt_up(host, *whom, more=(*filter_flags, *more))
+
     up(server, client.ipv4, client.ipv6)
     with HeldConnection(client, server.ipv4, 22) as four, HeldConnection(client, server.ipv6, 22) as six:
         # The same again, and what does not concern it, leaves it alone.
@@ -113,13 +123,12 @@ def test_the_end_of_an_exemption(direct: Network, key_file: str) -> None:
         assert four.echo()
 
 
-def test_the_daemon_knows_them_too(direct: Network, key_file: str, tmp_path: Path) -> None:
+def test_the_daemon_knows_them_too(direct: Network, key_file: str) -> None:
     """Rules that know nothing of an exemption yet queue its packets; the daemon lets them pass and locks nobody out."""
     client, server = direct.client, direct.server
     echo_server(server, 22)
-    daemon = protect(
-        server, key_file, more=["--exempt", "10.81.1.0/24", "--exempt", "fd81:1::/64", "--lockout-after-wrong-codes", "1"]
-    )
+    exempt = ["--exempt", "10.81.1.0/24", "--exempt", "fd81:1::/64"]
+    daemon = protect(server, key_file, more=[*exempt, "--lockout-after-wrong-codes", "1"])
     for family in FAMILIES:
         assert echo(client, server.address(family), 22, size=50_000).complete == 0  # the raw table drops it
     up(server, more=("--on-failure", "reset"))

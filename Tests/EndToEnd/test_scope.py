@@ -12,6 +12,7 @@ from harness.hosts import Host
 from harness.inside import gets_in
 from harness.knock import FAMILIES, WITHOUT_FILTER, counted, counters, equip
 from harness.topologies import Network
+from test_kernel_filter import filtering_server, pins  # noqa: F401
 
 PORTS = (22, 443)
 PORT_FLAGS = [word for port in PORTS for word in ("--target-port", port)]
@@ -52,7 +53,7 @@ def test_what_a_host_forwards_is_left_alone(routed: Network, backend: str) -> No
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_all_that_is_the_hosts_own(direct: Network, backend: str) -> None:
-    """Whatever the kernel delivers to the host's sockets: link-local, secondary and loopback's addresses, whole prefixes."""
+    """Whatever the kernel takes for its own: link-local, secondary and loopback's addresses, whole prefixes."""
     client, server = direct.client, direct.server
     addresses = ["10.81.1.9", "192.0.2.1", "198.51.100.77", "fd81:1::9", "2001:db8::1", "2001:db8:1::77"]
     server.ip("addr", "add", "10.81.1.9/24", "dev", "eth0")
@@ -146,12 +147,16 @@ def publishing(routed: Network) -> Network:
     return routed
 
 
-def test_a_published_port(publishing: Network, key_file: str) -> None:
+@pytest.mark.parametrize("way", ("off", "hook"))
+def test_a_published_port(publishing: Network, way: str, key_file: str, pins: str) -> None:  # noqa: F811
     router, client = router_of(publishing), publishing.client
-    daemon = start_server(router, key_file, target_ports=PORTS, more=WITHOUT_FILTER)
+    if way == "off":
+        daemon = start_server(router, key_file, target_ports=PORTS, more=WITHOUT_FILTER)
+    else:
+        daemon = filtering_server(router, key_file, pins, target_ports=PORTS)
     for family in FAMILIES:
         assert gets_in(client, router.address(family), 22)
-    up(router)
+    up(router, more=("--kernel-filter", way, "--pin-folder", pins))
     for family in FAMILIES:
         # Another port, for a service whose own port is among the protected ones of the host.
         assert echo(client, router.address(family), 8443, size=50_000).complete == 1
@@ -182,6 +187,19 @@ def bridged(host: Host) -> Iterator[List[Host]]:
             host.ip("link", "set", f"port{number}", "master", "br0")
             other.add_address("eth0", f"10.87.1.{number}/24", f"fd87:1::{number}/64")
         yield [one, two]
+
+
+def test_hosts_on_one_bridge_with_the_kernel_filter(
+    host: Host, bridged: List[Host], key_file: str, pins: str  # noqa: F811
+) -> None:
+    one, two = bridged
+    echo_server(two, *PORTS)
+    echo_server(host, *PORTS)
+    filtering_server(host, key_file, pins, target_ports=PORTS)
+    up(host, more=("--kernel-filter", "hook", "--pin-folder", pins))
+    for family in FAMILIES:
+        assert echo(one, two.address(family), 443, size=50_000).complete == 1
+        assert not opens(one, host, family, 443)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
