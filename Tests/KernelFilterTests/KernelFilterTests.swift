@@ -398,6 +398,66 @@ struct KernelFilterTests {
         #expect(try filter.gateDrops(Array(TestPacket().bytes.prefix(39))) == false)
     }
 
+    @Test("The gate closes what is protected, but to who is exempt") func gateScope() throws {
+        let filter = try load()
+        guard let drops = try gate(filter) else { return }
+        func place(_ address: IPAddress, _ length: Int) throws -> FilterScope.Place {
+            .prefix(try #require(IPPrefix(address, length: length)))
+        }
+        func closes(_ protected: [FilterScope.Place], _ exempt: [FilterScope.Place] = []) throws -> [Bool] {
+            let scope = FilterScope(ports: [22], protected: protected, exempt: exempt)
+            try FilterHook.tellGate(pinFolder: folder, scope: scope, mark: 1)
+            // From 192.0.2.10 to 198.51.100.22, and from 2001:db8::1 to 2001:db8::2.
+            return [try drops(TestPacket()), try drops(packet(behind: [], first: 6))]
+        }
+        let everywhere = [try place(IPAddress(0, 0, 0, 0), 0), try place(IPAddress(high: 0, low: 0), 0)]
+        let network = IPAddress(high: 0x2001_0db8_0000_0000, low: 0)
+        #expect(try closes([]) == [false, false])
+        #expect(try closes(everywhere) == [true, true])
+        // A prefix of nothing is still one of its family.
+        #expect(try closes([everywhere[0]]) == [true, false])
+        #expect(try closes([everywhere[1]]) == [false, true])
+        #expect(try closes([place(IPAddress(198, 51, 100, 22), 32)]) == [true, false])
+        #expect(try closes([place(IPAddress(198, 51, 100, 23), 32)]) == [false, false])
+        #expect(try closes([place(IPAddress(198, 51, 100, 23), 31)]) == [true, false])
+        #expect(try closes([place(network, 127)]) == [false, false])
+        #expect(try closes([place(network, 126)]) == [false, true])
+        #expect(try closes(everywhere, [place(IPAddress(192, 0, 2, 10), 32)]) == [false, true])
+        #expect(try closes(everywhere, [place(IPAddress(192, 0, 2, 11), 32), place(network, 32)]) == [true, false])
+        // A trial comes in by no interface.
+        #expect(try closes([.interface("eth0")]) == [false, false])
+        #expect(try closes(everywhere, [.interface("eth0")]) == [true, true])
+        // The last of as many as there is room for counts.
+        let others = try (0..<UInt8(FilterScope.maximumPlaces - 1)).map { try place(IPAddress(10, 0, 0, $0), 32) }
+        #expect(try closes(others + [everywhere[0]]) == [true, false])
+        #expect(throws: KernelFilterError.tooManyPlaces(FilterScope.maximumPlaces + 1)) {
+            try closes(others + everywhere)
+        }
+    }
+
+    @Test("Without the object of the gate the filter is as before, and says so") func noGate() throws {
+        let place = FilePath("/tmp/tcpknock-test-\(UInt64.random(in: 0...UInt64.max))")
+        try #require(mkdir(place.string, 0o700) == 0)
+        let names = [KernelFilter.objectName, KernelFilter.hookObjectName]
+        defer {
+            for name in names { unlink(place.appending(name).string) }
+            rmdir(place.string)
+        }
+        for name in names {
+            let from = object.removingLastComponent().appending(name)
+            try #require(symlink(from.string, place.appending(name).string) == 0)
+        }
+        let filter = try KernelFilter.load(object: place.appending(KernelFilter.objectName), pinFolder: folder)
+        guard filter.hasHook else { return }
+        #expect(filter.gateObstacle != nil)
+        #expect(try filter.gateDrops(TestPacket().bytes) == nil)
+        let missing = KernelFilterError.gateMissing(folder.appending("syn_code_gate"))
+        #expect(throws: missing) {
+            try FilterHook.tellGate(pinFolder: folder, scope: FilterScope(ports: [22]), mark: 1)
+        }
+        #expect(missing.description.contains("the log of tcpknock-server says why"))
+    }
+
     // MARK: What goes wrong
 
     @Test("A folder on another file system is refused")
@@ -441,5 +501,6 @@ struct KernelFilterTests {
         #expect(KernelFilterError.refused(.invalidArgument, "").description.contains("Linux 5.11"))
         #expect(KernelFilterError.refused(.invalidArgument, "bad insn").description.hasSuffix("bad insn"))
         #expect(KernelFilterError.tooManyKeys(17).description.contains("16"))
+        #expect(KernelFilterError.tooManyPlaces(33).description.contains("32"))
     }
 }
