@@ -85,6 +85,12 @@ package struct CommonOptions: ParsableArguments {
         help: ArgumentHelp("Where log lines go. (default: stderr)", valueName: "target"))
     var logTarget: LogTarget?
 
+    @Option(
+        help: ArgumentHelp(
+            "In which kind of iptables the firewall rules are, for --firewall-flags; auto is the one in which they are "
+                + "already, else the host's. (default: auto)", valueName: "which"))
+    var iptables: IPTablesChoice?
+
     /// As if no flag were given.
     package init() {}
 
@@ -100,5 +106,6 @@ package struct CommonOptions: ParsableArguments {
         settings.set(\.logLevel, "log_level", logLevel)
         settings.set(\.logFormat, "log_format", logFormat)
         settings.set(\.logTarget, "log_target", logTarget)
+        settings.set(\.iptables, "iptables", iptables)
     }
 }

@@ -6,6 +6,7 @@ package import Wire
 extension LogLevel: ExpressibleByArgument {}
 extension LogFormat: ExpressibleByArgument {}
 extension LogTarget: ExpressibleByArgument {}
+extension IPTablesChoice: ExpressibleByArgument {}
 extension FailureAnswer: ExpressibleByArgument {}
 extension GuestSearch: ExpressibleByArgument {}
 extension LockoutScope: ExpressibleByArgument {}

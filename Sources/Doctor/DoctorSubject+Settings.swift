@@ -65,6 +65,7 @@ extension DoctorSubject {
     ) {
         targetPorts = ports
         usesTime = !effective.settings.noTime
+        iptables = effective.settings.iptables
         controlSocket = effective.settings.controlSocket?.string
         configuration = effective.file?.string
         self.origin = effective.file.map { "\(origin) and \($0)" } ?? origin

@@ -69,6 +69,8 @@ package struct DoctorSubject: Sendable {
     package var isRoaming = false
     /// Whether the server answers what it refuses, so that the rules drop nothing themselves.
     package var answersRefused = false
+    /// In which kind of iptables the rules are to be.
+    package var iptables = IPTablesChoice.auto
     /// What is wrong with the configuration, so that the other values are not those of the daemon; nil if nothing is.
     package var configurationError: String?
     /// Where these values come from, for people.
@@ -105,6 +107,7 @@ extension DoctorSubject {
         if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
         line += exempt.map { " --exempt \($0)" }.joined()
         if answersRefused { line += " --on-failure reset" }
+        if iptables != .auto { line += " --iptables \(iptables.rawValue)" }
         return line
     }
 
@@ -119,6 +122,7 @@ extension DoctorSubject {
         if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
         line += exempt.map { " --exempt \($0)" }.joined()
         if !usesTime { line += " --no-time" }
+        if iptables != .auto { line += " --iptables \(iptables.rawValue)" }
         return line
     }
 }

@@ -32,6 +32,16 @@ package enum LogTarget: String, CaseIterable, Sendable {
     case syslog
 }
 
+/// In which kind of iptables the firewall rules are.
+package enum IPTablesChoice: String, CaseIterable, Sendable {
+    /// Where they are already, else in what `iptables` is on the host.
+    case auto
+    /// In the tables of nftables.
+    case nft
+    /// In those of ip_tables, which `nft flush ruleset` leaves alone.
+    case legacy
+}
+
 /// What becomes of a SYN without a right code.
 package enum FailureAnswer: String, CaseIterable, Sendable {
     /// No answer.

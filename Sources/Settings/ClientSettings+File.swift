@@ -51,6 +51,7 @@ extension ClientSettings {
 
     package var firewallFlags: [String] {
         allPorts.flatMap { ["--target-port", "\($0)"] } + ["--queue-num", "\(queue)"] + markFlags
+            + commonFirewallFlags
     }
 }
 

@@ -33,6 +33,7 @@ package struct ClientSettings: CommonSettings {
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
     package var logTarget = LogTarget.stderr
+    package var iptables = IPTablesChoice.auto
 
     /// The queue of the firewall rules.
     package var queue: UInt16 = 200

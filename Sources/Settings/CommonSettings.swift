@@ -26,6 +26,8 @@ package protocol CommonSettings: Equatable, Sendable {
     var logFormat: LogFormat { get set }
     /// Where log lines go.
     var logTarget: LogTarget { get set }
+    /// In which kind of iptables the rules are; only the script with the rules uses it.
+    var iptables: IPTablesChoice { get set }
 
     /// All defaults.
     init()
@@ -64,6 +66,7 @@ extension CommonSettings {
         table.read("log_level", into: &logLevel) { value throws(Refusal) in try value.choice() }
         table.read("log_format", into: &logFormat) { value throws(Refusal) in try value.choice() }
         table.read("log_target", into: &logTarget) { value throws(Refusal) in try value.choice() }
+        table.read("iptables", into: &iptables) { value throws(Refusal) in try value.choice() }
     }
 
     var commonConflicts: [SettingsConflict] {
@@ -92,7 +95,11 @@ extension CommonSettings {
         writer.add("log_level", logLevel)
         writer.add("log_format", logFormat)
         writer.add("log_target", logTarget)
+        writer.add("iptables", iptables)
     }
+
+    /// The flags of the script with the firewall rules that are the same for both.
+    var commonFirewallFlags: [String] { iptables == .auto ? [] : ["--iptables", iptables.rawValue] }
 }
 
 extension SettingsConflict {

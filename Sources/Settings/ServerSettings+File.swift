@@ -117,7 +117,7 @@ extension ServerSettings {
         if kernelFilter != defaults.kernelFilter { flags += ["--kernel-filter", kernelFilter.rawValue] }
         if pinFolder != defaults.pinFolder { flags += ["--pin-folder", pinFolder.string] }
         if let instance { flags += ["--instance", instance] }
-        return flags
+        return flags + commonFirewallFlags
     }
 }
 

@@ -15,6 +15,7 @@ package struct ServerSettings: CommonSettings {
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.text
     package var logTarget = LogTarget.stderr
+    package var iptables = IPTablesChoice.auto
 
     /// The queues of the firewall rules, with a thread for each.
     package var queues: ClosedRange<UInt16> = 100...100

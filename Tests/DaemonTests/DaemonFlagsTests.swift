@@ -32,7 +32,8 @@ import Wire
             --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --lockout+scope address --guest+syn+rate 8 --mark 4 \
             --on+failure reset --guest+search all --fast+open --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
             --kernel+filter on --pin+folder /p --no+count+bytes --hook+seconds 7 --hook+limit 9 --on+admit a \
-            --protect own --protect fd00::/8 --exempt ::1 --exempt interface:a --on+close b --on+lockout c --state+dir /s --user u:g
+            --protect own --protect fd00::/8 --exempt ::1 --exempt interface:a --on+close b --on+lockout c --state+dir /s --user u:g \
+            --iptables nft
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ServerSettings()
@@ -44,6 +45,7 @@ import Wire
         expected.logLevel = .error
         expected.logFormat = .journal
         expected.logTarget = .syslog
+        expected.iptables = .nft
         expected.queues = 1...2
         expected.protect = [.own, .prefix(try #require(IPPrefix("fd00::/8")))]
         expected.stateFolder = "/s"
@@ -90,7 +92,7 @@ import Wire
         let flags = """
             --key+file /k --target+port 23 --no+time --control+socket /c --metrics+file /m --log+level error \
             --log+format journal --log+target syslog --queue+num 1 --nat+ip 192.0.2.7 --nat+ip ::1 --isn+mask full \
-            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes --user u --mark 0x20
+            --server 192.0.2.0/24 --server ::1 --no+hint --no+count+bytes --user u --mark 0x20 --iptables legacy
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ClientSettings()
@@ -104,6 +106,7 @@ import Wire
         expected.logLevel = .error
         expected.logFormat = .journal
         expected.logTarget = .syslog
+        expected.iptables = .legacy
         expected.queue = 1
         expected.nat = .addresses([.ipv4: IPAddress(192, 0, 2, 7), .ipv6: IPAddress(high: 0, low: 1)])
         expected.mask = .full
@@ -170,6 +173,7 @@ import Wire
             ["--wrong-code-seconds", "+5"], ["--lockout-seconds", ""],
             ["--on-failure", "rest"], ["--protect", "self"], ["--protect", "interface:"], ["--exempt", "own"],
             ["--guest-search", "none"], ["--log-target", "file"],
+            ["--iptables", "ebtables"],
         ])
     func numbers(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try ServerFlags.parse(arguments) }

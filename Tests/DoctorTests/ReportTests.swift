@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Foundation
+import Settings
 import Testing
 
 @testable import Doctor
@@ -74,6 +75,10 @@ import Testing
         #expect(subject.script("up") == "/usr/local/lib/tcpknock/server.sh up" + flags)
         #expect(subject.script("down") == "/usr/local/lib/tcpknock/server.sh down")
         #expect(subject.daemonCommand == "tcpknock-server --key-file /k\(flags) --no-time")
+        subject.iptables = .legacy
+        #expect(subject.script("up") == "/usr/local/lib/tcpknock/server.sh up\(flags) --iptables legacy")
+        #expect(subject.script("status") == "/usr/local/lib/tcpknock/server.sh status")
+        #expect(subject.daemonCommand == "tcpknock-server --key-file /k\(flags) --no-time --iptables legacy")
         subject.configuration = "/c"
         #expect(subject.daemonCommand == "tcpknock-server --config /c")
     }

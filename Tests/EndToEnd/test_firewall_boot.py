@@ -12,7 +12,7 @@ import pytest
 
 from harness.daemons import program
 from harness.echo import echo, echo_server
-from harness.firewall import PROJECT, firewall, snapshot
+from harness.firewall import BACKENDS, PROJECT, firewall, snapshot
 from harness.hosts import Host
 from harness.topologies import Network
 
@@ -170,4 +170,18 @@ def test_the_client_changes_nothing_without_its_flags(host: Host, tmp_path: Path
     before = snapshot(host)
     result = firewall(host, "client", "up", "--flags-from", "/bin/false", check=False)
     assert result.returncode == 78 and "nothing was changed" in result.stderr
+    assert snapshot(host) == before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_kind_of_iptables_is_a_setting(host: Host, unit: Unit, backend: str) -> None:
+    unit.configuration.write_text(GOOD + f'iptables = "{backend}"\n')
+    assert unit.start(host)[0] == 0
+    assert json.loads(firewall(host, "server", "status", "--json").stdout)["iptables"] == backend
+    # Two sets of rules are never up.
+    other = next(name for name in BACKENDS if name != backend)
+    unit.configuration.write_text(GOOD + f'iptables = "{other}"\n')
+    before = snapshot(host)
+    code, said = unit.start(host)
+    assert code != 0 and "run 'server.sh down' first" in said
     assert snapshot(host) == before

@@ -105,6 +105,7 @@ struct WrongFile: CustomTestStringConvertible, Sendable {
             WrongFile("mark = 0", "1:8: mark: ", "exactly one bit"), WrongFile("mark = 0x3000", "1:8: mark: "),
             WrongFile("mark = 0x100000000", "1:8: mark: "), WrongFile("mark = \"0x1000\"", "1:8: mark: the string"),
             WrongFile("on_failure = \"rest\"", "1:14: on_failure: ", "\"drop\", \"reset\"", "did you mean \"reset\"?"),
+            WrongFile("iptables = \"nftables\"", "1:12: iptables: ", "\"auto\", \"nft\", \"legacy\""),
             WrongFile("guest_search = \"some\"", "1:16: guest_search: ", "hint"),
             WrongFile("lockout_after_wrong_codes = -1", "1:29: "), WrongFile("wrong_code_seconds = 0", "1:22: "),
             WrongFile("kernel_filter = true", "1:17: kernel_filter: true, where one of"),

@@ -44,6 +44,7 @@ import Wire
         log_level = "debug"
         log_format = "journal"
         log_target = "syslog"
+        iptables = "legacy"
         hook_seconds = 3
         hook_limit = 2
         on_admit = ["/usr/local/bin/x", "an \"argument\"\n\\"]
@@ -111,6 +112,7 @@ import Wire
         expected.logLevel = .debug
         expected.logFormat = .journal
         expected.logTarget = .syslog
+        expected.iptables = .legacy
         expected.hookSeconds = 3
         expected.hookLimit = 2
         expected.onAdmit = HookCommand(arguments: ["/usr/local/bin/x", "an \"argument\"\n\\"])
@@ -135,6 +137,7 @@ import Wire
         log_level = "error"
         log_format = "json"
         log_target = "syslog"
+        iptables = "nft"
 
         [[target]]
         host = "Server.Example.Org"
@@ -176,6 +179,7 @@ import Wire
         expected.logLevel = .error
         expected.logFormat = .json
         expected.logTarget = .syslog
+        expected.iptables = .nft
         expected.targets = [one, other]
         #expect(try client(Self.fullClient) == expected)
         #expect(expected.allPorts == [22, 2222, 2200])
@@ -246,13 +250,14 @@ import Wire
             try server(Self.fullServer).firewallFlags.joined(separator: " ")
                 == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --protect own --protect "
                 + "10.0.0.0/24 --protect 2001:db8::7 --protect interface:eth0.1 --exempt "
-                + "192.0.2.0/24 --exempt fd00::/8 --exempt interface:wg0 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other"
+                + "192.0.2.0/24 --exempt fd00::/8 --exempt interface:wg0 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other "
+                + "--iptables legacy"
         )
         #expect(
             ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200 --mark 0x1000")
         #expect(
             try client(Self.fullClient).firewallFlags.joined(separator: " ")
-                == "--target-port 22 --target-port 2222 --target-port 2200 --queue-num 7 --mark 0x8")
+                == "--target-port 22 --target-port 2222 --target-port 2200 --queue-num 7 --mark 0x8 --iptables nft")
     }
 
     @Test("A name in any script will do, if it has no spaces", arguments: ["a", "Zoë", "名前", "a.b-c_d@e/f", "'"])
