@@ -219,8 +219,11 @@ struct ReferenceServer {
 
     /// A code is remembered to the end of a second.
     private mutating func use(_ code: Used, _ slot: TimeSlot) {
-        used.insert(code, (), at: configuration.usesTime ? (now.uptime + 999) / 1000 * 1000 : now.uptime)
-        if configuration.usesTime { slots.use(slot, at: now) }
+        if configuration.usesTime {
+            used.lifetime = (now.uptime + 180_999) / 1000 * 1000 - now.uptime
+            slots.use(slot, at: now)
+        }
+        used.insert(code, (), at: now.uptime)
     }
 
     private func match(_ packet: ParsedPacket, _ flow: Flow) -> (Guest, Handshake, MaskMode, TimeSlot)? {
