@@ -38,8 +38,9 @@ TAKEN_UP = r"NOTICE state taken up connections=(\d+) lockouts=(\d+) used-codes=(
 #: The bytes of the state file's head, of a checksum, and of records by their first byte; for used codes, of one
 #: (Sources/Daemon/State/StateFormat.swift, StateRecord.swift).
 HEAD, CHECKSUM = 60, 16
-PARTY, RETIRED, LOCKOUT, OPENED, ENDED, COMPLETE, USED_CODES, SLOTS = 1, 3, 4, 5, 6, 7, 8, 9
-RECORDS = {PARTY: 109, 2: 41, RETIRED: 9, LOCKOUT: 34, OPENED: 57, ENDED: 37, COMPLETE: 1, USED_CODES: 32, SLOTS: 25}
+PARTY, RETIRED, LOCKOUT, OPENED, ENDED, COMPLETE, USED_CODES, SLOTS, PARTY_LOCKOUT = 1, *range(3, 11)
+RECORDS = {PARTY: 109, 2: 41, RETIRED: 9, LOCKOUT: 34, OPENED: 57, ENDED: 37, COMPLETE: 1, USED_CODES: 32, SLOTS: 25,
+           PARTY_LOCKOUT: 38}  # fmt: skip
 CANTCREAT, NOPERM = 73, 77
 
 
