@@ -157,6 +157,9 @@ set_switch() { # FLAG, one that takes no value
     --json) JSON=yes ;;
     --keep-established) KEEP_ESTABLISHED=yes ;;
     --drop-ports) DROP_PORTS=yes ;;
+    --report) REPORT=yes ;;
+    --tell) TELL=yes ;;
+    --put-back) PUT_BACK=yes ;; # of the guard: `up`, if that is still wanted
     esac
 }
 
@@ -166,6 +169,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
     shift
     COMMAND='' BACKEND=auto CONFIRM='' GIVEN_PORTS='' JSON='' FLAGS_FROM='' GIVEN=''
     KEEP_ESTABLISHED='' DROP_PORTS='' GIVEN_PROTECT='' GIVEN_EXEMPT=''
+    REPORT='' TELL='' PUT_BACK=''
     while [ $# -gt 0 ]; do
         flag=$1
         shift
@@ -209,8 +213,10 @@ parse_command_line() { # COMMANDS ARGUMENT...
     done
     [ -n "$COMMAND" ] || die $EX_USAGE "no command; give one of: $commands ('${0##*/} --help' explains them)"
     [ -z "$JSON" ] || [ "$COMMAND" = status ] || die $EX_USAGE "--json goes with 'status', not with '$COMMAND'"
-    [ -z "$FLAGS_FROM$KEEP_ESTABLISHED$DROP_PORTS" ] || [ "$COMMAND" = up ] ||
+    [ -z "$FLAGS_FROM$KEEP_ESTABLISHED$DROP_PORTS$PUT_BACK" ] || [ "$COMMAND" = up ] ||
         die $EX_USAGE "--flags-from, --keep-established and --drop-ports go with 'up', not with '$COMMAND'"
+    [ -z "$REPORT$TELL" ] || [ "$COMMAND" = guard ] ||
+        die $EX_USAGE "--report and --tell go with 'guard', not with '$COMMAND'"
     [ -z "$CONFIRM" ] || [ "$COMMAND" = up ] || die $EX_USAGE "--confirm goes with 'up', not with '$COMMAND'"
     # In order and once each, so that the same ports always give the same rules.
     # shellcheck disable=SC2086 # one port a line
@@ -821,6 +827,8 @@ begin() {
     WORK=$(mktemp -d "$STATE/work.XXXXXX") || die $EX_FAILED "cannot make a temporary folder; nothing was changed"
     trap 'rm -rf "$WORK"' EXIT
     trap 'exit 143' TERM
+    # Its looks take the lock one by one.
+    [ "$COMMAND" != guard ] || { trap '' HUP INT PIPE && return; }
     exec 9>"$STATE/lock"
     flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds; nothing was changed"
     # From here on it takes a second, and is finished rather than left half done: the terminal may well be an ssh

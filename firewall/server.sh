@@ -32,22 +32,22 @@ QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
 FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from --protect --exempt'
 SWITCHES='--json --keep-established --drop-ports'
+# Of the guard.
+SWITCHES="$SWITCHES --report --tell --put-back"
 COMMANDS='up down status confirm guard'
 PORTS_DEFAULT=22
-PORTS=$PORTS_DEFAULT
-QUEUE=100
+QUEUE_DEFAULT=100
 # One bit. In a packet mark: the daemon has accepted this packet (or, on its way to the daemon: it meets a verified
 # connection). In a connection mark: verified. This one does not meet those of kube-proxy (0x4000, 0x8000),
 # Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
 # (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
-MARK=0x1000
-ON_FAILURE=drop
-PROTECT=own
-EXEMPT=''
+MARK_DEFAULT=0x1000
 KERNEL_FILTER=auto
 PIN_FOLDER=/sys/fs/bpf/tcpknock
 FLAGS_FAILED=''
 GATE_IS_OPEN='the kernel filter has no gate: while another program has flushed the rules, a right code alone is enough'
+use_defaults() { PORTS=$PORTS_DEFAULT QUEUE=$QUEUE_DEFAULT MARK=$MARK_DEFAULT ON_FAILURE=drop PROTECT=own EXEMPT=''; }
+use_defaults
 WITHOUT_DAEMON='nobody can open a new connection to the target ports'
 
 # The rules of another instance are the same under other names. No name is the beginning of another's: _ is in none.
@@ -86,7 +86,7 @@ Usage: server.sh up      [--target-port N ...] [--protect WHAT ...] [--exempt WH
        server.sh confirm [--instance NAME]
        server.sh status  [--instance NAME] [--iptables auto|nft|legacy] [--json]
        server.sh down    [--instance NAME] [--iptables auto|nft|legacy] [--pin-folder PATH]
-       server.sh guard   [--instance NAME]
+       server.sh guard   [--instance NAME] [--tell]
 
 The firewall rules for tcpknock-server, for IPv4 and IPv6. New connections to the target ports need the knock;
 connections that are established when 'up' protects a port for the first time are kept, later only what is verified.
@@ -98,7 +98,8 @@ Without the daemon nobody gets in (fail closed).
   status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
   guard     looks every second whether the rules that 'up' put in are still whole, and puts them back if another
-            program took some away, or restored older ones; runs until it is told to end. 'down' is obeyed.
+            program took some away, or restored older ones; runs until it is told to end. 'down' is obeyed. tcpknock-server does the same by
+            itself while it runs.
 
   --target-port N     a TCP port to protect; may be given several times (default $PORTS)
   --protect WHAT      whose ports these are; may be given several times. own (default): this host's; what it forwards
@@ -126,6 +127,7 @@ Without the daemon nobody gets in (fail closed).
   --keep-established  keep all connections that are established now; the default only for ports that no 'up' before
                       has protected
   --drop-ports        protect fewer ports than now, or for fewer hosts; without it 'up' refuses that
+  --tell              guard only says what is missing, and puts nothing back
   --confirm SECONDS   take the rules down again unless 'server.sh confirm' was run within this time
   -h, --help          this text
 
@@ -740,78 +742,223 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
 # --- the guard ---------------------------------------------------------------------------------------------------
 # `nft flush ruleset`, `iptables -F` and firewall services that restart take our rules away with everybody else's. What
 # is wanted is on record since `up`, until `down`.
+#
+# With --report it is the hand of tcpknock-server, which has no right to look at rules or to change them. It looks when it
+# reads `look NUMBER`, ends when standard input does, and so with the daemon however that ends, and says one of
+#
+#   rules NUMBER state=up|partial|down iptables=nft|legacy instance=NAME wanted=yes|no|unconfirmed ports=22,443 whole=22
+#   unknown NUMBER WHY
+#
+# for the rules of --queue-num, whichever instance has it: the ports that they are for, and those whose rules are all
+# there. When it has tried to put rules back it says `say err|notice TEXT`, and then `rules` once more.
 
 # How often to look, and how long to wait after rules could not be put back, in seconds.
 GUARD_INTERVAL=1 GUARD_PATIENCE=10
 
-own_rules_of_all_tables() {
-    local family table
-    tables_may_have_changed
-    for family in $FAMILIES; do
-        for table in $TABLES; do own_rules "$family" "$table"; done
-    done
+# Waits until it is time to look; sets `number` to that of the request. False at the end.
+next_look() {
+    if [ -z "$REPORT" ]; then
+        sleep $GUARD_INTERVAL
+        return
+    fi
+    read -r _ number || return
+    is_number "$number" 0 4294967295 || number=0
 }
+
+# Prints all that a change of which makes another look worth while: rules of ours, and what people asked for.
+guarded() {
+    local BACKEND family table
+    tables_may_have_changed
+    for BACKEND in nft legacy; do
+        backend_exists "$BACKEND" || continue
+        for family in $FAMILIES; do
+            for table in $TABLES; do saved_table "$family" "$table"; done
+        done
+    done | grep TCPKNOCK-
+    stat -c '%n %i %Z' "$(records_folder)"/wanted* "${STATE}/confirm".* 2>/dev/null
+}
+
+# Prints the names of all instances that there are rules or records of, as their chains begin; the default one first.
+instances() {
+    local BACKEND family file
+    echo TCPKNOCK-SRV
+    {
+        for file in "$(records_folder)"/wanted.*; do
+            [ ! -e "$file" ] || echo "TCPKNOCK-${file##*/wanted.}_"
+        done
+        for BACKEND in nft legacy; do
+            backend_exists "$BACKEND" || continue
+            for family in $FAMILIES; do saved_table "$family" mangle; done
+        done | sed -n 's/^:\(TCPKNOCK-[A-Za-z0-9-]*_\)-NOTE .*/\1/p'
+    } | sort -u
+}
+
+use_instance() { # OWN, as `instances` prints it
+    INSTANCE='' OWN=$1 GROWING=$1-KEPT
+    case $1 in *_)
+        INSTANCE=${1#TCPKNOCK-}
+        INSTANCE=${INSTANCE%_}
+        ;;
+    esac
+}
+
+# Chooses the instance whose rules, or whose last `up`, are for a queue, and its backend. False if there is none.
+choose_instance() { # QUEUE
+    local own asked="$1"
+    for own in $(instances); do
+        use_instance "$own"
+        IN_USE=$(backends_with_rules)
+        BACKEND=${IN_USE%% *}
+        BACKEND=${BACKEND:-$(system_backend)}
+        if read_configuration; then
+            [ "$QUEUE" != "$asked" ] || return 0
+        elif [ -e "$(record wanted)" ] && [ "$(recorded_queue)" = "$asked" ]; then
+            return 0
+        fi
+    done
+    use_instance TCPKNOCK-SRV
+    return 1
+}
+
+recorded_queue() {
+    { [ ! -e "$(record flags)" ] || tr ' ' '\n' <"$(record flags)"; } |
+        awk -v usual="$QUEUE_DEFAULT" 'last == "--queue-num" { queue = $0 } { last = $0 } END { print queue == "" ? usual : queue }'
+}
+
+# Prints the ports all of whose rules are there, where not all rules are.
+whole_ports() {
+    local family table port whole="$PORTS"
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            missing_rules "$family" "$table" >"$WORK/missing"
+            # Somebody has put a rule into our chains, or taken one out that all ports have in common.
+            [ -s "$WORK/missing" ] || table_is_as_wanted "$family" "$table" || return
+            ! grep -q -- "^-A $OWN-" "$WORK/missing" || return
+            for port in $PORTS; do
+                grep -Eq -- "--[ds]port $port( |\$)" "$WORK/missing" || echo "$port"
+            done >"$WORK/whole"
+            # shellcheck disable=SC2086 # a list of ports
+            whole=$(printf '%s\n' $whole | grep -xF -f "$WORK/whole")
+        done
+    done
+    echo "$whole"
+}
+
+# Prints whether anybody wants the rules that are on record.
+wanted() { # SEEN, whether this guard has seen them
+    if [ -e "$(pending_file)" ]; then
+        echo unconfirmed
+    elif [ ! -e "$(record wanted)" ]; then
+        echo no
+    else
+        # The number of a namespace that has ended can be given to another, where nobody has asked for rules.
+        case $(records_folder) in "$STATE"/*) [ -n "$1" ] && echo yes || echo no ;; *) echo yes ;; esac
+    fi
+}
+
+# Prints what there is, as `rules` says it, or leaves with an error. Not while another run changes rules.
+look() { # QUEUE SEEN
+    (
+        exec 9>"$STATE/lock"
+        flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds"
+        tables_may_have_changed
+        BACKEND=auto state=down ports='' whole=''
+        choose_backend
+        if [ -z "$REPORT" ] || choose_instance "$1"; then
+            if read_configuration || [ -n "$IN_USE" ]; then state=$(state) ports=$PORTS; fi
+        fi
+        case $state in up) whole=$ports ;; partial) whole=$(whole_ports) ;; esac
+        echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$(wanted "$2")" \
+            "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,)"
+    ) 2>"$WORK/look"
+}
+
+value_of() { printf '%s\n' "$2" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"; } # NAME LINE
 
 # The cheap look is at what there is of ours; only after a change is it compared with what should be.
 guard() {
-    local self now known=unknown
+    local self now line known=unknown seen='' told='' number=0 not_before=0 queue="$QUEUE"
     self=$(readlink -f -- "$0")
-    set -- ${INSTANCE:+--instance "$INSTANCE"}
-    # Each look and each repair is a run of its own, with the lock.
-    exec 9>&-
-    echo ready
-    while sleep $GUARD_INTERVAL; do
+    # Who ends the daemon's whole group of processes is not to end a repair that is under way.
+    if [ -n "$REPORT" ]; then trap '' TERM; else echo ready; fi
+    while next_look; do
+        now=$(guarded)
+        if [ "$now" != "$known" ]; then
+            if line=$(look "$queue" "$seen"); then
+                known=$now
+            else
+                line=''
+                known=unknown
+            fi
+            case " $line" in *' state=up '*) seen=yes ;; esac
+        fi
+        [ -z "$REPORT" ] || say_rules "$line"
         # The watcher of `up --confirm` must find what it knows.
-        if [ ! -e "$(record wanted)" ] || [ -e "$(pending_file)" ]; then
-            known=unknown
+        case " $line" in
+        *' state=up '*) continue ;;
+        *' wanted=yes '*) ;;
+        *) continue ;;
+        esac
+        [ "$not_before" = 0 ] || [ "$(date +%s)" -ge "$not_before" ] || continue
+        not_before=0
+        if [ -n "$TELL" ]; then
+            [ -n "$REPORT" ] || [ "$known" = "$told" ] || guard_says err "$RULES_LOST"
+            told=$known
             continue
         fi
-        now=$(own_rules_of_all_tables)
-        [ "$now" != "$known" ] || continue
-        if "$self" status "$@" >/dev/null 2>&1 && is_as_recorded; then
-            known=$now
-        else
-            put_back "$@"
-            known=unknown
+        known=unknown
+        put_back "$(value_of instance " $line")" || not_before=$(($(date +%s) + GUARD_PATIENCE))
+        if [ -n "$REPORT" ]; then
+            now=$(guarded)
+            ! line=$(look "$queue" "$seen") || known=$now
+            say_rules "$line"
         fi
-        # They may be in the other iptables now.
-        tables_may_have_changed
-        BACKEND=auto
-        choose_backend
     done
 }
 
-# False if the rules are whole, but not those of the last `up`: somebody has restored what was saved before it.
+# False if the rules, which are whole, are not those of the last `up`: somebody has restored what was saved before it.
 is_as_recorded() {
-    local flags kind="$BACKEND"
+    local flags now
     flags=$(cat "$(record flags)" 2>/dev/null) || return 0
+    now=$(what_rules_say)
     (
         # shellcheck disable=SC2086 # flags are words
         (parse_command_line "$COMMANDS" up $flags) >/dev/null 2>&1 || exit 0
+        use_defaults
         # shellcheck disable=SC2086
         parse_command_line "$COMMANDS" up $flags
-        BACKEND=$kind wanted=$(what_rules_say)
-        ! read_configuration || [ "$(what_rules_say)" = "$wanted" ]
+        [ "$(what_rules_say)" = "$now" ]
     )
 }
 
 what_rules_say() { echo "$PORTS, $PROTECT, $EXEMPT, $QUEUE, $MARK, $ON_FAILURE"; }
 
-put_back() { # FLAG...
-    # `down` may have come meanwhile.
-    [ -e "$(record wanted)" ] || return
-    guard_says err "firewall rules are missing that nobody took down: the ports may be OPEN; putting them back"
+say_rules() { # LINE
+    if [ -n "$1" ]; then echo "rules $number $1"; else echo "unknown $number $(tr '\n' ' ' <"$WORK/look")"; fi
+}
+
+put_back() { # INSTANCE
+    local INSTANCE="$1"
+    [ -n "$REPORT" ] || guard_says err "$RULES_LOST; putting them back"
     # Of ports that were dropped by then, older rules may be back.
     # shellcheck disable=SC2046 # flags are words
-    if "$self" up "$@" $(cat "$(record flags)" 2>/dev/null) --drop-ports >/dev/null 2>"$WORK/put-back"; then
+    if "$self" up --put-back ${INSTANCE:+--instance "$INSTANCE"} $(cat "$(record flags)" 2>/dev/null) \
+        --drop-ports >/dev/null 2>"$WORK/put-back"; then
         guard_says notice "the firewall rules are back"
         return
     fi
     guard_says err "the firewall rules could not be put back: $(tr '\n' ' ' <"$WORK/put-back")"
-    sleep $GUARD_PATIENCE
+    return 1
 }
 
+RULES_LOST='firewall rules are missing that nobody took down: the ports may be OPEN'
+
+# The daemon writes its own log.
 guard_says() { # PRIORITY TEXT
+    if [ -n "$REPORT" ]; then
+        echo "say $1 $2"
+        return
+    fi
     complain "$2"
     logger -t tcpknock -p "daemon.$1" "server.sh guard: $2" 2>/dev/null
 }
@@ -824,6 +971,8 @@ up() {
     local wanted_filter old_sets='' wanted_protect="$PROTECT" wanted_exempt="$EXEMPT" old_protect='' old_exempt='' is_of_before=''
     local established_ports='' recorded_ports='' port
     KEPT=0
+    # `down` may have come since the guard has looked.
+    [ -z "$PUT_BACK" ] || { [ -e "$(record wanted)" ] && [ ! -e "$(pending_file)" ]; } || return 0
     refuse_what_others_have
     # shellcheck disable=SC2046 # a list of ports
     refuse_fewer_ports $(read_configuration && echo "$PORTS")
@@ -956,8 +1105,8 @@ refuse_what_others_have() {
     done <"$WORK/others"
 }
 
-# What was asked for by the last `up` that went well: the next boot may need it, and the guard. Where a confirmation is waited for, it
-# is not yet known that it went well.
+# What was asked for by the last `up` that went well: the next boot may need it, and the guard. Where a confirmation is
+# waited for, it is not yet known that it went well.
 remember_flags() {
     echo "${0##*/} guard" | write_record wanted
     [ -z "$FLAGS_FAILED" ] || return 0
