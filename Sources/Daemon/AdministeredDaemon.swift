@@ -48,8 +48,12 @@ protocol AdministeredDaemon: AnyObject, Sendable {
     func finish()
     /// What reports of the counters are to say beside them.
     func countedElsewhere() -> Logger.Metadata
+    /// Looks anew, for a limited time, at what may have changed just now, before somebody is told how it is doing.
+    func freshen()
     /// Says how it is doing.
     func statusReport() -> StatusReport
+    /// What is to be said after the configuration was read again beside what has changed.
+    func noteReload() -> String?
     /// Says who is locked out.
     func locks(_ form: ControlRequest.Form) -> ControlAnswer
     /// Lets an address in again.
@@ -60,6 +64,10 @@ extension AdministeredDaemon {
     func finish() {}
 
     func countedElsewhere() -> Logger.Metadata { [:] }
+
+    func freshen() {}
+
+    func noteReload() -> String? { nil }
 
     /// Does all that both daemons do, while `work` gives verdicts until a signal ends it.
     ///
@@ -105,11 +113,15 @@ extension AdministeredDaemon {
 
     /// Carries out a request that came over the control socket.
     func answer(_ request: ControlRequest, _ form: ControlRequest.Form) -> ControlAnswer {
-        administration.sync {
+        if request == .status { freshen() }
+        return administration.sync {
             switch request {
             case .status:
                 let report = statusReport()
-                return .done(form == .json ? report.json.text + "\n" : report.text)
+                let text = form == .json ? report.json.text + "\n" : report.text
+                // What is not known is not well.
+                let isWell = report.protection.map { $0.isProtected == true } ?? true
+                return isWell ? .done(text) : .doneBut(1, text)
             case .locks:
                 return locks(form)
             case .unlock(let address):
@@ -137,6 +149,7 @@ extension AdministeredDaemon {
             var text = "configuration read again: \(change)"
             if !kept.isEmpty { text += "; changed only at the next start: \(kept)" }
             logger.notice("\(text)")
+            if let note = noteReload() { text += "\n" + note }
             return .done(text + "\n")
         } catch {
             let error = error.explained(for: identity)

@@ -11,6 +11,7 @@ extension FailureAnswer: ExpressibleByArgument {}
 extension GuestSearch: ExpressibleByArgument {}
 extension LockoutScope: ExpressibleByArgument {}
 extension KernelFilterChoice: ExpressibleByArgument {}
+extension RulesGuardChoice: ExpressibleByArgument {}
 extension MaskChoice: ExpressibleByArgument {}
 
 /// TCP ports and queue numbers as flags.

@@ -99,6 +99,13 @@ package struct ServerFlags: DaemonFlags {
     var pinFolder: String?
 
     @Option(
+        name: [.customLong("rules-guard"), .customLong("rules_guard")],
+        help: ArgumentHelp(
+            "What is done about firewall rules that another program has taken away: tell says so, restore also puts "
+                + "them back. (default: restore)", valueName: "what"))
+    var rulesGuard: RulesGuardChoice?
+
+    @Option(
         name: [.customLong("state-dir"), .customLong("state_dir")],
         help: ArgumentHelp(
             "The folder for lockouts and used codes, which outlive the daemon there; '' for none. "
@@ -163,6 +170,7 @@ package struct ServerFlags: DaemonFlags {
         settings.set(\.wrongCodeSeconds, "wrong_code_seconds", wrongCodeSeconds)
         settings.set(\.kernelFilter, "kernel_filter", kernelFilter)
         settings.set(\.pinFolder, "pin_folder", pinFolder.map { FilePath($0) })
+        settings.set(\.rulesGuard, "rules_guard", rulesGuard)
         settings.set(\.stateFolder, "state_dir", stateFolder.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.hookSeconds, "hook_seconds", hookSeconds)
         settings.set(\.hookLimit, "hook_limit", hookLimit)

@@ -78,6 +78,16 @@ package enum KernelFilterChoice: String, CaseIterable, Sendable {
     case off
 }
 
+/// What is done about firewall rules that somebody has taken away.
+package enum RulesGuardChoice: String, CaseIterable, Sendable {
+    /// It is said, and they are put back.
+    case restore
+    /// It is said.
+    case tell
+    /// Nothing; nobody looks at them.
+    case off
+}
+
 /// How servers are asked to mask their ISN (docs/PROTOCOL.md §5).
 package enum MaskChoice: String, CaseIterable, Sendable {
     /// Windowed behind a NAT, else full.

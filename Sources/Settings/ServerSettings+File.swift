@@ -30,6 +30,7 @@ extension ServerSettings {
         }
         table.read("kernel_filter", into: &kernelFilter) { value throws(Refusal) in try value.choice() }
         table.read("pin_folder", into: &pinFolder) { value throws(Refusal) in try value.path(in: folder) }
+        table.read("rules_guard", into: &rulesGuard) { value throws(Refusal) in try value.choice() }
         table.read("state_dir", into: &stateFolder) { value throws(Refusal) in try value.optionalPath(in: folder) }
         table.read("hook_seconds", into: &hookSeconds) { value throws(Refusal) in
             try value.number(1...3_600, "seconds")
@@ -94,6 +95,7 @@ extension ServerSettings {
         writer.add("wrong_code_seconds", wrongCodeSeconds)
         writer.add("kernel_filter", kernelFilter)
         writer.add("pin_folder", pinFolder.string)
+        writer.add("rules_guard", rulesGuard)
         writer.add("state_dir", stateFolder?.string ?? "")
         writeCommon(to: &writer)
         writer.add("hook_seconds", hookSeconds)

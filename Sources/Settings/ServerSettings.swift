@@ -43,6 +43,8 @@ package struct ServerSettings: CommonSettings {
     package var kernelFilter = KernelFilterChoice.auto
     /// Where that program is pinned, as in the firewall rules.
     package var pinFolder: FilePath = "/sys/fs/bpf/tcpknock"
+    /// What is done about firewall rules that somebody has taken away.
+    package var rulesGuard = RulesGuardChoice.restore
     /// The folder for what is to outlive the daemon; nil for none.
     package var stateFolder: FilePath? = "/var/lib/tcpknock"
     /// The time limit of a hook in seconds: 1...3,600.

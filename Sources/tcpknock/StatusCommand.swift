@@ -9,6 +9,9 @@ struct StatusCommand: ParsableCommand {
         discussion: """
             Queues and their losses, guests or targets, who is connected since when and with how many bytes, and how \
             many packets got a verdict for which reason.
+
+            The first line of a server says whether its ports are protected: whether each port of its configuration has \
+            firewall rules, and all of them. Exit status 0: they are; 1: one of them is not, or it is not known.
             """)
 
     @OptionGroup var daemon: DaemonChoice
@@ -17,11 +20,16 @@ struct StatusCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        try reportingErrors(of: "tcpknock") { () throws(FatalError) in
+        let status = try reportingErrors(of: "tcpknock") { () throws(FatalError) -> Int32 in
+            var worst: Int32 = 0
             for (number, socket) in try daemon.sockets().enumerated() {
                 if number > 0, !json { StandardOutput.write("\n") }
-                try ControlClient.ask(socket, .status, json ? .json : .text) { StandardOutput.write($0) }
+                worst = max(
+                    worst,
+                    try ControlClient.ask(socket, .status, json ? .json : .text) { StandardOutput.write($0) })
             }
+            return worst
         }
+        if status != 0 { throw ExitCode(status) }
     }
 }

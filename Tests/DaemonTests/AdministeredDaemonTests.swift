@@ -22,6 +22,8 @@ private final class MadeUpDaemon: AdministeredDaemon {
     let administration = DispatchQueue(label: "administration")
     let watchers = WatchBoard { _ in }
     let control: ControlSocket? = nil
+    let protection = Mutex<Protection?>(nil)
+    let looks = Mutex(0)
     let inForce: Mutex<(settings: ClientSettings, roster: [String])>
 
     init(_ arguments: [String], _ lines: LineCollector) throws {
@@ -47,12 +49,14 @@ private final class MadeUpDaemon: AdministeredDaemon {
 
     func take(_ event: Event) {}
     func doChores() {}
+    func freshen() { looks.withLock { $0 += 1 } }
+    func noteReload() -> String? { protection.withLock(\.self)?.line }
 
     func statusReport() -> StatusReport {
         StatusReport(
             program: "made-up", partyLabel: "target", started: SystemClock.now(), now: SystemClock.now(), queues: [],
             counters: Counters(), handshakes: 7, parties: [], connections: [], unrecorded: 0, lockedOut: nil,
-            usedCodes: nil, kernelFilter: nil)
+            usedCodes: nil, kernelFilter: nil, protection: protection.withLock(\.self), rulesLost: nil)
     }
 
     func locks(_ form: ControlRequest.Form) -> ControlAnswer { .done("locks \(form.rawValue)") }
@@ -119,6 +123,34 @@ private final class MadeUpDaemon: AdministeredDaemon {
         #expect(lines.all == ["warning a reload would fail: no such key {}"])
     }
 
+    @Test("What is not protected, and what is not known, is an exit status of the status", arguments: [true, false])
+    func protection(_ isKnown: Bool) throws {
+        let daemon = try daemon("queue_num = 1\n")
+        func set(_ knowledge: Protection.Knowledge) {
+            daemon.protection.withLock { $0 = Protection(ports: [22], knowledge: knowledge) }
+        }
+        set(.looked([:], cure: "it"))
+        guard case .done(let good) = daemon.answer(.status, .text) else {
+            Issue.record("not done")
+            return
+        }
+        #expect(good.hasPrefix("PROTECTED: port 22\nmade-up "))
+        set(isKnown ? .looked([22: .missing], cure: "it") : .unknown("why"))
+        for form in [ControlRequest.Form.text, .json] {
+            guard case .doneBut(1, let text) = daemon.answer(.status, form) else {
+                Issue.record("no exit status")
+                continue
+            }
+            #expect(
+                text.contains(isKnown ? "NOT PROTECTED: port 22: there are no" : "NOT KNOWN whether protected: why"))
+        }
+        guard case .done(let text) = daemon.answer(.reload, .text) else {
+            Issue.record("not reloaded")
+            return
+        }
+        #expect(text.split(separator: "\n").last?.hasPrefix(isKnown ? "NOT PROTECTED" : "NOT KNOWN") == true)
+    }
+
     @Test func requests() throws {
         let daemon = try daemon("")
         #expect(daemon.answer(.locks, .json) == .done("locks json"))
@@ -135,5 +167,6 @@ private final class MadeUpDaemon: AdministeredDaemon {
         }
         #expect(text.hasPrefix("made-up ") && text.contains("handshakes remembered: 7"))
         #expect(json.hasPrefix("{\"program\":\"made-up\",") && json.hasSuffix("}\n"))
+        #expect(daemon.looks.withLock(\.self) == 2)
     }
 }

@@ -32,8 +32,8 @@ import Wire
             --log+level error --log+format journal --log+target syslog --queue+num 1:2 --lockout+seconds 3 --lockout+scope address --guest+syn+rate 8 --mark 4 \
             --on+failure reset --guest+search all --fast+open --lockout+after+wrong+codes 5 --wrong+code+seconds 6 \
             --kernel+filter on --pin+folder /p --no+count+bytes --hook+seconds 7 --hook+limit 9 --on+admit a \
-            --protect own --protect fd00::/8 --exempt ::1 --exempt interface:a --on+close b --on+lockout c --state+dir /s --user u:g \
-            --iptables nft
+            --protect own --protect fd00::/8 --exempt ::1 --exempt interface:a --on+close b --on+lockout c \
+            --rules+guard off --state+dir /s --user u:g --iptables nft
             """
         let arguments = flags.split(separator: " ").map { $0.split(separator: "+").joined(separator: joint) }
         var expected = ServerSettings()
@@ -48,6 +48,7 @@ import Wire
         expected.iptables = .nft
         expected.queues = 1...2
         expected.protect = [.own, .prefix(try #require(IPPrefix("fd00::/8")))]
+        expected.rulesGuard = .off
         expected.stateFolder = "/s"
         expected.user = "u:g"
         expected.exempt = [.prefix(try #require(IPPrefix("::1/128"))), .interface("a")]
@@ -172,7 +173,7 @@ import Wire
             ["--hook-limit", "0"], ["--hook-seconds", "3601"], ["--lockout-after-wrong-codes", "-1"],
             ["--wrong-code-seconds", "+5"], ["--lockout-seconds", ""],
             ["--on-failure", "rest"], ["--protect", "self"], ["--protect", "interface:"], ["--exempt", "own"],
-            ["--guest-search", "none"], ["--log-target", "file"],
+            ["--guest-search", "none"], ["--rules-guard", "on"], ["--log-target", "file"],
             ["--iptables", "ebtables"],
         ])
     func numbers(_ arguments: [String]) {

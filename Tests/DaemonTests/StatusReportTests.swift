@@ -18,7 +18,9 @@ import Wire
     }
 
     /// Of a server with a filter in the kernel and two connections, one of them from before the daemon.
-    private static var report: StatusReport {
+    private static var report: StatusReport { report(.looked([:], cure: "server.sh up")) }
+
+    private static func report(_ knowledge: Protection.Knowledge) -> StatusReport {
         StatusReport(
             program: "tcpknock-server", partyLabel: "guest", started: begin,
             now: Instant(unixSeconds: 1_800_003_725, uptime: 3_730_000),
@@ -35,16 +37,18 @@ import Wire
                     party: nil, flow: flow(40_001), connection: OpenConnection(key: nil, since: begin), bytes: nil),
             ],
             unrecorded: 5, lockedOut: 2, usedCodes: (taken: 11, capacity: 12), kernelFilter: (wrong: 70, passed: 8),
-            places: (protected: ["own", "10.0.0.0/24"], exempt: ["interface:wg0"]))
+            places: (protected: ["own", "10.0.0.0/24"], exempt: ["interface:wg0"]),
+            protection: Protection(ports: [22, 443, 80], knowledge: knowledge), rulesLost: 3)
     }
 
     @Test func text() {
         #expect(
             Self.report.text == """
+                PROTECTED: ports 22, 443, 80
                 tcpknock-server \(version), up 1 h 2 min
                 queue 100: 3 waiting, 40 so far, 3 lost
                 handshakes remembered: 4
-                protected: own, 10.0.0.0/24
+                protects: own, 10.0.0.0/24
                 exempt: interface:wg0
                 locked out: 2
                 used codes remembered: 11, room for 12
@@ -65,13 +69,48 @@ import Wire
         let members = try #require(object as? [String: Any])
         #expect(members["uptimeSeconds"] as? Int == 3725 && members["unrecordedConnections"] as? Int == 5)
         #expect(members["kernelFilter"] as? [String: Int] == ["dropped": 70, "passed": 8])
-        #expect(members["protected"] as? [String] == ["own", "10.0.0.0/24"])
+        #expect(members["protect"] as? [String] == ["own", "10.0.0.0/24"])
         #expect(members["exempt"] as? [String] == ["interface:wg0"])
         #expect(members["usedCodes"] as? [String: Int] == ["taken": 11, "capacity": 12])
         let connections = try #require(members["connections"] as? [[String: Any]])
         #expect(connections.map { $0["bytesSent"] as? Int } == [2000, nil])
         #expect(connections.map { $0["guest"] as? String } == ["alice", nil])
         #expect(connections.map { $0["seconds"] as? Int } == [60, 3725])
+    }
+
+    @Test(
+        "The first line of a server",
+        arguments: [
+            ([:], "PROTECTED: ports 22, 443, 80", true, []),
+            (
+                [443: .missing], "NOT PROTECTED: port 443: there are no rules for it; run server.sh up", false, [443]
+            ),
+            (
+                [443: .missing, 22: .missing, 80: .incomplete],
+                "NOT PROTECTED: ports 22, 443: there are no rules for them; port 80: some rules are missing or were "
+                    + "changed; run server.sh up", false, [22, 80, 443]
+            ),
+        ] as [([UInt16: Protection.Fault], String, Bool, [Int])])
+    func protection(_ faults: [UInt16: Protection.Fault], _ line: String, _ isProtected: Bool, _ ports: [Int]) throws {
+        let report = Self.report(.looked(faults, cure: "server.sh up"))
+        #expect(report.text.split(separator: "\n").first.map(String.init) == line)
+        let object = try JSONSerialization.jsonObject(with: Data(report.json.text.utf8))
+        let members = try #require(object as? [String: Any])
+        #expect(members["protected"] as? Bool == isProtected)
+        #expect(members["unprotected_ports"] as? [Int] == ports)
+        #expect(members["protection"] as? String == line)
+        let metrics = MetricsText.text(DaemonMetrics.families(report))
+        #expect(metrics.contains("tcpknock_unprotected_ports{program=\"tcpknock-server\"} \(ports.count)\n"))
+        #expect(metrics.contains("tcpknock_rules_lost_total{program=\"tcpknock-server\"} 3\n"))
+    }
+
+    @Test("Where nobody looks, nothing is claimed") func notKnown() throws {
+        let report = Self.report(.unknown("nobody looks"))
+        #expect(report.text.hasPrefix("NOT KNOWN whether protected: nobody looks\ntcpknock-server "))
+        let object = try JSONSerialization.jsonObject(with: Data(report.json.text.utf8))
+        let members = try #require(object as? [String: Any])
+        #expect(members["protected"] is NSNull && members["unprotected_ports"] is NSNull)
+        #expect(!MetricsText.text(DaemonMetrics.families(report)).contains("tcpknock_unprotected_ports"))
     }
 
     @Test func metrics() {

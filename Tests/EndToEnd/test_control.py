@@ -13,6 +13,7 @@ import pytest
 
 from harness import topologies
 from harness.daemons import control_socket, program, start_client, start_server, tool
+from harness.daemons import status as status_of
 from harness.echo import echo, echo_server
 from harness.hosts import Host
 from harness.inside import connect, echoes
@@ -85,7 +86,7 @@ def test_a_stale_socket_is_replaced(host: Host, role: str, key_file: str) -> Non
     result = tool(host, role, "status", check=False)
     assert result.returncode == 69 and "no daemon answers there" in result.stderr
     with START[role](host, key_file):
-        assert tool(host, role, "status").stdout.startswith(f"tcpknock-{role} ")
+        assert status_of(host, role)["program"] == f"tcpknock-{role}"
 
 
 @roles
@@ -95,7 +96,7 @@ def test_a_socket_in_use_is_not_taken(host: Host, role: str, key_file: str) -> N
                          "--control-socket", control_socket(host, role)])  # fmt: skip
     assert second.wait(5) == 73
     assert f"control socket {control_socket(host, role)}: another daemon answers on it" in second.output
-    assert tool(host, role, "status").returncode == 0
+    assert status_of(host, role)["program"] == f"tcpknock-{role}"
 
 
 def test_what_is_no_socket_is_not_removed(host: Host, key_file: str, tmp_path: Path) -> None:
@@ -145,6 +146,8 @@ def test_status(pair: Pair, role: str) -> None:
         assert status["packets"]["acknowledgment-verified" if role == "server" else "syn-ack-proven"] > 0
         assert (status["lockedOut"] is None) == (role == "client")
         text = daemon.tool("status").stdout
+        first = "PROTECTED: port 22\n" if role == "server" else "tcpknock-client "
+        assert text.startswith(first), "what people read first"
         port = connection.getsockname()[1]
         for part in (f"tcpknock-{role} ", "queue ", "handshakes remembered: ", "connections: ",
                      f"{pair.network.client.ipv4}:{port} > {pair.network.server.ipv4}:22", "packets by reason:"):  # fmt: skip

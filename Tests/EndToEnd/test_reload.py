@@ -12,6 +12,7 @@ import pytest
 from harness import topologies
 from harness.daemons import keygen
 from harness.echo import EchoResult, echo, echo_server
+from harness.firewall import firewall
 from harness.inside import connect, echoes, gets_in
 from harness.knock import FAMILIES, assert_nobody_locked_out, keep_kernel_quiet, peer
 from harness.queues import queue_counters
@@ -69,6 +70,32 @@ def pair(one_pair: Pair) -> Pair:
     """One pair of daemons for all tests, with the configuration that they began with."""
     one_pair.begin()
     return one_pair
+
+
+@pytest.mark.parametrize("way", ("SIGHUP", "tcpknock reload"))
+def test_a_new_port_that_has_no_rules_is_told(pair: Pair, way: str) -> None:
+    assert pair.server.tool("status").stdout.startswith("PROTECTED: ports 22, 2222\n")
+    pair.server.settings["target_ports"] = [*PORTS, 8443]
+    text = "NOT PROTECTED: port 8443: there are no rules for it; run .*server.sh up .*--target-port 8443 "
+    if way == "SIGHUP":
+        pair.server.write()
+        pair.server.daemon.send_signal(signal.SIGHUP)
+    else:
+        pair.server.write()
+        answer = pair.server.tool("reload").stdout
+        assert re.search(f"^{text}.*under systemd, 'systemctl reload'", answer, re.MULTILINE), answer
+    pair.server.daemon.wait_for_line(f" ERROR {text}", 15, which="stderr", start=pair.start)
+    result = pair.server.tool("status", check=False)
+    assert result.returncode == 1 and re.match(text, result.stdout)
+    # As systemd does it: the rules first.
+    firewall(pair.network.server, "server", "up", *pair.server.firewall_flags())
+    answer = pair.server.tool("reload").stdout
+    assert "PROTECTED" not in answer
+    assert pair.server.tool("status").stdout.startswith("PROTECTED: ports 22, 2222, 8443\n")
+    pair.server.settings["target_ports"] = PORTS
+    pair.server.write()
+    firewall(pair.network.server, "server", "up", "--drop-ports", *pair.server.firewall_flags())
+    assert "PROTECTED" not in pair.server.tool("reload").stdout
 
 
 @pytest.mark.parametrize("way", ("SIGHUP", "tcpknock reload"))

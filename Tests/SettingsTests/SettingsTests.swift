@@ -38,6 +38,7 @@ import Wire
         pin_folder = "/sys/fs/bpf/other"
         control_socket = ""
         metrics_file = "/var/lib/node/tcpknock.prom"
+        rules_guard = "tell"
         state_dir = "state"
         user = "tcpknock:tcpknock"
         count_bytes = false
@@ -106,6 +107,7 @@ import Wire
         expected.pinFolder = "/sys/fs/bpf/other"
         expected.controlSocket = nil
         expected.metricsFile = "/var/lib/node/tcpknock.prom"
+        expected.rulesGuard = .tell
         expected.stateFolder = "/etc/tcpknock/state"
         expected.user = "tcpknock:tcpknock"
         expected.countBytes = false

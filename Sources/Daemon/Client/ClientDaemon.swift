@@ -155,7 +155,7 @@ package final class ClientDaemon: AdministeredDaemon {
             queues: queueListing.all().filter { $0.number == settings.queue }, counters: totals.counters,
             handshakes: totals.handshakes, parties: roster.parties(names.addresses),
             connections: connections.rows(registry), unrecorded: connections.book.unrecorded, lockedOut: nil,
-            usedCodes: nil, kernelFilter: nil)
+            usedCodes: nil, kernelFilter: nil, protection: nil, rulesLost: nil)
     }
 }
 

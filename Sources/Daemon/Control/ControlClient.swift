@@ -20,16 +20,18 @@ package enum ControlClient {
     ///   - request: What to ask.
     ///   - form: How the answer is to look.
     ///   - write: Gets the answer piece by piece.
+    /// - Returns: The exit status that the daemon asks for: 0 if all is well.
     /// - Throws: Why there is no answer, or what the daemon says against it.
+    @discardableResult
     package static func ask(
         _ path: FilePath, _ request: ControlRequest, _ form: ControlRequest.Form, write: (String) -> Void
-    ) throws(FatalError) {
+    ) throws(FatalError) -> Int32 {
         let descriptor = try connect(path)
         defer { close(descriptor) }
         UnixSocket.setTimeout(descriptor, seconds: request == .watch ? 0 : patience)
         guard UnixSocket.send(request.line(form), to: descriptor),
             let first = UnixSocket.readLine(descriptor, maximumLength: 64),
-            let status = ControlAnswer.status(first)
+            let (isDone, status) = ControlAnswer.head(first)
         else { throw FatalError("\(path): the daemon did not answer", status: EX_UNAVAILABLE) }
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         var refusal = ""
@@ -38,12 +40,13 @@ package enum ControlClient {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { break }
             let text = String(decoding: buffer.prefix(count), as: UTF8.self)
-            if status == 0 { write(text) } else { refusal += text }
+            if isDone { write(text) } else { refusal += text }
         }
-        guard status == 0 else {
+        guard isDone else {
             while refusal.last?.isNewline == true { refusal.removeLast() }
             throw FatalError(refusal, status: status)
         }
+        return status
     }
 
     /// Asks a daemon for something that is answered by a sentence.

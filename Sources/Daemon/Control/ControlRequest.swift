@@ -58,10 +58,13 @@ package enum ControlRequest: Equatable, Sendable {
     }
 }
 
-/// What a daemon answers: a first line, `ok` or `error STATUS`, and then text or JSON until the connection is closed.
+/// What a daemon answers: a first line, `ok`, `ok STATUS` or `error STATUS`, and then text or JSON until the connection is
+/// closed.
 package enum ControlAnswer: Equatable, Sendable {
     /// The request was carried out.
     case done(String)
+    /// The same, and who asked is to end with an exit status that scripts can read: not all is well.
+    case doneBut(Int32, String)
     /// It was not; an exit status, and why.
     case failed(Int32, String)
 
@@ -69,19 +72,20 @@ package enum ControlAnswer: Equatable, Sendable {
     package var text: String {
         switch self {
         case .done(let text): "ok\n\(text)"
+        case .doneBut(let status, let text): "ok \(status)\n\(text)"
         case .failed(let status, let text): "error \(status)\n\(text)\n"
         }
     }
 
     /// Reads the first line of an answer.
     ///
-    /// - Returns: 0 for `ok`, else the exit status; nil if it is neither.
-    package static func status(_ line: String) -> Int32? {
-        if line == "ok" { return 0 }
+    /// - Returns: Whether the request was carried out, and the exit status; nil if it is no such line.
+    package static func head(_ line: String) -> (isDone: Bool, status: Int32)? {
+        if line == "ok" { return (true, 0) }
         let words = line.split(separator: " ")
-        guard words.count == 2, words[0] == "error", let status = Int32(words[1]), status > 0, status < 126 else {
-            return nil
-        }
-        return status
+        guard words.count == 2, words[0] == "ok" || words[0] == "error", let status = Int32(words[1]), status > 0,
+            status < 126
+        else { return nil }
+        return (words[0] == "ok", status)
     }
 }

@@ -40,10 +40,15 @@ package struct StatusReport: Sendable {
     let kernelFilter: (wrong: UInt64, passed: UInt64)?
     /// Whose ports are protected, and who is exempt; nil on the client.
     var places: (protected: [String], exempt: [String])?
+    /// Whether the ports have their rules; nil on the client.
+    let protection: Protection?
+    /// How often rules were lost that nobody took down; nil on the client.
+    let rulesLost: UInt64?
 
     /// Lines for people.
     package var text: String {
-        var lines = ["\(program) \(version), up \(DurationText.text(seconds: started.seconds(until: now)))"]
+        var lines = protection.map { [$0.line] } ?? []
+        lines.append("\(program) \(version), up \(DurationText.text(seconds: started.seconds(until: now)))")
         for queue in queues {
             lines.append(
                 "queue \(queue.number): \(queue.waiting) waiting, \(queue.packets) so far, "
@@ -51,7 +56,7 @@ package struct StatusReport: Sendable {
         }
         lines.append("handshakes remembered: \(handshakes)")
         if let places {
-            lines.append("protected: \(places.protected.joined(separator: ", "))")
+            lines.append("protects: \(places.protected.joined(separator: ", "))")
             if !places.exempt.isEmpty { lines.append("exempt: \(places.exempt.joined(separator: ", "))") }
         }
         if let lockedOut { lines.append("locked out: \(lockedOut)") }
@@ -82,13 +87,25 @@ package struct StatusReport: Sendable {
 
     /// One JSON object.
     package var json: JSONValue {
-        .object([
-            "program": .string(program), "version": .string(version),
+        var members: [JSONValue.Member] = [.init("program", .string(program)), .init("version", .string(version))]
+        if let protection {
+            let ports = protection.unprotectedPorts
+            members += [
+                .init("protected", .boolean(protection.isProtected)),
+                .init("unprotected_ports", ports.map { .array($0.map { .integer(Int($0)) }) } ?? .null),
+                .init("protection", .string(protection.line)),
+            ]
+        }
+        return .object(members + others.map { .init($0.key, $0.value) })
+    }
+
+    private var others: KeyValuePairs<String, JSONValue> {
+        [
             "started": .string(SystemClock.timestamp(unixSeconds: started.unixSeconds)),
             "uptimeSeconds": .unsigned(started.seconds(until: now)),
             "queues": .array(queues.map(Self.json)), "handshakes": .integer(handshakes),
             "lockedOut": .integer(lockedOut),
-            "protected": places.map { .array($0.protected.map { .string($0) }) } ?? .null,
+            "protect": places.map { .array($0.protected.map { .string($0) }) } ?? .null,
             "exempt": places.map { .array($0.exempt.map { .string($0) }) } ?? .null,
             "usedCodes": usedCodes.map {
                 .object(["taken": .integer($0.taken), "capacity": .integer($0.capacity)])
@@ -100,7 +117,7 @@ package struct StatusReport: Sendable {
                 parties.map { .object(["name": .string($0.name), "scope": .string($0.scope)]) }),
             "connections": .array(connections.map(json)), "unrecordedConnections": .unsigned(unrecorded),
             "packets": .object(Reason.allCases.map { .init($0.name, .unsigned(counters[$0])) }),
-        ])
+        ]
     }
 
     private static func json(_ queue: QueueStatistics) -> JSONValue {

@@ -3,7 +3,7 @@ internal import CLinux
 internal import Glibc
 internal import NetfilterQueue
 
-/// A child of this process with a process group of its own, and the reading end of its standard error.
+/// A child of this process with a process group of its own, and this end of its pipes.
 struct ChildProcess {
     /// How it ended.
     enum End: Equatable {
@@ -20,6 +20,8 @@ struct ChildProcess {
 
     /// Its id, which is that of its group too.
     let processID: pid_t
+    /// The writing end of what is its standard input; -1 if that is /dev/null.
+    let standardInput: Int32
     /// The reading end, nonblocking, of what is its standard error.
     let standardError: Int32
     /// A descriptor that can be read once it has ended; -1 if the kernel has none.
@@ -32,20 +34,60 @@ struct ChildProcess {
     ///   - environment: All of its environment beside PATH; zero bytes are left out.
     /// - Throws: `SystemError`, also where the program cannot be executed.
     init(_ arguments: [String], environment: [String: String]) throws(SystemError) {
-        var ends: [Int32] = [-1, -1]
-        guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe", errno) }
-        defer { close(ends[1]) }
+        try self.init(arguments, environment, conversing: false)
+    }
+
+    /// Starts a program likewise whose standard input is a pipe, too, and whose standard output is its standard error.
+    ///
+    /// Its input ends with this process, however that ends.
+    ///
+    /// - Parameters: As above.
+    /// - Throws: As above.
+    init(conversing arguments: [String], environment: [String: String]) throws(SystemError) {
+        try self.init(arguments, environment, conversing: true)
+    }
+
+    private init(_ arguments: [String], _ environment: [String: String], conversing: Bool) throws(SystemError) {
+        let errors = try Self.pipe()
+        defer { close(errors.writing) }
         do throws(SystemError) {
-            processID = try Self.spawn(arguments, Self.variables(environment), standardError: ends[1])
+            let input = conversing ? try Self.pipe() : (reading: -1, writing: -1)
+            defer { if conversing { close(input.reading) } }
+            do throws(SystemError) {
+                processID = try Self.spawn(
+                    arguments, Self.variables(environment), input: conversing ? input.reading : nil,
+                    errors: errors.writing)
+            } catch {
+                if conversing { close(input.writing) }
+                throw error
+            }
+            standardInput = input.writing
         } catch {
-            close(ends[0])
+            close(errors.reading)
             throw error
         }
-        standardError = ends[0]
+        standardError = errors.reading
         // Not for the writing end: the child has no reason to expect a write to fail because nobody has read yet.
-        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        _ = fcntl(standardError, F_SETFL, O_NONBLOCK)
         // No other thread waits for this child, so the id is still its own.
         processDescriptor = clinux_pidfd_open(processID)
+    }
+
+    /// Makes a pipe beyond the standard descriptors, which the daemon may have been started without.
+    private static func pipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe", errno) }
+        for index in ends.indices where ends[index] <= STDERR_FILENO {
+            let moved = fcntl(ends[index], F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+            let reason = errno
+            close(ends[index])
+            ends[index] = moved
+            guard moved >= 0 else {
+                close(ends[1 - index])
+                throw SystemError("fcntl F_DUPFD_CLOEXEC", reason)
+            }
+        }
+        return (ends[0], ends[1])
     }
 
     /// Sends a signal to the whole group.
@@ -67,6 +109,7 @@ struct ChildProcess {
     /// Closes the descriptors.
     func closeDescriptors() {
         close(standardError)
+        if standardInput >= 0 { close(standardInput) }
         if processDescriptor >= 0 { close(processDescriptor) }
     }
 
@@ -78,7 +121,7 @@ struct ChildProcess {
     }
 
     private static func spawn(
-        _ arguments: [String], _ environment: [String], standardError: Int32
+        _ arguments: [String], _ environment: [String], input: Int32?, errors: Int32
     ) throws(SystemError) -> pid_t {
         let arguments = CStringArray(arguments)
         let environment = CStringArray(environment)
@@ -90,10 +133,14 @@ struct ChildProcess {
             unsafe posix_spawn_file_actions_destroy(&actions)
             unsafe posix_spawnattr_destroy(&attributes)
         }
-        // Standard error first, since the pipe may be descriptor 0 or 1 of a daemon that was started without these.
-        unsafe posix_spawn_file_actions_adddup2(&actions, standardError, STDERR_FILENO)
-        unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO)
+        if let input {
+            unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+            unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDOUT_FILENO)
+        } else {
+            unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+            unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        }
         unsafe clinux_spawn_add_closefrom(&actions, STDERR_FILENO + 1)
         unsafe clinux_spawn_add_chdir(&actions, "/")
 

@@ -42,6 +42,19 @@ package enum DaemonMetrics {
                     "tcpknock_used_codes_capacity", "How many used codes the daemon has room for.", .gauge,
                     [.init(.integer(UInt64(codes.capacity)), [program])]))
         }
+        if let ports = report.protection?.unprotectedPorts {
+            families.append(
+                MetricFamily(
+                    "tcpknock_unprotected_ports", "Ports to protect that do not have all of their firewall rules.",
+                    .gauge,
+                    [.init(.integer(UInt64(ports.count)), [program])]))
+        }
+        if let lost = report.rulesLost {
+            families.append(
+                MetricFamily(
+                    "tcpknock_rules_lost_total", "How often firewall rules were lost that nobody took down.", .counter,
+                    [.init(.integer(lost), [program])]))
+        }
         if let filter = report.kernelFilter {
             families.append(
                 MetricFamily(

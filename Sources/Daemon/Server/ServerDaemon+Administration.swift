@@ -21,6 +21,7 @@ extension ServerDaemon {
         keeper.keep(\.noTime, "no_time")
         keeper.keep(\.kernelFilter, "kernel_filter")
         keeper.keep(\.pinFolder, "pin_folder")
+        keeper.keep(\.rulesGuard, "rules_guard")
         keeper.keep(\.stateFolder, "state_dir")
         keeper.keep(\.hookLimit, "hook_limit")
         keeper.keep(\.hookSeconds, "hook_seconds")
@@ -36,6 +37,7 @@ extension ServerDaemon {
         }
         shared.adopt(configuration)
         hooks.adopt(settings)
+        rules.adopt(settings)
         if !workers.perform({ $0.adopt(guests: roster.guests, configuration: configuration) }) {
             logger.error("not all queues have taken over the new configuration in time")
         }
@@ -43,6 +45,15 @@ extension ServerDaemon {
         let now = Set(roster.guests.map(\.id))
         return "\(now.subtracting(before).count) guests added, \(before.subtracting(now).count) removed, "
             + "\(now.intersection(before).count) kept"
+    }
+
+    func freshen() { rules.look() }
+
+    func noteReload() -> String? {
+        rules.look()
+        let protection = rules.protection
+        guard let ports = protection.unprotectedPorts, !ports.isEmpty else { return nil }
+        return "\(protection.line) (under systemd, 'systemctl reload' of the service does that, too)"
     }
 
     func doChores() {
@@ -80,7 +91,8 @@ extension ServerDaemon {
             connections: connections.rows(registry),
             unrecorded: connections.book.unrecorded, lockedOut: shared.lockedOut(at: SystemClock.now()).count,
             usedCodes: shared.usedCodes, kernelFilter: filter.counters,
-            places: (settings.protect.map(\.description), settings.exempt.map(\.description)))
+            places: (settings.protect.map(\.description), settings.exempt.map(\.description)),
+            protection: rules.protection, rulesLost: rules.losses)
     }
 }
 

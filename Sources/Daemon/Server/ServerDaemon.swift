@@ -42,6 +42,7 @@ package final class ServerDaemon: AdministeredDaemon {
     let connections: ConnectionKeeper
     let hooks: GuestHooks
     let enforcer: LockoutEnforcer
+    let rules: RulesGuard
     let watchers: WatchBoard
     let keeper: StateKeeper?
     let identity: Privileges.Identity?
@@ -76,6 +77,7 @@ package final class ServerDaemon: AdministeredDaemon {
         connections = ConnectionKeeper(markBits: settings.mark, logger: logger)
         keeper = try StateKeeper.open(
             settings, identity: identity, shared: shared, book: connections.book, registry: registry, logger: logger)
+        rules = RulesGuard(settings, logger: logger)
         try Privileges.reduce(to: identity)
         hooks = try GuestHooks(settings, logger: logger)
         enforcer = LockoutEnforcer(logger: logger)
@@ -117,6 +119,7 @@ package final class ServerDaemon: AdministeredDaemon {
         connections.start { [self] in noteEnd($0) }
         connections.adopt(ports: settings.targetPorts)
         filter.start()
+        rules.start()
         let keeping = keeper.map { keeper in
             // Apart, because it may take its time.
             DispatchQueue(label: "keeping").every(seconds: 1, after: 1) { keeper.tick() }
@@ -126,6 +129,7 @@ package final class ServerDaemon: AdministeredDaemon {
             keeper?.close()
             hooks.shutDown()
             filter.stop()
+            rules.stop()
         }
         var details = settings.details(
             queues: settings.queues, ports: settings.targetPorts, fingerprint: roster.fingerprint)

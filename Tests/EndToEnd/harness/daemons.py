@@ -120,7 +120,10 @@ def tool(host: Host, role: str, *arguments: str, check: bool = True) -> "subproc
 
 def status(host: Host, role: str) -> Any:
     """What `tcpknock status --json` says of a daemon."""
-    return json.loads(tool(host, role, "status", "--json").stdout)
+    result = tool(host, role, "status", "--json", check=False)
+    # 1: the ports are not protected, which is not what most tests are about.
+    assert result.returncode in (0, 1), result.stderr
+    return json.loads(result.stdout)
 
 
 def _flag(name: str, value: object) -> "list[str]":

@@ -128,6 +128,12 @@ class Host:
         """Runs Python code; `arguments` are its sys.argv[1:]."""
         return self.run([PYTHON, "-c", code, *map(str, arguments)], check=check, timeout=timeout)
 
+    def processes(self) -> List[int]:
+        """The numbers of all processes in this namespace."""
+        command = ["ip", "netns", "pids", self.name]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        return [int(pid) for pid in listed.stdout.split()]
+
     # The end
 
     def close(self) -> None:
@@ -137,15 +143,13 @@ class Host:
                 program.kill()
 
         def empty() -> bool:
-            listed = subprocess.run(
-                ["ip", "netns", "pids", self.name], capture_output=True, text=True, timeout=20, check=False
-            )
-            for pid in map(int, listed.stdout.split()):
+            listed = self.processes()
+            for pid in listed:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
-            return not listed.stdout.split()
+            return not listed
 
         try:
             eventually(empty, 5, f"the processes of {self.name} to end")

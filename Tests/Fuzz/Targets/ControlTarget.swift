@@ -12,7 +12,9 @@ enum ControlTarget {
             let again = ControlRequest.parse(String(written.dropLast()))
             try hold(again?.form == form && again?.request == request, "read again, \(written) is something else")
         }
-        if let status = ControlAnswer.status(line) { try hold((0..<126).contains(status), "exit status \(status)") }
+        if let (isDone, status) = ControlAnswer.head(line) {
+            try hold(status >= (isDone ? 0 : 1) && status < 126, "exit status \(status)")
+        }
         _ = QueueStatistics(line)
     }
 }

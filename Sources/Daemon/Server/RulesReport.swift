@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/// A line of `server.sh guard --report` (firewall/server.sh, "the guard").
+enum GuardLine: Equatable {
+    /// What there is, in answer to a request of a number.
+    case rules(UInt64, RulesReport)
+    /// It could not look, and why.
+    case unknown(UInt64, String)
+    /// What it has done, for the log: whether that went wrong, and what.
+    case says(isError: Bool, String)
+
+    /// Reads a line without its end; nil if it is none of these.
+    init?(_ line: String) {
+        let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+        guard words.count == 3 else { return nil }
+        switch words[0] {
+        case "rules":
+            guard let number = UInt64(words[1]), let report = RulesReport(words[2]) else { return nil }
+            self = .rules(number, report)
+        case "unknown":
+            guard let number = UInt64(words[1]) else { return nil }
+            self = .unknown(number, words[2].trimmingEnd)
+        case "say":
+            self = .says(isError: words[1] == "err", words[2].trimmingEnd)
+        default:
+            return nil
+        }
+    }
+}
+
+/// Which firewall rules there are for a daemon.
+struct RulesReport: Equatable {
+    /// Whether they are all there.
+    enum State: String {
+        case up, partial, down
+    }
+
+    /// Whether they should be.
+    enum Wish: String {
+        /// They were put in, and nobody took them down.
+        case yes
+        /// Nobody put them in, or somebody took them down.
+        case no
+        /// They were put in, and come down again by themselves if nobody confirms them.
+        case unconfirmed
+    }
+
+    let state: State
+    let wanted: Wish
+    /// Whether they are in the older iptables, which tells nobody of changes.
+    let isLegacy: Bool
+    /// The name of the rules; empty for those without one.
+    let instance: String
+    /// The ports that there are rules for.
+    let ports: Set<UInt16>
+    /// Those of them all of whose rules are there.
+    let whole: Set<UInt16>
+
+    /// Whether rules are missing that nobody took down.
+    var isLoss: Bool { wanted == .yes && state != .up }
+
+    /// Reads `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443`.
+    init?(_ text: String) {
+        var values: [Substring: Substring] = [:]
+        for word in text.split(separator: " ") {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { values[parts[0]] = parts[1] }
+        }
+        guard let state = values["state"].flatMap({ State(rawValue: String($0)) }),
+            let wanted = values["wanted"].flatMap({ Wish(rawValue: String($0)) }),
+            let ports = Self.ports(values["ports"]), let whole = Self.ports(values["whole"]),
+            let instance = values["instance"]
+        else { return nil }
+        self.state = state
+        self.wanted = wanted
+        isLegacy = values["iptables"] == "legacy"
+        self.instance = String(instance)
+        self.ports = ports
+        self.whole = whole
+    }
+
+    private static func ports(_ text: Substring?) -> Set<UInt16>? {
+        guard let text else { return nil }
+        let words = text.split(separator: ",")
+        let ports = words.compactMap { UInt16($0) }
+        return ports.count == words.count ? Set(ports) : nil
+    }
+
+    /// What is wrong with the rules of some ports; none of those that have all.
+    func faults(_ wanted: [UInt16]) -> [UInt16: Protection.Fault] {
+        var faults: [UInt16: Protection.Fault] = [:]
+        for port in wanted where !whole.contains(port) { faults[port] = ports.contains(port) ? .incomplete : .missing }
+        return faults
+    }
+}
+
+extension String {
+    fileprivate var trimmingEnd: String {
+        var text = self
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return text
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import Glibc
+import Testing
+
+@testable import Daemon
+
+@Suite("What the guard of the rules says") struct RulesReportTests {
+    private static let whole = "state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443"
+
+    @Test func rules() throws {
+        guard case .rules(7, let report) = GuardLine("rules 7 \(Self.whole)") else {
+            Issue.record("not read")
+            return
+        }
+        #expect(report.state == .up && report.wanted == .yes && !report.isLegacy && report.instance.isEmpty)
+        #expect(report.ports == [22, 443] && report.whole == [22, 443] && !report.isLoss)
+        #expect(report.faults([443, 22]) == [:] && report.faults([22, 80]) == [80: .missing])
+    }
+
+    @Test(
+        "What is wrong with which port, and whether that is a loss",
+        arguments: [
+            ("state=partial iptables=legacy instance=b wanted=yes ports=22,443 whole=443", [22: .incomplete], true),
+            ("state=partial iptables=nft instance= wanted=unconfirmed ports=22,443 whole=", nil, false),
+            ("state=down iptables=nft instance= wanted=yes ports= whole=", [22: .missing, 443: .missing], true),
+            ("state=down iptables=nft instance= wanted=no ports= whole=", [22: .missing, 443: .missing], false),
+        ] as [(String, [UInt16: Protection.Fault]?, Bool)])
+    func faults(_ text: String, _ faults: [UInt16: Protection.Fault]?, _ isLoss: Bool) throws {
+        let report = try #require(RulesReport(text))
+        #expect(report.faults([22, 443]) == faults ?? [22: .incomplete, 443: .incomplete])
+        #expect(report.isLoss == isLoss)
+    }
+
+    @Test func otherLines() {
+        #expect(GuardLine("unknown 3 must run as root \n") == .unknown(3, "must run as root"))
+        #expect(GuardLine("say err could not") == .says(isError: true, "could not"))
+        #expect(GuardLine("say notice are back") == .says(isError: false, "are back"))
+    }
+
+    @Test(
+        "What is no such line",
+        arguments: [
+            "", "rules", "rules 1", "rules x \(whole)", "rules -1 \(whole)", "rules 1 state=up", "unknown x why",
+            "rules 1 state=on iptables=nft instance= wanted=yes ports= whole=",
+            "rules 1 state=up iptables=nft instance= wanted=yes ports=22,65536 whole=",
+            "rules 1 state=up iptables=nft instance= wanted=yes ports=22",
+            "server.sh: must run as root",
+        ])
+    func malformed(_ line: String) { #expect(GuardLine(line) == nil) }
+
+    @Test("Lines, however they come") func lines() throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { close(ends[0]) }
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        var reader = LineReader(ends[0])
+        func send(_ text: String) { #expect(write(ends[1], text, text.utf8.count) == text.utf8.count) }
+        #expect(reader.read() == [])
+        send("a\nb")
+        #expect(reader.read() == ["a"])
+        send("c\n\n")
+        #expect(reader.read() == ["bc", ""])
+        send(String(repeating: "x", count: 20_000))
+        #expect(reader.read() == [])
+        send("\nlast")
+        #expect(reader.read().first?.hasPrefix("xxx") == true)
+        close(ends[1])
+        #expect(reader.read().last == "last" && reader.isAtEnd)
+    }
+
+    @Test(
+        "The first line of an answer",
+        arguments: [
+            ("ok", true, 0), ("ok 1", true, 1), ("error 69", false, 69),
+        ] as [(String, Bool, Int32)])
+    func head(_ line: String, _ isDone: Bool, _ status: Int32) throws {
+        let head = try #require(ControlAnswer.head(line))
+        #expect(head.isDone == isDone && head.status == status)
+    }
+
+    @Test("What is none", arguments: ["", "ok 0", "ok -1", "ok 126", "ok 1 2", "error", "error 0", "fine 1", "OK"])
+    func noHead(_ line: String) { #expect(ControlAnswer.head(line) == nil) }
+}
