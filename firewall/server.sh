@@ -862,13 +862,14 @@ look() { # QUEUE SEEN
         exec 9>"$STATE/lock"
         flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds"
         tables_may_have_changed
-        BACKEND=auto state=down ports='' whole=''
+        BACKEND=auto state=down wanted=no ports='' whole=''
         choose_backend
         if [ -z "$REPORT" ] || choose_instance "$1"; then
+            wanted=$(wanted "$2")
             if read_configuration || [ -n "$IN_USE" ]; then state=$(state) ports=$PORTS; fi
         fi
         case $state in up) whole=$ports ;; partial) whole=$(whole_ports) ;; esac
-        echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$(wanted "$2")" \
+        echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$wanted" \
             "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,)"
     ) 2>"$WORK/look"
 }
