@@ -747,6 +747,7 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
 # reads `look NUMBER`, ends when standard input does, and so with the daemon however that ends, and says one of
 #
 #   rules NUMBER state=up|partial|down iptables=nft|legacy instance=NAME wanted=yes|no|unconfirmed ports=22,443 whole=22
+#       protect=own,10.0.0.0/24 exempt=interface:wg0     (all this on one line)
 #   unknown NUMBER WHY
 #
 # for the rules of --queue-num, whichever instance has it: the ports that they are for, and those whose rules are all
@@ -862,15 +863,18 @@ look() { # QUEUE SEEN
         exec 9>"$STATE/lock"
         flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds"
         tables_may_have_changed
-        BACKEND=auto state=down wanted=no ports='' whole=''
+        BACKEND=auto state=down wanted=no ports='' whole='' places=''
         choose_backend
         if [ -z "$REPORT" ] || choose_instance "$1"; then
             wanted=$(wanted "$2")
-            if read_configuration || [ -n "$IN_USE" ]; then state=$(state) ports=$PORTS; fi
+            if read_configuration || [ -n "$IN_USE" ]; then
+                state=$(state) ports=$PORTS
+                places="protect=$(printf %s "$PROTECT" | tr ' ' ,) exempt=$(printf %s "$EXEMPT" | tr ' ' ,)"
+            fi
         fi
         case $state in up) whole=$ports ;; partial) whole=$(whole_ports) ;; esac
         echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$wanted" \
-            "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,)"
+            "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,) $places"
     ) 2>"$WORK/look"
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Glibc
+import Settings
 import Testing
 
 @testable import Daemon
@@ -14,7 +15,8 @@ import Testing
         }
         #expect(report.state == .up && report.wanted == .yes && !report.isLegacy && report.instance.isEmpty)
         #expect(report.ports == [22, 443] && report.whole == [22, 443] && !report.isLoss)
-        #expect(report.faults([443, 22]) == [:] && report.faults([22, 80]) == [80: .missing])
+        #expect(report.faults(.init(ports: [443, 22])) == [:])
+        #expect(report.faults(.init(ports: [22, 80])) == [80: .missing])
     }
 
     @Test(
@@ -27,8 +29,24 @@ import Testing
         ] as [(String, [UInt16: Protection.Fault]?, Bool)])
     func faults(_ text: String, _ faults: [UInt16: Protection.Fault]?, _ isLoss: Bool) throws {
         let report = try #require(RulesReport(text))
-        #expect(report.faults([22, 443]) == faults ?? [22: .incomplete, 443: .incomplete])
+        #expect(report.faults(.init(ports: [22, 443])) == faults ?? [22: .incomplete, 443: .incomplete])
         #expect(report.isLoss == isLoss)
+    }
+
+    @Test(
+        "Rules that protect less than the configuration says",
+        arguments: [
+            ("protect=own exempt=", [], [], true), ("protect=own", [], ["192.0.2.0/24"], true),
+            ("protect= exempt=", ["10.0.0.0/24"], [], true), ("protect=own,10.0.0.0/24", ["10.0.0.0/24"], [], true),
+            ("protect=own,10.0.0.0/24", [], [], true), ("protect=own", ["10.0.0.0/24"], [], false),
+            ("protect=10.0.0.0/24", [], [], false), ("protect=own exempt=interface:wg0", [], [], false),
+            ("protect=own exempt=interface:wg0,2001:db8::7", [], ["2001:db8::7/128", "interface:wg0"], true),
+        ] as [(String, [String], [String], Bool)])
+    func places(_ text: String, _ more: [String], _ exempt: [String], _ isWell: Bool) throws {
+        let report = try #require(RulesReport("\(Self.whole) \(text)"))
+        func places(_ texts: [String]) throws -> Set<Place> { Set(try texts.map { try #require(Place($0)) }) }
+        let meant = RulesReport.Meant(ports: [22], protect: try places(["own"] + more), exempt: try places(exempt))
+        #expect(report.faults(meant) == (isWell ? [:] : [22: .elsewhere]))
     }
 
     @Test func otherLines() {
@@ -43,7 +61,7 @@ import Testing
             "", "rules", "rules 1", "rules x \(whole)", "rules -1 \(whole)", "rules 1 state=up", "unknown x why",
             "rules 1 state=on iptables=nft instance= wanted=yes ports= whole=",
             "rules 1 state=up iptables=nft instance= wanted=yes ports=22,65536 whole=",
-            "rules 1 state=up iptables=nft instance= wanted=yes ports=22",
+            "rules 1 state=up iptables=nft instance= wanted=yes ports=22", "rules 1 \(whole) exempt=x",
             "server.sh: must run as root",
         ])
     func malformed(_ line: String) { #expect(GuardLine(line) == nil) }

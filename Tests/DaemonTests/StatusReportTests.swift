@@ -90,6 +90,10 @@ import Wire
                 "NOT PROTECTED: ports 22, 443: there are no rules for them; port 80: some rules are missing or were "
                     + "changed; run server.sh up", false, [22, 80, 443]
             ),
+            (
+                [22: .elsewhere],
+                "NOT PROTECTED: port 22: the rules have another 'protect' or 'exempt'; run server.sh up", false, [22]
+            ),
         ] as [([UInt16: Protection.Fault], String, Bool, [Int])])
     func protection(_ faults: [UInt16: Protection.Fault], _ line: String, _ isProtected: Bool, _ ports: [Int]) throws {
         let report = Self.report(.looked(faults, cure: "server.sh up"))

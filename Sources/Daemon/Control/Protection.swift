@@ -8,6 +8,8 @@ package struct Protection: Equatable, Sendable {
         case missing
         /// Some are missing, or were changed.
         case incomplete
+        /// They leave out a place that is to be protected, or exempt one that is not to be exempt.
+        case elsewhere
     }
 
     /// What is known.
@@ -41,12 +43,16 @@ package struct Protection: Equatable, Sendable {
             if faults.isEmpty { return "PROTECTED: \(Self.text(ports))" }
             let missing = faults.filter { $0.value == .missing }.keys.sorted()
             let incomplete = faults.filter { $0.value == .incomplete }.keys.sorted()
+            let elsewhere = faults.filter { $0.value == .elsewhere }.keys.sorted()
             var parts: [String] = []
             if !missing.isEmpty {
                 parts.append("\(Self.text(missing)): there are no rules for \(missing.count == 1 ? "it" : "them")")
             }
             if !incomplete.isEmpty {
                 parts.append("\(Self.text(incomplete)): some rules are missing or were changed")
+            }
+            if !elsewhere.isEmpty {
+                parts.append("\(Self.text(elsewhere)): the rules have another 'protect' or 'exempt'")
             }
             return "NOT PROTECTED: \(parts.joined(separator: "; ")); run \(cure)"
         }

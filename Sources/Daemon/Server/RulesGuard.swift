@@ -15,8 +15,7 @@ internal import SystemPackage
 /// kernel does not say so, every second. It ends with the daemon, because its standard input does.
 package final class RulesGuard: Sendable {
     private struct Knowledge {
-        var ports: [UInt16]
-        var flags: [String]
+        var meant: RulesReport.Meant
         var report: RulesReport?
         /// Why there is no report.
         var reason: String
@@ -73,7 +72,7 @@ package final class RulesGuard: Sendable {
         let found = Self.locateScript()
         script = found ?? Self.installed
         var knowledge = Knowledge(
-            ports: settings.targetPorts, flags: settings.firewallFlags, reason: "nobody has looked yet")
+            meant: RulesReport.Meant(settings), reason: "nobody has looked yet")
         (child, waker, changes) = Self.start(settings, found, &knowledge)
         self.knowledge = Mutex(knowledge)
     }
@@ -141,21 +140,21 @@ package final class RulesGuard: Sendable {
     private func protection(_ knowledge: Knowledge) -> Protection {
         guard let report = knowledge.report, !knowledge.isLate else {
             let reason = knowledge.isLate ? "the guard of the rules has not answered in time" : knowledge.reason
-            return Protection(ports: knowledge.ports, knowledge: .unknown(reason))
+            return Protection(ports: knowledge.meant.ports, knowledge: .unknown(reason))
         }
         var cure = "\(script) up"
         if !report.instance.isEmpty { cure += " --instance \(report.instance)" }
-        cure += " \(knowledge.flags.joined(separator: " "))"
+        cure += " \(knowledge.meant.flags.joined(separator: " "))"
         return Protection(
-            ports: knowledge.ports, knowledge: .looked(report.faults(knowledge.ports), cure: cure))
+            ports: knowledge.meant.ports, knowledge: .looked(report.faults(knowledge.meant), cure: cure))
     }
 
     /// Takes over other settings.
     func adopt(_ settings: ServerSettings) {
         knowledge.withLock { knowledge in
-            knowledge.isReloaded = knowledge.isReloaded || knowledge.ports != settings.targetPorts
-            knowledge.ports = settings.targetPorts
-            knowledge.flags = settings.firewallFlags
+            let meant = RulesReport.Meant(settings)
+            knowledge.isReloaded = knowledge.isReloaded || knowledge.meant != meant
+            knowledge.meant = meant
         }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Settings
 
 /// A line of `server.sh guard --report` (firewall/server.sh, "the guard").
 enum GuardLine: Equatable {
@@ -56,10 +57,16 @@ struct RulesReport: Equatable {
     /// Those of them all of whose rules are there.
     let whole: Set<UInt16>
 
+    /// Whose ports they protect; nil for everybody's, as rules of earlier versions do.
+    let protect: Set<Place>?
+    /// Who needs no knock.
+    let exempt: Set<Place>
+
     /// Whether rules are missing that nobody took down.
     var isLoss: Bool { wanted == .yes && state != .up }
 
-    /// Reads `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443`.
+    /// Reads `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443 protect=own exempt=`; the last two can be
+    /// missing where there are no rules.
     init?(_ text: String) {
         var values: [Substring: Substring] = [:]
         for word in text.split(separator: " ") {
@@ -69,7 +76,8 @@ struct RulesReport: Equatable {
         guard let state = values["state"].flatMap({ State(rawValue: String($0)) }),
             let wanted = values["wanted"].flatMap({ Wish(rawValue: String($0)) }),
             let ports = Self.ports(values["ports"]), let whole = Self.ports(values["whole"]),
-            let instance = values["instance"]
+            let instance = values["instance"], let protect = Self.places(values["protect"]),
+            let exempt = Self.places(values["exempt"])
         else { return nil }
         self.state = state
         self.wanted = wanted
@@ -77,6 +85,14 @@ struct RulesReport: Equatable {
         self.instance = String(instance)
         self.ports = ports
         self.whole = whole
+        self.protect = protect.isEmpty ? nil : protect
+        self.exempt = exempt
+    }
+
+    private static func places(_ text: Substring?) -> Set<Place>? {
+        let words = (text ?? "").split(separator: ",")
+        let places = words.compactMap { Place(String($0)) }
+        return places.count == words.count ? Set(places) : nil
     }
 
     private static func ports(_ text: Substring?) -> Set<UInt16>? {
@@ -86,11 +102,36 @@ struct RulesReport: Equatable {
         return ports.count == words.count ? Set(ports) : nil
     }
 
-    /// What is wrong with the rules of some ports; none of those that have all.
-    func faults(_ wanted: [UInt16]) -> [UInt16: Protection.Fault] {
+    /// What is wrong with the rules of the ports of a configuration; none of those for which they are right.
+    func faults(_ meant: Meant) -> [UInt16: Protection.Fault] {
+        let isElsewhere = !(protect?.isSuperset(of: meant.protect) ?? true) || !exempt.isSubset(of: meant.exempt)
         var faults: [UInt16: Protection.Fault] = [:]
-        for port in wanted where !whole.contains(port) { faults[port] = ports.contains(port) ? .incomplete : .missing }
+        for port in meant.ports {
+            if !whole.contains(port) {
+                faults[port] = ports.contains(port) ? .incomplete : .missing
+            } else if isElsewhere {
+                faults[port] = .elsewhere
+            }
+        }
         return faults
+    }
+
+    /// What a configuration says of the rules.
+    struct Meant: Equatable {
+        var ports: [UInt16]
+        var protect: Set<Place> = [.own]
+        var exempt: Set<Place> = []
+        /// The flags for `server.sh up`.
+        var flags: [String] = []
+
+        init(ports: [UInt16], protect: Set<Place> = [.own], exempt: Set<Place> = []) {
+            (self.ports, self.protect, self.exempt) = (ports, protect, exempt)
+        }
+
+        init(_ settings: ServerSettings) {
+            self.init(ports: settings.targetPorts, protect: Set(settings.protect), exempt: Set(settings.exempt))
+            flags = settings.firewallFlags
+        }
     }
 }
 
