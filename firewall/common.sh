@@ -820,6 +820,8 @@ write_record() { # NAME
 
 # --- one at a time -----------------------------------------------------------------------------------------------
 
+lock_file() { echo "$STATE/lock.$(readlink /proc/self/ns/net | tr -dc 0-9)"; }
+
 # Temporary files, and a lock against a second run in the same network namespace.
 begin() {
     umask 077
@@ -829,7 +831,7 @@ begin() {
     trap 'exit 143' TERM
     # Its looks take the lock one by one.
     [ "$COMMAND" != guard ] || { trap '' HUP INT PIPE && return; }
-    exec 9>"$STATE/lock"
+    exec 9>"$(lock_file)"
     flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds; nothing was changed"
     # From here on it takes a second, and is finished rather than left half done: the terminal may well be an ssh
     # session that the new rules disturb.

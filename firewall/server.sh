@@ -860,7 +860,7 @@ wanted() { # SEEN, whether this guard has seen them
 # Prints what there is, as `rules` says it, or leaves with an error. Not while another run changes rules.
 look() { # QUEUE SEEN
     (
-        exec 9>"$STATE/lock"
+        exec 9>"$(lock_file)"
         flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds"
         tables_may_have_changed
         BACKEND=auto state=down wanted=no ports='' whole='' places=''
