@@ -51,7 +51,7 @@ def test_there_is_an_order(files: OwnFiles, left_out: str) -> None:
 
 
 def test_ours_come_after_all_of_them_and_before_the_network() -> None:
-    for unit in (RULES, "tcpknock-server-guard.service"):
+    for unit in (RULES, "tcpknock-server.service"):
         after = set(" ".join(re.findall(r"^After=(.*)$", Path(UNITS, unit).read_text(), re.MULTILINE)).split())
         assert {f"{name}.service" for name in FIREWALLS} <= after
     text = Path(UNITS, RULES).read_text()
