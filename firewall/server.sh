@@ -873,6 +873,7 @@ look() { # QUEUE SEEN
             fi
         fi
         case $state in up) whole=$ports ;; partial) whole=$(whole_ports) ;; esac
+        [ "$state,$wanted" != up,yes ] || is_as_recorded || state=partial
         echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$wanted" \
             "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,) $places"
     ) 2>"$WORK/look"
