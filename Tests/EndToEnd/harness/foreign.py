@@ -174,7 +174,7 @@ def guarded(network: Network, key_file: str, backend: str, **daemon: Any) -> Ite
     """`daemon` are options of `start_server`."""
     with ExitStack() as stack:
         echo_server(network.server, 22, 80)
-        server = start_server(network.server, key_file, more=WITHOUT_FILTER, **daemon)
+        server = start_server(network.server, key_file, more=[*WITHOUT_FILTER, "--rules-guard", "off"], **daemon)
         firewall(network.server, "server", "up", "--iptables", backend, *WITHOUT_FILTER)
         equip(network.client, key_file)
         guard = stack.enter_context(network.server.popen([script("server"), "guard"]))
