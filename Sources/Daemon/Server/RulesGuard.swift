@@ -143,7 +143,9 @@ package final class RulesGuard: Sendable {
             return Protection(ports: knowledge.meant.ports, knowledge: .unknown(reason))
         }
         var cure = "\(script) up"
-        if !report.instance.isEmpty, !knowledge.meant.flags.contains("--instance") { cure += " --instance \(report.instance)" }
+        if !report.instance.isEmpty, !knowledge.meant.flags.contains("--instance") {
+            cure += " --instance \(report.instance)"
+        }
         cure += " \(knowledge.meant.flags.joined(separator: " "))"
         return Protection(
             ports: knowledge.meant.ports, knowledge: .looked(report.faults(knowledge.meant), cure: cure))
