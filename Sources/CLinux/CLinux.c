@@ -215,3 +215,5 @@ int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const ch
 }
 
 void clinux_trim_heap(void) { malloc_trim(0); }
+
+void clinux_share_heap(void) { mallopt(M_ARENA_MAX, 1); }

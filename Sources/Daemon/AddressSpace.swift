@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
 internal import Glibc
 
 /// The addresses that a process may use (RLIMIT_AS of getrlimit(2); `ulimit -v`).
@@ -20,6 +21,8 @@ enum AddressSpace {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { return }
         try check(limit: UInt64(limit.rlim_cur), queues: queues, tables: tables)
+        // Each thread's heap would be 64 MB of addresses, and take those that the next thread's stack needs.
+        if limit.rlim_cur != rlim_t.max { clinux_share_heap() }
     }
 
     /// Checks a limit in bytes.

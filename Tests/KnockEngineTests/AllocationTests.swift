@@ -126,6 +126,27 @@ import Wire
         }
     }
 
+    @Test(
+        "Server whose table of used codes grows over its first chunk",
+        .enabled(if: canBeTold, "only optimised code does not allocate"))
+    func growingServer() {
+        let bench = ServerBench(notesChanges: true) { $0.replayCapacity = 1_000_000 }
+        var allocations = 0
+        for isn in UInt32(0)..<100_000 {
+            var bytes = Conversation().with { $0.clientISN = isn }.syn(bench.now.slot)
+            var span = bytes.mutableSpan
+            let before = allocation_counter_value()
+            let verdict = bench.engine.process(&span, .inbound, at: bench.now)
+            // The first time, the runtime sets up what it needs.
+            if isn > 0 { allocations += allocation_counter_value() - before }
+            guard verdict == Verdict(.accept, .synAccepted) else {
+                Issue.record("\(isn): \(verdict)")
+                return
+            }
+        }
+        #expect(allocations == 0)
+    }
+
     @Test("Client", .enabled(if: canBeTold, "only optimised code does not allocate"), arguments: Conversation.kinds)
     func client(_ kind: Conversation) {
         let bench = ClientBench {

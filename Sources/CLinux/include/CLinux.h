@@ -104,3 +104,6 @@ int clinux_read_clock_state(struct clinux_clock_state *state);
 
 /** Gives free room of the heap back to the kernel (malloc_trim(3)): <malloc.h> is missing in the Glibc module. */
 void clinux_trim_heap(void);
+
+/** Lets all threads share one heap (mallopt(3), M_ARENA_MAX); before there is more than one thread. */
+void clinux_share_heap(void);
