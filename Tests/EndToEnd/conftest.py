@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from typing import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ from harness.hosts import Host  # noqa: E402
 
 def pytest_configure(config: pytest.Config) -> None:
     # A run that is told to end leaves through the fixtures, as on ctrl-C, so that no namespace stays behind.
+    # A worker of pytest-xdist may run its tests in another thread, where no signal can be caught.
+    if threading.current_thread() is not threading.main_thread():
+        return
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end (SIGTERM)", returncode=143))
 
 
