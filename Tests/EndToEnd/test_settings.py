@@ -142,7 +142,7 @@ def test_flags_for_the_firewall(tmp_path: Path) -> None:
     assert result.stdout == "--target-port 22 --target-port 443 --queue-num 3:4 --mark 0x4000\n"
     path = write(tmp_path, '[[target]]\nhost = "a"\nkey_file = "k"\n[[target]]\nhost = "b"\nkey_file = "k"\nport = 23\n')
     result = run("tcpknock-client", "--config", path, "--firewall-flags")
-    assert result.stdout == "--target-port 22 --target-port 23 --queue-num 200\n"
+    assert result.stdout == "--target-port 22 --target-port 23 --queue-num 200 --mark 0x1000\n"
 
 
 @daemons
