@@ -55,8 +55,8 @@ def _require_filter() -> None:
 
 
 def filtering_server(host: Host, key_file: str, pins: str, mode: str = "on", **options: Any) -> Program:
-    """tcpknock-server with its filter."""
-    more = ["--kernel-filter", mode, "--pin-folder", pins, *options.pop("more", [])]
+    """tcpknock-server with its filter; what flushes its rules is the test's business, so it puts none back."""
+    more = ["--kernel-filter", mode, "--pin-folder", pins, "--rules-guard", "off", *options.pop("more", [])]
     return start_server(host, key_file, more=more, **options)
 
 

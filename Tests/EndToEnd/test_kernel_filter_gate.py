@@ -209,7 +209,8 @@ def test_two_servers_on_one_host(direct: Network, key_file: str, pins: str) -> N
     echo_server(server, 22, OPEN)
     daemons = [filtering_server(server, key_file, pins)]
     rules_up(server, pins, "hook")
-    more = ["--kernel-filter", "on", "--pin-folder", pins, "--control-socket", "", "--state-dir", ""]
+    more = ["--kernel-filter", "on", "--pin-folder", pins, "--rules-guard", "off", "--control-socket", "",
+            "--state-dir", ""]  # fmt: skip
     daemons.append(start_server(server, key_file, queue_num=101, target_ports=[OPEN], more=more))
     rules_up(server, pins, "hook", "--instance", "two", "--target-port", OPEN, "--queue-num", 101)
     equip(client, key_file, ports=(22, OPEN))
