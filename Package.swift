@@ -79,7 +79,7 @@ let package = Package(
         .target(
             name: "Doctor",
             dependencies: [
-                "Wire", "JSONText", "KnockProtocol", "NetfilterQueue", "Settings", "Daemon", "CLinux",
+                "Wire", "JSONText", "KnockProtocol", "NetfilterQueue", "KernelFilter", "Settings", "Daemon", "CLinux",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

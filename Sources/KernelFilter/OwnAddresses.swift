@@ -21,7 +21,7 @@ struct OwnAddresses: ~Copyable {
 
     /// Brings the map up to date, if it is not.
     mutating func refresh() throws(KernelFilterError) {
-        let current = Self.current()
+        let current = Set(InterfaceAddresses.all().map(\.address))
         guard current != known else { return }
         let old = if let known { known } else { try read() }
         known = nil
@@ -55,36 +55,5 @@ struct OwnAddresses: ~Copyable {
             guard unsafe bpf_map_get_next_key(map.number, &previous, &next) == 0 else { break }
         }
         return found
-    }
-
-    /// All addresses of this network namespace's interfaces (getifaddrs(3)).
-    private static func current() -> Set<IPAddress> {
-        var first: UnsafeMutablePointer<ifaddrs>?
-        guard unsafe getifaddrs(&first) == 0 else { return [] }
-        defer { unsafe freeifaddrs(first) }
-        var found: Set<IPAddress> = []
-        var next = unsafe first
-        while let entry = unsafe next {
-            unsafe next = entry.pointee.ifa_next
-            if let name = unsafe entry.pointee.ifa_addr, let address = unsafe address(name) { found.insert(address) }
-        }
-        return found
-    }
-
-    private static func address(_ name: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
-        let bytes = UnsafeRawPointer(name)
-        switch unsafe Int32(name.pointee.sa_family) {
-        case AF_INET:
-            let ipv4 = unsafe bytes.loadUnaligned(as: sockaddr_in.self)
-            return IPAddress(ipv4: UInt32(bigEndian: ipv4.sin_addr.s_addr))
-        case AF_INET6:
-            let ipv6 = unsafe bytes.loadUnaligned(as: sockaddr_in6.self)
-            let halves = unsafe withUnsafeBytes(of: ipv6.sin6_addr) { bytes in
-                unsafe (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            }
-            return IPAddress(high: UInt64(bigEndian: halves.0), low: UInt64(bigEndian: halves.1))
-        default:
-            return nil
-        }
     }
 }

@@ -2,6 +2,7 @@
 internal import CLinux
 internal import Daemon
 internal import Glibc
+internal import KernelFilter
 internal import KnockProtocol
 internal import SystemPackage
 internal import Wire
@@ -92,36 +93,7 @@ extension Host {
     }
 
     private static func interfaceAddresses() -> [InterfaceAddress] {
-        var first: UnsafeMutablePointer<ifaddrs>?
-        guard unsafe getifaddrs(&first) == 0 else { return [] }
-        defer { unsafe freeifaddrs(first) }
-        var found: [InterfaceAddress] = []
-        var next = unsafe first
-        while let entry = unsafe next {
-            unsafe next = entry.pointee.ifa_next
-            guard let socketAddress = unsafe entry.pointee.ifa_addr, let name = unsafe entry.pointee.ifa_name,
-                let address = unsafe ipAddress(socketAddress)
-            else { continue }
-            found.append(InterfaceAddress(unsafe String(cString: name), address))
-        }
-        return found
-    }
-
-    private static func ipAddress(_ address: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
-        let bytes = UnsafeRawPointer(address)
-        switch unsafe Int32(address.pointee.sa_family) {
-        case AF_INET:
-            let ipv4 = unsafe bytes.loadUnaligned(as: sockaddr_in.self)
-            return IPAddress(ipv4: UInt32(bigEndian: ipv4.sin_addr.s_addr))
-        case AF_INET6:
-            let ipv6 = unsafe bytes.loadUnaligned(as: sockaddr_in6.self)
-            let halves = unsafe withUnsafeBytes(of: ipv6.sin6_addr) { bytes in
-                unsafe (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            }
-            return IPAddress(high: UInt64(bigEndian: halves.0), low: UInt64(bigEndian: halves.1))
-        default:
-            return nil
-        }
+        InterfaceAddresses.all().map { InterfaceAddress($0.interface, $0.address) }
     }
 
     private static func clockState() -> ClockState? {

@@ -17,6 +17,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "control.h"
 #include "packet.h"
 #include "syn_code_maps.h"
 
@@ -24,13 +25,6 @@
 static __always_inline __u64 monotonic_time(void);
 
 enum answer { MAY_BE_RIGHT = 0, WRONG = 1 };
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct syn_code_control);
-} control SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

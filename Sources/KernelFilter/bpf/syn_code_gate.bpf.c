@@ -10,19 +10,13 @@
  *
  * Who is let in is one connection whose mark in connection tracking has the bit that the rules set.
  */
+#include "control.h"
 #include "hook.h"
 
 struct nf_conn {
     unsigned long status;
     __u32 mark;
 } OF_THE_KERNEL;
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct syn_code_control);
-} control SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
