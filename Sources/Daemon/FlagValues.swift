@@ -58,7 +58,7 @@ package enum InstanceName {
             && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
         guard isName else {
             throw ValidationError(
-                "'\(text)' is no name of an instance: that has 1 to 10 letters, digits and -, not first")
+                "'\(text)' is no name of an instance; give 1 to 10 letters, digits and -, not beginning with -")
         }
         return text
     }

@@ -128,7 +128,7 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         case .resetBeforeSynAck:
             ("reset-before-syn-ack", "A RST before the SYN/ACK; the kernel judges it.")
         case .lockedOut:
-            ("locked-out", "The address is locked out.")
+            ("locked-out", "The guest is locked out at this address, or everybody is.")
         case .synCoded:
             ("syn-coded", "A SYN, the code added.")
         case .synAlreadyCoded:
