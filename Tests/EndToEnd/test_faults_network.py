@@ -283,7 +283,7 @@ def test_a_reset_at_each_stage(
     address = network.server.address(family)
     assert network.other
     bystander = connect(network.other, address)
-    before = counters(server)["acknowledgment-verified"]
+    before = counted(server, "acknowledgment-verified")["acknowledgment-verified"]
     with peer(network.client, key_file, address) as client:
         if stage == "SYN accepted":
             keep_synacks(network.server)

@@ -212,7 +212,7 @@ def test_nobody_is_an_ipv4_address_over_ipv6(network: Network, key_file: str) ->
     ]
     send(network.client, packets)
     assert counted(server, "malformed", 2)["malformed"] == 2
-    assert counters(server)["syn-with-wrong-code"] == 2
+    assert counted(server, "syn-with-wrong-code", 2)["syn-with-wrong-code"] == 2
 
 
 # --- those who did not --------------------------------------------------------------------------------------------
