@@ -10,6 +10,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_compat.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/sock_diag.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>

@@ -89,7 +89,7 @@ def test_the_daemon_has_rules_put_back_that_somebody_takes_away(
     assert report(server) == {"protected": True, "unprotected_ports": []}
     with HeldConnection(direct.client, server.ipv4, 22) as connection:
         assert connection.echo()
-        # The kernel tells of no change that iptables-legacy makes: so there is a look each second.
+        # What `up` changed has been looked at.
         server.run(["sleep", "1"])
         start = daemon.position
         begin = time.monotonic()

@@ -49,6 +49,8 @@ package final class RulesGuard: Sendable {
     /// How often to look anyway, in milliseconds: where the kernel tells of changes, where it does not, and where rules
     /// could not be put back.
     private static let interval = (told: 30_000 as UInt64, untold: 1_000 as UInt64, lost: 5_000 as UInt64)
+    /// How often to ask the kernel whether rules of iptables-legacy have changed, in milliseconds.
+    private static let legacyInterval: Int32 = 200
     /// How long after a look the next one is at the earliest if the kernel tells of changes, in milliseconds.
     private static let pause: UInt64 = 1_000
 
@@ -202,13 +204,17 @@ package final class RulesGuard: Sendable {
     private func serve(_ child: ChildProcess, _ waker: Waker) {
         var lines = LineReader(child.standardError)
         var schedule = Schedule()
+        var legacy: LegacyRules?
         while true {
             var descriptors = [waker.descriptor, child.standardError, schedule.isDeaf ? -1 : changes?.descriptor ?? -1]
                 .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-            unsafe poll(&descriptors, nfds_t(descriptors.count), schedule.wait(at: Self.now))
+            let wait = schedule.wait(at: Self.now)
+            unsafe poll(
+                &descriptors, nfds_t(descriptors.count), legacy == nil ? wait : min(wait, Self.legacyInterval))
             waker.clear()
             if knowledge.withLock({ $0.isClosing }) { break }
             if descriptors[2].revents != 0 { hear(&schedule) }
+            if legacy?.haveChanged() == true { schedule.hasChange(at: Self.now, pause: Self.pause) }
             for line in lines.read() { take(line, &schedule) }
             if lines.isAtEnd {
                 // What it said last is why.
@@ -216,6 +222,7 @@ package final class RulesGuard: Sendable {
                 break
             }
             ask(child, &schedule)
+            watchLegacy(&legacy, &schedule)
         }
         knowledge.withLock { knowledge in
             knowledge.hasEnded = true
@@ -240,6 +247,15 @@ package final class RulesGuard: Sendable {
         /// What the child said that is no answer.
         var lastWords = "it said nothing"
 
+        /// Whether the kernel is asked about the rules of iptables-legacy.
+        var watchesLegacy = false
+
+        /// Takes note of a change at a time in milliseconds, with a pause between looks.
+        mutating func hasChange(at now: UInt64, pause: UInt64) {
+            // One more after the look that is under way, which may have been too early.
+            next = isAsking ? last + pause : min(next, max(now, last + pause))
+        }
+
         /// For how many milliseconds to wait at most.
         func wait(at now: UInt64) -> Int32 {
             isAsking ? 1_000 : Int32(next > now ? min(next - now, 60_000) : 0)
@@ -249,14 +265,24 @@ package final class RulesGuard: Sendable {
     private func hear(_ schedule: inout Schedule) {
         do throws(SystemError) {
             guard try changes?.receive() == true else { return }
-            // One more after the look that is under way, which may have been too early.
-            schedule.next = min(schedule.next, max(Self.now, schedule.last + Self.pause))
-            if schedule.isAsking { schedule.next = schedule.last + Self.pause }
+            schedule.hasChange(at: Self.now, pause: Self.pause)
         } catch {
             logger.warning(
                 "changes of firewall rules are not heard of any more, so they are looked at every second: \(error)")
             schedule.isDeaf = true
         }
+    }
+
+    /// Watches the tables of iptables-legacy while our rules are in them: to look at others would make them.
+    private func watchLegacy(_ legacy: inout LegacyRules?, _ schedule: inout Schedule) {
+        let isLegacy = knowledge.withLock { $0.report?.isLegacy == true && $0.report?.state != .down }
+        if isLegacy, legacy == nil {
+            legacy = try? LegacyRules(tables: Self.tables)
+            _ = legacy?.haveChanged()
+        } else if !isLegacy {
+            legacy = nil
+        }
+        schedule.watchesLegacy = legacy != nil
     }
 
     private func ask(_ child: ChildProcess, _ schedule: inout Schedule) {
@@ -275,14 +301,15 @@ package final class RulesGuard: Sendable {
         }
         guard let number else { return }
         (schedule.last, schedule.isAsking) = (now, true)
-        schedule.next = now + interval
+        schedule.next = now + interval(schedule)
         let line = Array("look \(number)\n".utf8)
         _ = unsafe line.withUnsafeBytes { unsafe write(child.standardInput, $0.baseAddress, $0.count) }
     }
 
-    private var interval: UInt64 {
+    private func interval(_ schedule: Schedule) -> UInt64 {
         let report = knowledge.withLock { $0.report }
-        if changes == nil || report?.isLegacy == true { return Self.interval.untold }
+        let isTold = report?.isLegacy == true ? schedule.watchesLegacy : changes != nil && !schedule.isDeaf
+        if !isTold { return Self.interval.untold }
         return report?.isLoss == true ? Self.interval.lost : Self.interval.told
     }
 
@@ -291,7 +318,7 @@ package final class RulesGuard: Sendable {
         case .rules(let number, let report):
             note(report, number)
             schedule.isAsking = false
-            schedule.next = min(schedule.next, schedule.last + interval)
+            schedule.next = min(schedule.next, schedule.last + interval(schedule))
         case .unknown(let number, let reason):
             forget(reason)
             answer(number)
