@@ -37,7 +37,8 @@ Usage: client.sh up      [--target-port N ...] [--queue-num N] [--mark BIT] [--i
 The firewall rules for tcpknock-client, for IPv4 and IPv6. They lead the two packets of a handshake that carry the
 knock through the daemon. Without the daemon everything passes as if there were no rules.
 
-  up        puts the rules in; run again with other values it replaces them, with the same it changes nothing
+  up        puts the rules in; run again with other values it replaces them, with the same it changes
+            nothing, but that it puts its own first again if those of another program stand before them
   status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
 
@@ -86,7 +87,7 @@ EOF
 }
 
 up() {
-    if [ "$(state)" = up ]; then
+    if [ "$(state)" = up ] && hooks_are_first; then
         echo "tcpknock client rules are already up like this: $(describe)"
         return
     fi

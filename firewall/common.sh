@@ -620,6 +620,23 @@ table_is_as_wanted() { # FAMILY TABLE
     [ -z "$(missing_rules "$1" "$2")" ] && [ "$(count_own_rules)" -le "$(grep -c '' "$WORK/expected")" ]
 }
 
+# False if a rule of another program stands before a hook of ours: it could decide before we do.
+hooks_are_first() {
+    local family table
+    for family in $FAMILIES; do
+        for table in $TABLES; do
+            saved_table "$family" "$table" | awk -v own="$OWN-" '
+                /^-A/ && index($2, "TCPKNOCK-") != 1 {
+                    target = ""
+                    for (i = 3; i < NF; i++) if ($i == "-j" || $i == "-g") target = $(i + 1)
+                    if (index(target, "TCPKNOCK-") != 1) others[$2] = 1
+                    else if (index(target, own) == 1 && ($2 in others)) exit found = 1
+                }
+                END { exit found }' || return 1
+        done
+    done
+}
+
 # After `up`: leaves, if what is there now is not what was put in.
 check_result() {
     local family table

@@ -93,7 +93,7 @@ connections that are established when 'up' protects a port for the first time ar
 Without the daemon nobody gets in (fail closed).
 
   up        puts the rules in; run again with other values it replaces them without a gap, with the same it changes
-            nothing
+            nothing, but that it puts its own first again if those of another program stand before them
   confirm   keeps the rules that 'up --confirm' put in
   status    says what is there, with --json for programs; exit status 0: up, 3: down, 1: only partly there
   down      takes the rules out and leaves everything else as it was
@@ -987,7 +987,7 @@ up() {
     choose_filter
     wanted_filter=$FILTER
     KEEPING=$(noted keeping)
-    if [ "$(state)" = up ]; then
+    if [ "$(state)" = up ] && hooks_are_first; then
         cancel_watcher
         close_gate
         echo "tcpknock server rules are already up like this: $(describe)"
