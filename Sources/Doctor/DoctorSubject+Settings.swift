@@ -9,18 +9,20 @@ extension DoctorSubject {
     /// What a daemon with this command line and its configuration is meant to be.
     ///
     /// - Parameters:
-    ///   - role: Server or client.
+    ///   - installation: Whose daemon it is.
     ///   - arguments: The flags of the daemon, whose paths begin at the root.
     ///   - origin: Where the command line comes from, for people.
-    init(_ role: Role, arguments: [String], origin: String) {
-        self.init(role)
+    init(_ installation: Installation, arguments: [String], origin: String) {
+        self.init(installation.role, instance: installation.instance)
         do {
-            switch role {
+            switch installation.role {
             case .server: self.init(try ServerFlags.parse(arguments).effectiveSettings(), origin)
             case .client: self.init(try ClientFlags.parse(arguments).effectiveSettings(), origin)
             }
         } catch let error as FatalError {
             configurationError = error.description
+            let named = arguments.lastIndex(of: "--config").map { arguments[$0...].dropFirst().first } ?? nil
+            configuration = named ?? installation.usualFile
             self.origin = origin
         } catch {
             configurationError = "the command line of the daemon cannot be read"
@@ -30,7 +32,7 @@ extension DoctorSubject {
 
     private init(_ effective: EffectiveSettings<ServerSettings>, _ origin: String) {
         let settings = effective.settings
-        self.init(.server)
+        self.init(.server, instance: settings.instance)
         queues = settings.queues
         mark = settings.mark
         protect = settings.protect
@@ -66,6 +68,7 @@ extension DoctorSubject {
         targetPorts = ports
         usesTime = !effective.settings.noTime
         iptables = effective.settings.iptables
+        user = effective.settings.user
         controlSocket = effective.settings.controlSocket?.string
         configuration = effective.file?.string
         self.origin = effective.file.map { "\(origin) and \($0)" } ?? origin

@@ -11,8 +11,6 @@ package enum Role: String, CaseIterable, Sendable {
 
     /// The name of the daemon's program.
     package var program: String { "tcpknock-\(rawValue)" }
-    /// What the names of all its chains begin with (`OWN` of the firewall scripts).
-    package var chainPrefix: String { self == .server ? "TCPKNOCK-SRV-" : "TCPKNOCK-CLI-" }
     /// The queue where none is given.
     package var defaultQueue: UInt16 { self == .server ? 100 : 200 }
     /// What is the case while nobody listens to the queue.
@@ -39,8 +37,8 @@ package struct DoctorSubject: Sendable {
         }
     }
 
-    /// Server or client.
-    package let role: Role
+    /// Which one it is.
+    package let installation: Installation
     /// The queues that the daemon listens to.
     package var queues: ClosedRange<UInt16>
     /// The ports of the protected services.
@@ -69,6 +67,8 @@ package struct DoctorSubject: Sendable {
     package var isRoaming = false
     /// Whether the server answers what it refuses, so that the rules drop nothing themselves.
     package var answersRefused = false
+    /// The user that the daemon becomes; nil if it stays who it is.
+    package var user: String?
     /// In which kind of iptables the rules are to be.
     package var iptables = IPTablesChoice.auto
     /// What is wrong with the configuration, so that the other values are not those of the daemon; nil if nothing is.
@@ -76,9 +76,16 @@ package struct DoctorSubject: Sendable {
     /// Where these values come from, for people.
     package var origin = "the defaults"
 
+    /// Server or client.
+    package var role: Role { installation.role }
+
     /// Takes the defaults of a role.
-    package init(_ role: Role) {
-        self.role = role
+    ///
+    /// - Parameters:
+    ///   - role: Server or client.
+    ///   - instance: The name of a server that is one of several.
+    package init(_ role: Role, instance: String? = nil) {
+        installation = Installation(role, instance: instance)
         queues = role.defaultQueue...role.defaultQueue
     }
 
@@ -99,7 +106,8 @@ package struct DoctorSubject: Sendable {
 extension DoctorSubject {
     /// A command line of the firewall script: with all values for `up`, which needs them.
     func script(_ command: String) -> String {
-        var line = "/usr/local/lib/tcpknock/\(role.rawValue).sh \(command)"
+        let words = ["/usr/local/lib/tcpknock/\(role.rawValue).sh", command] + installation.flags
+        var line = words.joined(separator: " ")
         guard command == "up" else { return line }
         if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
@@ -113,9 +121,11 @@ extension DoctorSubject {
 
     /// The command line of the daemon.
     var daemonCommand: String {
-        var line = role.program
-        if let configuration { return line + " --config \(configuration)" }
-        if let key = keyFiles.first, key.path != "/etc/port_protector.dat" { line += " --key-file \(key.path)" }
+        var line = ([role.program] + installation.flags).joined(separator: " ")
+        if let configuration { return line + " --config \(configuration.shellWord)" }
+        if let key = keyFiles.first, key.path != "/etc/port_protector.dat" {
+            line += " --key-file \(key.path.shellWord)"
+        }
         if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
         if role == .server, mark != 0x1000 { line += " --mark \(markText)" }

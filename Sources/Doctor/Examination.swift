@@ -34,6 +34,9 @@ package struct Examination {
         Self.checks.flatMap { $0(self) }
     }
 
+    /// The processes that are the daemon: one, if all is well.
+    var daemons: [DaemonProcess] { processes.daemons(of: subject.installation) }
+
     /// The families that the kernel runs with.
     var families: [IPFamily] {
         host.read("/proc/net/if_inet6") == .missing ? [.ipv4] : [.ipv4, .ipv6]

@@ -73,7 +73,8 @@ package struct Report {
             }
             return """
                     {
-                      "role": "\(subject.role.rawValue)", "queue": "\(subject.queueText)",
+                      "role": "\(subject.role.rawValue)", "instance": \(JSON.string(subject.installation.instance ?? "")),
+                      "queue": "\(subject.queueText)",
                       "ports": [\(subject.targetPorts.map(String.init).joined(separator: ", "))],
                       "mark": "\(subject.markText)", "key_files": [\(keys)], "values_from": \(JSON.string(subject.origin)),
                       "findings": [
@@ -100,7 +101,7 @@ extension DoctorSubject {
     var description: String {
         let ports = Examination.text(ports: targetPorts)
         let marks = role == .server ? ", mark \(markText)" : ""
-        return "\(role.rawValue): queue \(queueText), \(ports)\(marks) (by \(origin))"
+        return "\(installation.title): queue \(queueText), \(ports)\(marks) (by \(origin))"
     }
 }
 

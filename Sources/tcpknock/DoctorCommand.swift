@@ -18,6 +18,9 @@ struct DoctorCommand: ParsableCommand {
             daemon that runs and of its configuration, else of the rules that are up, else the defaults. Run it as \
             root: others may not see rules, queues and keys, and it says so.
 
+            Of several servers (--instance) each is examined by itself, whether it has a configuration, a daemon, rules \
+            or a control socket.
+
             The exit status is 1 if there is an ERROR, else 0.
             """)
 
@@ -26,6 +29,10 @@ struct DoctorCommand: ParsableCommand {
 
     @Flag(help: "Examine this host as a client: one that knocks.")
     var client = false
+
+    @Option(
+        help: ArgumentHelp("Examine this one of several servers.", valueName: "name"), transform: InstanceName.parse)
+    var instance: String?
 
     @Option(
         help: ArgumentHelp("The configuration that is meant. (default: the daemon's)", valueName: "path"))
@@ -65,16 +72,25 @@ struct DoctorCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        try refuseFlagsForOneRole(askedRoles)
+        if instance != nil, client { throw ValidationError("--instance is one of several servers, not a client") }
+        try refuseFlagsForOne(askedRoles.map { Installation($0) })
     }
 
     private var askedRoles: [Role] { (server ? [.server] : []) + (client ? [.client] : []) }
 
-    private func refuseFlagsForOneRole(_ roles: [Role]) throws {
-        guard roles.count > 1, queues != nil || config != nil else { return }
+    private func refuseFlagsForOne(_ installations: [Installation]) throws {
+        guard installations.count > 1, queues != nil || config != nil else { return }
+        let flag = queues == nil ? "--config" : "--queue-num"
         throw ValidationError(
-            "\(queues == nil ? "--config" : "--queue-num") is not the same for server and client, and this host is "
-                + "examined as both; give only one of --server and --client")
+            Set(installations.map(\.role)).count > 1
+                ? "\(flag) is not the same for server and client, and this host is examined as both; give only one of "
+                    + "--server and --client"
+                : "\(flag) is not the same for all servers of this host; give --instance NAME")
+    }
+
+    private func chosen(_ discovery: Discovery) -> [Installation] {
+        if let instance { return [Installation(.server, instance: instance)] }
+        return askedRoles.isEmpty ? discovery.installations : askedRoles.flatMap(discovery.installations(of:))
     }
 
     func run() throws {
@@ -82,10 +98,10 @@ struct DoctorCommand: ParsableCommand {
         let firewall = Firewall(host)
         let processes = Processes(host)
         let discovery = Discovery(firewall, processes, host)
-        let roles = askedRoles.isEmpty ? discovery.roles : askedRoles
-        try refuseFlagsForOneRole(roles)
-        let parts = roles.map { role in
-            let subject = adjusted(discovery.subject(role, configuration: config))
+        let installations = chosen(discovery)
+        try refuseFlagsForOne(installations)
+        let parts = installations.map { installation in
+            let subject = adjusted(discovery.subject(installation, configuration: config))
             let examination = Examination(host: host, firewall: firewall, processes: processes, subject: subject)
             return Report.Part(subject: subject, findings: examination.run())
         }

@@ -143,7 +143,7 @@ import Wire
         made.statuses["/proc/77/exe"] = FileStatus(kind: .file, permissions: 0o755)
         made.say("/proc/77/exe --version", "0.0.1\n")
         let discovery = Discovery(Firewall(made.host), Processes(made.host), made.host)
-        let subject = discovery.subject(.server)
+        let subject = discovery.subject(Installation(.server))
         #expect(subject.queues == 7...7 && subject.targetPorts == [22, 443] && !subject.usesTime)
         let findings = DaemonCheck.run(made.examination(subject))
         #expect(findings.count == 1 && findings.first?.found.contains("is version 0.0.1") == true)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import Glibc
 import KnockProtocol
 import SystemPackage
 import TestSupport
@@ -78,19 +79,20 @@ import Wire
         let folder = try TemporaryFolder()
         let host = Host.live
         let path = folder.path.appending("key")
-        guard case .bad(let found, let cure) = host.fingerprint(path.string) else {
+        guard case .bad(let found, let cure) = host.fingerprint(path.string, [geteuid()]) else {
             Issue.record("a file that is not there")
             return
         }
         #expect(found.contains("there is no file") && cure.contains("keygen"))
         let keys = try Keygen.write(path, replacing: false)
-        #expect(host.fingerprint(path.string) == .good(keys.fingerprint))
+        #expect(host.fingerprint(path.string, [geteuid()]) == .good(keys.fingerprint))
+        #expect(host.fingerprint(path.string, [geteuid() + 1]) == .foreign(geteuid()))
         for (content, mode, expected) in [
             ([UInt8](repeating: 1, count: 65_536), 0o600, "the same"), ([1, 2], 0o600, "2 bytes"),
             ([1, 2], 0o644, "mode 0644"),
         ] as [([UInt8], UInt16, String)] {
             let file = try folder.write("other", content, mode: mode)
-            guard case .bad(let found, _) = host.fingerprint(file.string) else {
+            guard case .bad(let found, _) = host.fingerprint(file.string, [geteuid()]) else {
                 Issue.record("a bad key")
                 return
             }

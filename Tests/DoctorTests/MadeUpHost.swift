@@ -18,6 +18,8 @@ struct MadeUpHost {
     var addresses: [InterfaceAddress] = []
     var clock: ClockState? = ClockState(isSynchronised: true, estimatedError: 100, unixSeconds: 1_800_000_000)
     var keys: [String: KeyReading] = [:]
+    /// Whose key files are, if not of one who may have them.
+    var owners: [String: UInt32] = [:]
     /// What daemons say of who is locked out, by their sockets.
     var locks: [String: LockReading] = [:]
     var userID: UInt32 = 0
@@ -34,7 +36,11 @@ struct MadeUpHost {
                 return statuses[path].map { .success($0) } ?? .failure(.noSuchFileOrDirectory)
             },
             link: { links[$0] }, run: { tools[$0.joined(separator: " ")] ?? .missing }, addresses: { addresses },
-            clock: { clock }, fingerprint: { keys[$0] ?? .refused },
+            clock: { clock },
+            fingerprint: { path, owners in
+                if let owner = self.owners[path], !owners.contains(owner) { return .foreign(owner) }
+                return keys[path] ?? .refused
+            },
             locks: { locks[$0] ?? .silent }, userID: userID)
     }
 

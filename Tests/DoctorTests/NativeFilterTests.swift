@@ -44,7 +44,7 @@ private func firewalld(_ allowed: String) -> String {
 @Suite("What nft lets in and translates") struct NativeFilterTests {
     private func examination(_ ruleset: String, _ subject: DoctorSubject = DoctorSubject(.server)) -> Examination {
         var made = MadeUpHost()
-        made.say("nft list ruleset", ruleset)
+        made.say("nft -a list ruleset", ruleset)
         return made.examination(subject)
     }
 
@@ -129,7 +129,7 @@ private func firewalld(_ allowed: String) -> String {
         let rules = [
             ("iptables-nft-save", "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n"),
             (
-                "nft list ruleset",
+                "nft -a list ruleset",
                 chain("oifname \"eth0\" masquerade", policy: "accept", hook: "postrouting", type: "nat")
             ),
         ]
@@ -185,7 +185,9 @@ private func firewalld(_ allowed: String) -> String {
 
     @Test("What the configuration declares is examined, also where nothing runs") func declared() {
         var made = MadeUpHost()
-        func roles() -> [Role] { Discovery(Firewall(made.host), Processes(made.host), made.host).roles }
+        func roles() -> [Role] {
+            Discovery(Firewall(made.host), Processes(made.host), made.host).installations.map(\.role)
+        }
         #expect(roles() == [])
         made.statuses["/etc/tcpknock/server.toml"] = FileStatus(kind: .file, permissions: 0o600)
         #expect(roles() == [.server])

@@ -7,20 +7,21 @@ import Testing
     @Test func rules() {
         let rules = NativeRule.parse(
             """
-            table inet f {
-            \tset s {
+            table inet f { # handle 2
+            \tset s { # handle 5
             \t\ttype ipv4_addr
             \t\telements = { 192.0.2.1 }
             \t}
-            \tchain c {
+            \tchain c { # handle 1
             \t\ttype filter hook prerouting priority raw; policy accept;
-            \t\ttcp dport 22 notrack
+            \t\ttcp dport 22 notrack comment " # handle 9" # handle 7
             \t\tct mark set meta mark
             \t}
             }
             table ip other { # handle 3
             """)
-        #expect(rules.map(\.text) == ["tcp dport 22 notrack", "ct mark set meta mark"])
+        #expect(rules.map(\.text) == ["tcp dport 22 notrack comment \" # handle 9\"", "ct mark set meta mark"])
+        #expect(rules.map(\.removal) == ["nft delete rule inet f c handle 7", "nft -a list chain inet f c"])
         #expect(rules.allSatisfy { $0.family == "inet" && $0.table == "f" && $0.chain == "c" })
     }
 

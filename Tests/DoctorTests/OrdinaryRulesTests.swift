@@ -203,7 +203,7 @@ private let ordinary: [(program: String, rules: String)] = [
         made.say("iptables-nft-save", "# Table `mine' is incompatible, use 'nft' tool.\n*raw\nCOMMIT\n")
         made.say("ip6tables-nft-save", "")
         let rule = "chain c {\n\t\ttcp dport 22 notrack\n\t}\n}\n"
-        made.say("nft list ruleset", "table ip mine {\n\t\(rule)table ip raw {\n\t\(rule)table ip6 raw {\n\t\(rule)")
+        made.say("nft -a list ruleset", "table ip mine {\n\t\(rule)table ip raw {\n\t\(rule)table ip6 raw {\n\t\(rule)")
         let findings = TrackingCheck.run(made.examination()).filter { $0.severity == .error }
         #expect(
             findings.map { String($0.found.split(separator: "nft table ").last?.prefix(7) ?? "") } == [

@@ -176,6 +176,36 @@ def test_a_relative_path_on_the_command_line(direct: Network, key_file: str) -> 
     assert diagnosis.report["examined"][0]["key_files"] == [key_file]
 
 
+def test_daemons_that_have_ended_elsewhere(client: Patient) -> None:
+    """Those of other hosts come and go: one that has ended is a zombie until its parent looks, and is in no namespace."""
+    code = """
+import os, subprocess, sys
+ended = [subprocess.Popen([sys.argv[1], "--version"], stdout=subprocess.DEVNULL) for _ in range(3)]
+for process in ended:
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+print("ended", flush=True)
+sys.stdin.read()
+"""
+    client.peer.popen([PYTHON, "-c", code, program("tcpknock-client")]).wait_for_line("^ended$")
+    diagnosis = Diagnosis(client.host)
+    assert diagnosis.troubles == []
+    assert [f["severity"] for f in diagnosis.of("daemon")] == ["ok"]
+
+
+def test_a_key_of_the_user_that_the_daemon_becomes(direct: Network, tmp_path: Path) -> None:
+    key_file = keygen(tmp_path / "key")
+    os.chown(key_file, 65_534, 0)
+    echo_server(direct.server, 22)
+    protect(direct.server, key_file, more=["--user", "nobody"])
+    assert Diagnosis(direct.server).troubles == []
+    os.chown(key_file, 1, 0)
+    (finding,) = [f for f in Diagnosis(direct.server).of("key") if f["severity"] == "error"]
+    assert "belongs to user 1" in finding["found"]
+    direct.server.run(["sh", "-c", finding["cure"].split(";")[0]])
+    assert os.stat(key_file).st_uid == 65_534
+    assert Diagnosis(direct.server).troubles == []
+
+
 # --- planted faults -----------------------------------------------------------------------------------------------
 
 
@@ -341,7 +371,7 @@ FAULTS = {
     "no key at all": Fault("key", _constant, "the same", "keygen --force"),
     "a key that others can replace": Fault("key", lambda p: p.folder.chmod(0o777), "the folder", "chmod go-w"),
     "a key of somebody else": Fault(
-        "key", lambda p: os.chown(p.key_file, 65_534, 0), "belongs to user 65534", "chown root", "warning"),
+        "key", lambda p: os.chown(p.key_file, 65_534, 0), "belongs to user 65534", "chown root"),
     # Marks
     "marks overwritten": Fault(
         "mark", lambda p: p.iptables("-t", "mangle", "-A", "FORWARD", "-j", "CONNMARK", "--set-mark", "0x1"),

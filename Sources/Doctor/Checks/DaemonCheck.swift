@@ -7,7 +7,7 @@ enum DaemonCheck {
 
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
-        let daemons = examination.processes.daemons(of: subject.role)
+        let daemons = examination.daemons
         guard let first = daemons.first else {
             return [
                 Finding(
@@ -72,10 +72,10 @@ enum DaemonCheck {
     /// configuration that could say otherwise.
     private static func values(_ daemon: DaemonProcess, _ examination: Examination) -> [Finding] {
         let subject = examination.subject
-        let usual = "/etc/tcpknock/\(subject.role.rawValue).toml"
         let named = daemon.values(of: "--config").last
         let hasConfiguration =
-            subject.configuration != nil || named.map { !$0.isEmpty } ?? (examination.host.read(usual) != .missing)
+            subject.configuration != nil
+            || named.map { !$0.isEmpty } ?? (examination.host.read(subject.installation.usualFile) != .missing)
         let defaults = DoctorSubject(subject.role)
         var differences: [String] = []
         func compare(_ flag: String, _ meant: Set<String>, default value: String) {

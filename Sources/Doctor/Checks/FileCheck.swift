@@ -16,7 +16,7 @@ enum FileCheck {
         return [
             Finding(
                 name, .error, "the configuration cannot be used, so what follows may be about other values: \(error)",
-                cure: "put it right; '\(examination.subject.role.program) --check' says whether it is")
+                cure: "put it right; this says whether it is: \(examination.subject.daemonCommand) --check")
         ]
     }
 
@@ -36,13 +36,13 @@ enum FileCheck {
                 findings.append(
                     Finding(
                         name, .error, "others may change the configuration \(path), and so what the daemon runs",
-                        cure: "chmod go-w \(path)"))
+                        cure: "chmod go-w \(path.shellWord)"))
             }
             if status.owner != 0, status.owner != examination.host.userID {
                 findings.append(
                     Finding(
                         name, .error, "the configuration \(path) belongs to user \(status.owner)",
-                        cure: "chown root \(path)"))
+                        cure: "chown root \(path.shellWord)"))
             }
             let end = path.lastIndex(of: "/") ?? path.startIndex
             return findings
@@ -54,7 +54,7 @@ enum FileCheck {
         guard let path = examination.subject.controlSocket else { return [] }
         switch examination.host.status(path) {
         case .failure(.noSuchFileOrDirectory):
-            guard !examination.processes.daemons(of: examination.subject.role).isEmpty else { return [] }
+            guard !examination.daemons.isEmpty else { return [] }
             return [
                 Finding(
                     name, .note, "the daemon runs, but has no control socket \(path)",
@@ -70,7 +70,7 @@ enum FileCheck {
             return [
                 Finding(
                     name, .error, "everybody on this host may give the daemon orders through \(path)",
-                    cure: "chmod o-rwx \(path)")
+                    cure: "chmod o-rwx \(path.shellWord)")
             ]
         }
     }
@@ -85,7 +85,7 @@ enum FileCheck {
         return [
             Finding(
                 name, .warning, "others may look into \(path), where the kernel filter keeps keys",
-                cure: "chmod 700 \(path)")
+                cure: "chmod 700 \(path.shellWord)")
         ]
     }
 }

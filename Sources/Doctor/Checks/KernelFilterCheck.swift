@@ -10,8 +10,8 @@ enum KernelFilterCheck {
         guard subject.role == .server else { return [] }
         let path = folder(examination) + "/syn_code"
         let pinned = examination.host.status(path)
-        let isRunning = !examination.processes.daemons(of: .server).isEmpty
-        let noted = examination.firewall.notes(of: .server)["kernel-filter"]?.first
+        let isRunning = !examination.daemons.isEmpty
+        let noted = examination.firewall.notes(of: subject.installation)["kernel-filter"]?.first
         if noted?.contains("/syn_code_hook:") != true, let link = leftLink(examination) {
             return [
                 Finding(

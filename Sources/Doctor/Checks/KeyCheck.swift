@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Daemon
 
 /// Looks whether every key file is a key that nobody else can read or replace, and each another one.
 enum KeyCheck {
@@ -7,13 +8,16 @@ enum KeyCheck {
     static func run(_ examination: Examination) -> [Finding] {
         var findings: [Finding] = []
         var seen: [String: DoctorSubject.NamedKey] = [:]
+        let owners = owners(examination)
         for key in examination.subject.keyFiles {
             let title = key.name.isEmpty ? key.path : "\(key.path) (\(key.name))"
-            switch examination.host.fingerprint(key.path) {
+            switch examination.host.fingerprint(key.path, owners) {
             case .refused:
                 findings.append(Examination.unseen(name, "\(title): it is not this user's"))
             case .bad(let found, let cure):
                 findings.append(Finding(name, .error, found, cure: cure))
+            case .foreign(let owner):
+                findings.append(foreign(key.path, owner, examination.subject))
             case .good(let fingerprint):
                 if let other = seen[fingerprint] {
                     findings.append(shared(key, title, other, examination.subject.role))
@@ -22,7 +26,7 @@ enum KeyCheck {
                 }
                 seen[fingerprint] = seen[fingerprint] ?? key
             }
-            findings += ownership(of: key.path, examination.host)
+            findings += folders(above: key.path, examination.host)
         }
         return Examination.findings(findings, or: name, "there are no key files")
     }
@@ -35,26 +39,34 @@ enum KeyCheck {
         guard role == .client else {
             return Finding(
                 name, .error, found,
-                cure: "make one of its own, and carry it to its other host: keygen --force \(key.path)")
+                cure: "make one of its own, and carry it to its other host: keygen --force \(key.path.shellWord)")
         }
         return Finding(
             name, .note, "\(found); that is right if they are one server",
             cure: "leave it if they are one server; of two, each needs a key of its own, made there and copied here")
     }
 
-    /// Whoever owns the file, or may change a folder above it, can put another key there.
-    private static func ownership(of path: String, _ host: Host) -> [Finding] {
-        var findings: [Finding] = []
-        let trusted: Set<UInt32> = [0, host.userID]
-        if case .success(let status) = host.status(path), !trusted.contains(status.owner) {
-            findings.append(
-                Finding(
-                    name, .warning, "\(path) belongs to user \(status.owner), who can read and replace it",
-                    cure: "chown root \(path), unless the daemon runs as that user"))
-        }
-        guard let end = path.lastIndex(of: "/") else { return findings }
+    /// To whom a key file may belong: root, the daemon's user, and who it is started as, which may be who looks.
+    private static func owners(_ examination: Examination) -> [UInt32] {
+        let user = (try? Privileges.find(examination.subject.user))?.user
+        return [0, examination.host.userID] + (user.map { [$0] } ?? []) + examination.daemons.compactMap(\.userID)
+    }
+
+    /// The daemons refuse it.
+    private static func foreign(_ path: String, _ owner: UInt32, _ subject: DoctorSubject) -> Finding {
+        let user = subject.user ?? "root"
+        return Finding(
+            name, .error,
+            "\(path) belongs to user \(owner), who is neither root nor the daemon's user, so the daemon does not take it",
+            cure: "chown \(user) \(path.shellWord); if that user may not know the key, make a new one for both hosts: "
+                + "keygen --force \(path.shellWord)")
+    }
+
+    /// Whoever may change a folder above the file can put another key there.
+    private static func folders(above path: String, _ host: Host) -> [Finding] {
+        guard let end = path.lastIndex(of: "/") else { return [] }
         let folder = end == path.startIndex ? "/" : String(path[..<end])
-        return findings + FolderTrust.findings(name, folder, host)
+        return FolderTrust.findings(name, folder, host)
     }
 }
 
@@ -72,7 +84,7 @@ enum FolderTrust {
                     return [
                         Finding(
                             check, .error, "others may replace what is in the folder \(path) (mode 0\(mode))",
-                            cure: "chmod go-w \(path)")
+                            cure: "chmod go-w \(path.shellWord)")
                     ]
                 }
             }

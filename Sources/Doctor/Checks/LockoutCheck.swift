@@ -10,7 +10,7 @@ enum LockoutCheck {
 
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
-        guard subject.role == .server, !examination.processes.daemons(of: .server).isEmpty else { return [] }
+        guard subject.role == .server, !examination.daemons.isEmpty else { return [] }
         guard let socket = subject.controlSocket else {
             return [Finding(name, .note, "not known, since the daemon has no control socket")]
         }
@@ -21,18 +21,22 @@ enum LockoutCheck {
             return [Finding(name, .note, "not known, since the daemon does not answer at \(socket)")]
         case .list(let lines):
             return Examination.findings(
-                lines.prefix(most).compactMap { finding($0, socket) }, or: name, "nobody is locked out")
+                lines.prefix(most).compactMap { finding($0, socket, examination) }, or: name, "nobody is locked out")
         }
     }
 
     /// A line of `tcpknock locks` begins with the address.
-    private static func finding(_ line: String, _ socket: String) -> Finding? {
+    private static func finding(_ line: String, _ socket: String, _ examination: Examination) -> Finding? {
         let words = line.split(separator: " ")
         guard let address = words.first else { return nil }
-        let flag = socket == ServerSettings().controlSocket?.string ? "" : " --socket \(socket)"
+        let installation = examination.subject.installation
+        let usual = ServerSettings.defaultControlSocket(of: installation.instance).string
+        let flags = socket == usual ? installation.flags : ["--socket", socket]
         return Finding(
             name, .note, "\(address) is locked out \(words.dropFirst().joined(separator: " "))",
-            cure: "wait; or, if it is not an attack: tcpknock unlock\(flag) \(address)")
+            cure:
+                "wait; or, if it is not an attack: \((["tcpknock", "unlock"] + flags).joined(separator: " ")) \(address)"
+        )
     }
 }
 
@@ -42,7 +46,8 @@ enum ConfirmationCheck {
         guard examination.subject.role == .server else { return [] }
         let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
         // As `pending_file` of firewall/server.sh names it.
-        switch examination.host.status("/run/tcpknock-firewall/confirm.\(namespace)") {
+        let instance = examination.subject.installation.instance.map { ".\($0)" } ?? ""
+        switch examination.host.status("/run/tcpknock-firewall/confirm.\(namespace)\(instance)") {
         case .success:
             return [
                 Finding(

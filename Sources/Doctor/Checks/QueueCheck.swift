@@ -50,6 +50,15 @@ enum QueueCheck {
                     cure: "end that one (kill \(owner.number)), or give the daemon and the rules another --queue-num"))
             return findings
         }
+        if let other = examination.processes.daemons.first(where: { $0.number == owner.number })?.installation,
+            other != subject.installation
+        {
+            findings.append(
+                Finding(
+                    name, .error,
+                    "queue \(number) is bound by another server of this host, process \(owner.number): "
+                        + "\(other.title)", cure: "give one of them, and its rules, another --queue-num"))
+        }
         return Examination.findings(findings, or: name, "\(number) is bound by \(owner.name), process \(owner.number)")
     }
 

@@ -9,7 +9,7 @@ enum RuleCheck {
             guard examination.families.contains(family) else {
                 return [Finding(name, .ok, "this kernel runs without IPv\(family.rawValue)")]
             }
-            let sets = examination.firewall.sets(of: examination.subject.role, family)
+            let sets = examination.firewall.sets(of: examination.subject.installation, family)
             guard !sets.isEmpty else { return [missing(name, family, examination)] }
             let findings = sets.flatMap { hooks(name, $0, examination) + chains(name, $0, examination) }
             let backends = sets.map { "iptables-\($0.backend.rawValue)" }.joined(separator: " and ")

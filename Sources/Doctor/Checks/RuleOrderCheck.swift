@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Settings
 
 /// Looks for rules before ours that decide about the packets that we must see.
 enum RuleOrderCheck {
@@ -7,9 +8,8 @@ enum RuleOrderCheck {
     private static let most = 10
 
     static func run(_ examination: Examination) -> [Finding] {
-        let role = examination.subject.role
         var findings: [Finding] = []
-        for set in examination.firewall.sets where set.hasRules(of: role) {
+        for set in examination.firewall.sets where set.hasRules(of: examination.subject.installation) {
             for hook in OwnHook.all(examination.subject) {
                 guard let table = set.table(hook.table) else { continue }
                 for port in examination.subject.targetPorts {
@@ -54,7 +54,7 @@ enum RuleOrderCheck {
             name, severity,
             "a rule before ours \(what) packets of the ports: \(set.program) -t \(table.name): \(decisive.rule.text)",
             cure:
-                "put ours first again: \(subject.script("down")), then \(subject.script("up")); or take the other out: "
+                "put ours first again: \(subject.script("up")); or take the other out: "
                 + set.removal(of: decisive.top, in: table))
     }
 }
@@ -74,20 +74,28 @@ extension Rule {
 /// Looks whether rules are spread over both kinds of iptables.
 enum BackendCheck {
     static func run(_ examination: Examination) -> [Finding] {
-        let role = examination.subject.role
+        let subject = examination.subject
         let name = "backend"
         let used = Backend.allCases.filter { backend in
-            examination.firewall.sets.contains { $0.backend == backend && $0.hasRules(of: role) }
+            examination.firewall.sets.contains { $0.backend == backend && $0.hasRules(of: subject.installation) }
         }
         if used.count > 1 {
             return [
                 Finding(
                     name, .error,
-                    "the \(role.rawValue)'s rules are in iptables-nft and in iptables-legacy, so packets are queued twice",
-                    cure: "\(examination.subject.script("down")), then \(examination.subject.script("up"))")
+                    "the \(subject.role.rawValue)'s rules are in iptables-nft and in iptables-legacy, so packets are queued "
+                        + "twice", cure: "\(subject.script("down")) && \(subject.script("up"))")
             ]
         }
         var findings: [Finding] = []
+        if let own = used.first, subject.iptables != .auto, subject.iptables.rawValue != own.rawValue {
+            findings.append(
+                Finding(
+                    name, .warning,
+                    "the rules are in iptables-\(own.rawValue), but the setting 'iptables' says "
+                        + "\(subject.iptables.rawValue): 'up' refuses to replace them, and so does a reload of the service",
+                    cure: "\(subject.script("down")) && \(subject.script("up"))"))
+        }
         if !examination.firewall.unread.isEmpty {
             let isRoot = examination.host.userID == 0
             findings.append(

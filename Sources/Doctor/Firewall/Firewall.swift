@@ -25,7 +25,8 @@ package struct RuleSet: Sendable {
 
     /// A command line that takes a rule out.
     func removal(of rule: Rule, in table: RuleTable) -> String {
-        "\(program) -t \(table.name) -D \(rule.text.dropFirst(3))"
+        let words = ["-t", table.name, "-D"] + RuleText.words(Substring(rule.text)).dropFirst()
+        return ([program] + words).map(\.shellWord).joined(separator: " ")
     }
 }
 
@@ -90,7 +91,7 @@ package struct Firewall: Sendable {
     }
 
     private mutating func readNative(_ host: Host) {
-        guard case .ended(0, let output, _, let isComplete) = host.run(["nft", "list", "ruleset"]) else { return }
+        guard case .ended(0, let output, _, let isComplete) = host.run(["nft", "-a", "list", "ruleset"]) else { return }
         if !isComplete { unread.append("nft: there are too many rules") }
         let own = sets.filter { $0.backend == .nft }
         // Those of iptables-nft have been seen by iptables-nft-save.
@@ -101,17 +102,22 @@ package struct Firewall: Sendable {
         nativeChains = NativeChain.parse(output).filter { !isSeen($0.family, $0.table) }
     }
 
-    /// The sets in which a role has rules, of one family.
-    package func sets(of role: Role, _ family: IPFamily) -> [RuleSet] {
-        sets.filter { $0.family == family && $0.hasRules(of: role) }
+    /// The sets in which an installation has rules, of one family.
+    package func sets(of installation: Installation, _ family: IPFamily) -> [RuleSet] {
+        sets.filter { $0.family == family && $0.hasRules(of: installation) }
     }
 
-    /// The values that the rules of a role were made for, from their chain of notes: each name with all its values.
-    package func notes(of role: Role) -> [String: [String]] {
-        for set in sets where set.hasRules(of: role) {
+    /// The names of the servers that have rules, but for the one without a name.
+    var instances: Set<String> {
+        Set(sets.flatMap(\.tables).flatMap(\.policies.keys).compactMap { Installation.instance(ofChain: $0) })
+    }
+
+    /// The values that the rules of an installation were made for, from their chain of notes: each name with all its values.
+    package func notes(of installation: Installation) -> [String: [String]] {
+        for set in sets where set.hasRules(of: installation) {
             for table in set.tables {
                 var notes: [String: [String]] = [:]
-                for rule in table.rules(in: role.chainPrefix + "NOTE") {
+                for rule in table.rules(in: installation.chainPrefix + "NOTE") {
                     guard let parts = rule.comments.first?.split(separator: "=", maxSplits: 1), parts.count == 2
                     else { continue }
                     notes[String(parts[0]), default: []].append(String(parts[1]))
@@ -133,9 +139,9 @@ package struct Firewall: Sendable {
 }
 
 extension RuleSet {
-    /// Whether a role has any chain here.
-    func hasRules(of role: Role) -> Bool {
-        tables.contains { $0.policies.keys.contains { $0.hasPrefix(role.chainPrefix) } }
+    /// Whether an installation has any chain here.
+    func hasRules(of installation: Installation) -> Bool {
+        tables.contains { $0.policies.keys.contains { $0.hasPrefix(installation.chainPrefix) } }
     }
 }
 

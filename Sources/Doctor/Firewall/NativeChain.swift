@@ -15,14 +15,14 @@ package struct NativeChain: Equatable, Sendable {
     /// Whether what comes to its end is dropped.
     package let dropsByDefault: Bool
 
-    /// Reads the output of `nft list ruleset`; what it does not know is passed over.
+    /// Reads the output of `nft -a list ruleset`; what it does not know is passed over.
     package static func parse(_ text: String) -> [NativeChain] {
         var chains: [NativeChain] = []
         var family = ""
         var table = ""
         var name = ""
         for line in text.split(separator: "\n") {
-            let line = line.drop { $0 == " " || $0 == "\t" }
+            let (line, _) = NativeRule.split(line.drop { $0 == " " || $0 == "\t" })
             let words = line.split { $0 == " " || $0 == ";" }
             if words.count >= 4, words[0] == "table", words.last == "{" {
                 (family, table) = (String(words[1]), String(words[2]))

@@ -10,15 +10,26 @@ package struct NativeRule: Equatable, Sendable {
     package let chain: String
     /// The rule itself.
     package let text: String
+    /// Its number in the kernel; nil if it was not listed.
+    package var handle: Int?
 
-    /// Reads the output of `nft list ruleset`; what it does not know is passed over.
+    /// Takes a line apart that `nft -a` may have put a number to: ` # handle 5`.
+    static func split(_ line: Substring) -> (text: Substring, handle: Int?) {
+        let mark = " # handle "
+        guard let start = line.ranges(of: mark).last, let number = Int(line[start.upperBound...]) else {
+            return (line, nil)
+        }
+        return (line[..<start.lowerBound], number)
+    }
+
+    /// Reads the output of `nft -a list ruleset`; what it does not know is passed over.
     package static func parse(_ text: String) -> [NativeRule] {
         var rules: [NativeRule] = []
         var family = ""
         var table = ""
         var chain: String?
         for line in text.split(separator: "\n") {
-            let line = line.drop { $0 == " " || $0 == "\t" }
+            let (line, handle) = split(line.drop { $0 == " " || $0 == "\t" })
             let words = line.split(separator: " ")
             if words.count >= 4, words[0] == "table", words.last == "{" {
                 (family, table, chain) = (String(words[1]), String(words[2]), nil)
@@ -27,7 +38,7 @@ package struct NativeRule: Equatable, Sendable {
             } else if line == "}" {
                 chain = nil
             } else if let chain, !line.hasPrefix("type "), !line.hasPrefix("policy ") {
-                rules.append(NativeRule(family: family, table: table, chain: chain, text: String(line)))
+                rules.append(NativeRule(family: family, table: table, chain: chain, text: String(line), handle: handle))
             }
         }
         return rules
@@ -36,10 +47,10 @@ package struct NativeRule: Equatable, Sendable {
     /// Where it is and what it is, for people.
     package var description: String { "nft table \(family) \(table), chain \(chain): \(text)" }
 
-    /// What a person does to take it out: nft wants its number, which only `nft -a` shows.
+    /// A command line that takes it out; nft wants its number for that, which only `nft -a` shows.
     package var removal: String {
-        "take it out of what made it, or: nft -a list chain \(family) \(table) \(chain), then nft delete rule "
-            + "\(family) \(table) \(chain) handle N"
+        let place = [family, table, chain].map(\.shellWord).joined(separator: " ")
+        return handle.map { "nft delete rule \(place) handle \($0)" } ?? "nft -a list chain \(place)"
     }
 
     /// Whether it gives packets another destination.

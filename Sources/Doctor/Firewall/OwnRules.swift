@@ -17,7 +17,7 @@ struct OwnHook {
 
     /// All jumps of a role.
     static func all(_ subject: DoctorSubject) -> [OwnHook] {
-        let own = subject.role.chainPrefix
+        let own = subject.installation.chainPrefix
         switch subject.role {
         case .server:
             let raw = OwnHook(table: "raw", chain: "PREROUTING", target: own + "RAW", direction: .toPort, count: 1)
@@ -58,7 +58,7 @@ struct OwnChain {
 
     /// All chains of a role, for the bit of the mark.
     static func all(_ subject: DoctorSubject, _ family: IPFamily) -> [OwnChain] {
-        let own = subject.role.chainPrefix
+        let own = subject.installation.chainPrefix
         let bit = subject.markText
         let done = "-m mark --mark \(bit)/\(bit) -g \(own)DONE"
         guard subject.role == .server else {
@@ -103,7 +103,7 @@ struct OwnChain {
         _ subject: DoctorSubject, _ family: IPFamily, table: String, name: String, behind: String, before: [String],
         rules: [String], optional: [String]
     ) -> [OwnChain] {
-        let own = subject.role.chainPrefix
+        let own = subject.installation.chainPrefix
         let isOut = name == "OUT"
         let before = before + rulesForPlaces(subject.exempt, family, isSource: !isOut, isOut: isOut, "-j RETURN")
         guard subject.protect != [.own] else {

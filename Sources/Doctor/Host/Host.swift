@@ -20,8 +20,8 @@ package struct Host {
     package var addresses: () -> [InterfaceAddress]
     /// How good the clock is; nil if the kernel does not say.
     package var clock: () -> ClockState?
-    /// Checks a key file, and derives its fingerprint.
-    package var fingerprint: (String) -> KeyReading
+    /// Checks a key file, and derives its fingerprint; it must belong to one of some users.
+    package var fingerprint: (String, [UInt32]) -> KeyReading
     /// Asks the daemon at a control socket who is locked out.
     package var locks: (String) -> LockReading
     /// The effective user.
@@ -147,6 +147,8 @@ package enum KeyReading: Equatable, Sendable {
     case good(String)
     /// It is not; what is wrong with it, and what to do.
     case bad(found: String, cure: String)
+    /// It belongs to this user, whom nobody has made its owner.
+    case foreign(UInt32)
     /// This user may not read it.
     case refused
 }

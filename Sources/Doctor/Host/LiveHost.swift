@@ -104,9 +104,9 @@ extension Host {
             unixSeconds: state.unix_seconds)
     }
 
-    private static func keyReading(_ path: String) -> KeyReading {
+    private static func keyReading(_ path: String, _ owners: [UInt32]) -> KeyReading {
         do throws(KeyFileError) {
-            return .good(try KeyFile.read(FilePath(path)).fingerprint)
+            return .good(try KeyFile.read(FilePath(path), owners: owners).fingerprint)
         } catch {
             return KeyReading(error, path: path)
         }
@@ -119,34 +119,33 @@ extension KeyReading {
         switch error {
         case .system("open", _, .noSuchFileOrDirectory):
             self = .bad(
-                found: "there is no file \(path)", cure: "keygen \(path), or copy the other host's file (scp -p)")
+                found: "there is no file \(path)",
+                cure: "keygen \(path.shellWord), or copy the other host's file (scp -p)")
         case .system(_, _, .permissionDenied), .system(_, _, .notPermitted):
             self = .refused
         case .system(let call, _, let errno):
             self = .bad(
-                found: "\(path) cannot be read: \(call): \(errno)", cure: "make another: keygen --force \(path)")
+                found: "\(path) cannot be read: \(call): \(errno)",
+                cure: "make another: keygen --force \(path.shellWord)")
         case .notARegularFile:
             self = .bad(
                 found: "\(path) is no regular file", cure: "remove it, and copy the other host's key file (scp -p)")
         case .accessibleByOthers(_, let mode):
             self = .bad(
                 found: "\(path) can be read or written by others (mode 0\(String(mode, radix: 8)))",
-                cure: "chmod 600 \(path); if others may have read it, make a new one for both hosts: "
-                    + "keygen --force \(path)")
+                cure: "chmod 600 \(path.shellWord); if others may have read it, make a new one for both hosts: "
+                    + "keygen --force \(path.shellWord)")
         case .foreign(_, let owner):
-            self = .bad(
-                found: "\(path) belongs to user \(owner), who is neither root nor the daemon's user",
-                cure: "chown root \(path); if that user may not know the key, make a new one for both hosts: "
-                    + "keygen --force \(path)")
+            self = .foreign(owner)
         case .wrongLength(_, let length):
             self = .bad(
                 found: "\(path) is \(length) bytes long, but a key is exactly \(KeyFile.length)",
                 cure: "copy the other host's file again, as binary (scp -p), or make a new one for both: "
-                    + "keygen --force \(path)")
+                    + "keygen --force \(path.shellWord)")
         case .notRandom:
             self = .bad(
                 found: "all bytes of \(path) are the same, so it is no key",
-                cure: "make a new one for both hosts: keygen --force \(path)")
+                cure: "make a new one for both hosts: keygen --force \(path.shellWord)")
         case .alreadyExists, .notSynchronised, .outOfMemory:
             self = .bad(found: "\(path): \(error)", cure: "try again with more free memory")
         }
