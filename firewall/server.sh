@@ -425,6 +425,14 @@ say_without_filter() {
     fi
 }
 
+why_no_hook() { # PATH
+    if [ -e "${1}_hook" ]; then
+        tr '\n' ' ' <"$WORK/attach" | sed 's/ *$//'
+    else
+        echo "there is none at ${1}_hook, and the log of tcpknock-server says why; it takes Linux 6.4 or later"
+    fi
+}
+
 # Sets FILTER to PATH:NUMBER, or to nothing if there is no program or it is not wanted.
 choose_filter() {
     local path
@@ -448,13 +456,11 @@ choose_filter() {
     if [ "$KERNEL_FILTER" != rule ] && attach_hook "${path%/*}"; then
         path=${path}_hook
     elif [ "$KERNEL_FILTER" = auto ]; then
-        echo "note: the kernel filter is not used, for it cannot be attached to the network here (that takes Linux 6.4" \
-            "or later); '--kernel-filter rule' asks it by a rule"
+        echo "note: the kernel filter is not used, for it cannot be attached to the network here:" \
+            "$(why_no_hook "$path"); '--kernel-filter rule' asks it by a rule"
         return 0
     elif [ "$KERNEL_FILTER" = hook ]; then
-        die $EX_FAILED "--kernel-filter hook: the program cannot be attached:" \
-            "$(cat "$WORK/attach" 2>/dev/null || echo "there is none at ${path}_hook; it takes Linux 6.4 or later");" \
-            "nothing was changed"
+        die $EX_FAILED "--kernel-filter hook: the program cannot be attached: $(why_no_hook "$path"); nothing was changed"
     fi
     FILTER=$path:$(stat -c %i "$path")
 }

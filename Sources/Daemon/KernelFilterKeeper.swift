@@ -111,10 +111,18 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         let advice =
             filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
         logger.notice("kernel filter ready: \(advice)", metadata: ["program": "\(folder.appending("syn_code"))"])
-        guard let obstacle = filter.gateObstacle else { return }
-        logger.notice(
-            "the kernel filter has no gate: while another program has flushed the rules, a right code alone is enough",
-            metadata: ["reason": "\(obstacle)"])
+        if let obstacle = filter.hookObstacle {
+            tell("the kernel filter cannot be attached to the network itself, so it has no gate either", obstacle)
+        } else if let obstacle = filter.gateObstacle {
+            tell(
+                "the kernel filter has no gate: while another program has flushed the rules, a right code alone is enough",
+                obstacle)
+        }
+    }
+
+    private func tell(_ consequence: String, _ obstacle: KernelFilterError) {
+        logger.notice("\(consequence)", metadata: ["reason": "\(obstacle)"])
+        for line in obstacle.verifierLines { logger.debug("verifier: \(line)") }
     }
 
     private func switchOff() throws(KernelFilterError) {

@@ -169,7 +169,7 @@ final class BPFObject {
         guard loadError == 0 else {
             unsafe bpf_object__close(object)
             let errno = Errno(rawValue: loadError)
-            throw errno == .notPermitted ? .notPermitted(call: "load \(path)") : .refused(errno, Self.reason(log))
+            throw errno == .notPermitted ? .notPermitted(call: "load \(path)") : .refused(errno, Self.lastLines(log))
         }
         unsafe self.object = object
     }
@@ -181,7 +181,7 @@ final class BPFObject {
     /// The program of a name.
     func program(_ name: String) throws(KernelFilterError) -> BPFDescriptor {
         guard let program = unsafe bpf_object__find_program_by_name(object, name) else {
-            throw .refused(.noSuchFileOrDirectory, "no program \(name) in the object file")
+            throw .refused(.noSuchFileOrDirectory, ["no program \(name) in the object file"])
         }
         return try duplicate(unsafe bpf_program__fd(program))
     }
@@ -198,9 +198,9 @@ final class BPFObject {
     }
 
     /// What the verifier said last, but for its statistics.
-    private static func reason(_ log: [CChar]) -> String {
+    private static func lastLines(_ log: [CChar]) -> [String] {
         let text = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let lines = text.split(separator: "\n").filter { !$0.hasPrefix("processed ") && !$0.isEmpty }
-        return lines.last.map(String.init) ?? ""
+        return lines.suffix(8).map(String.init)
     }
 }

@@ -38,6 +38,8 @@ package final class KernelFilter {
     private let keysMap: BPFMap<syn_code_keys>
     private let countersMap: BPFMap<syn_code_counters>
 
+    /// Why there is no program for a hook, and so none for the gate; nil if there is one, or another run has loaded all.
+    package let hookObstacle: KernelFilterError?
     /// Why there is no program for the gate, if the kernel has taken the one for a hook.
     package private(set) var gateObstacle: KernelFilterError?
 
@@ -86,10 +88,10 @@ package final class KernelFilter {
         let countersMap = BPFMap<syn_code_counters>(try loaded.map("counters"))
         let maps = [("control", controlMap.number), ("keys", keysMap.number), ("counters", countersMap.number)]
         // It needs a newer kernel than the other.
-        let hook = try? BPFObject(path: hookObject, hook: "syn_code_hook", sharing: maps)
+        let (hook, hookObstacle) = loadHook(hookObject, sharing: maps)
         let filter = KernelFilter(
             origin: origin, pinFolder: pinFolder, program: try loaded.program("syn_code"),
-            hookProgram: try hook?.program("syn_code_hook"),
+            hookProgram: try hook?.program("syn_code_hook"), hookObstacle: hookObstacle,
             controlMap: controlMap, keysMap: keysMap, countersMap: countersMap)
         filter.control.version = version
         try filter.controlMap.write(filter.control)
@@ -100,6 +102,19 @@ package final class KernelFilter {
         }
         try filter.pinProgram()
         return filter
+    }
+
+    private static func loadHook(
+        _ path: FilePath, sharing maps: [(name: String, descriptor: Int32)]
+    ) -> (BPFObject?, KernelFilterError?) {
+        do throws(KernelFilterError) {
+            return (try BPFObject(path: path, hook: "syn_code_hook", sharing: maps), nil)
+        } catch .refused(let errno, let lines) where lines.isEmpty {
+            // Before the verifier has begun.
+            return (nil, .hooksUnknown(errno))
+        } catch {
+            return (nil, error)
+        }
     }
 
     private static func takeOver(
@@ -113,7 +128,7 @@ package final class KernelFilter {
         else { return nil }
         let hook = try BPFDescriptor.pinned(PinFolder.hookProgram(in: folder))
         let filter = KernelFilter(
-            origin: .takenOver, pinFolder: folder, program: program, hookProgram: hook,
+            origin: .takenOver, pinFolder: folder, program: program, hookProgram: hook, hookObstacle: nil,
             controlMap: control, keysMap: keys, countersMap: counters)
         filter.control = value
         filter.uncounted = try filter.counters()
@@ -122,7 +137,7 @@ package final class KernelFilter {
 
     private init(
         origin: Origin, pinFolder: FilePath, program: consuming BPFDescriptor,
-        hookProgram: consuming BPFDescriptor?,
+        hookProgram: consuming BPFDescriptor?, hookObstacle: KernelFilterError?,
         controlMap: consuming BPFMap<syn_code_control>, keysMap: consuming BPFMap<syn_code_keys>,
         countersMap: consuming BPFMap<syn_code_counters>
     ) {
@@ -130,6 +145,7 @@ package final class KernelFilter {
         self.pinFolder = pinFolder
         self.program = program
         self.hookProgram = hookProgram
+        self.hookObstacle = hookObstacle
         self.controlMap = controlMap
         self.keysMap = keysMap
         self.countersMap = countersMap

@@ -15,8 +15,10 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
     case noBPFFileSystem(FilePath)
     /// This process may not make this call.
     case notPermitted(call: String)
-    /// The kernel does not take the program; what it says.
-    case refused(Errno, String)
+    /// The kernel does not take the program; the lines that its verifier said last.
+    case refused(Errno, [String])
+    /// The kernel has no programs for hooks of netfilter.
+    case hooksUnknown(Errno)
     /// There are more keys than the program has room for.
     case tooManyKeys(Int)
     /// There are more places, protected or exempt, than the programs have room for.
@@ -39,13 +41,15 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
             "\(folder) is not on a BPF file system; 'mount -t bpf bpf /sys/fs/bpf' makes one where systemd has not"
         case .notPermitted(let call):
             "\(call): not permitted; it needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, so run this as root"
-        case .refused(let errno, ""):
+        case .refused(let errno, let lines) where lines.isEmpty:
             "the kernel does not take the program: \(errno); it needs Linux 5.11 or later with CONFIG_BPF_SYSCALL"
-        case .refused(.permissionDenied, let text):
+        case .refused(.permissionDenied, let lines):
             // The verifier allows less to who has CAP_BPF alone.
-            "the kernel does not take the program: \(text); perhaps CAP_PERFMON is missing"
-        case .refused(let errno, let text):
-            "the kernel does not take the program: \(errno): \(text)"
+            "the kernel does not take the program: \(lines.last ?? ""); perhaps CAP_PERFMON is missing"
+        case .refused(let errno, let lines):
+            "the kernel does not take the program: \(errno): \(lines.last ?? "")"
+        case .hooksUnknown(let errno):
+            "the kernel has no programs for hooks of netfilter: \(errno); it needs Linux 6.4 or later"
         case .tooManyKeys(let count):
             "\(count) keys are more than the \(KernelFilter.maximumKeys) that the filter has room for"
         case .tooManyPlaces(let count):
@@ -55,5 +59,10 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
         case .system(let call, let errno):
             "\(call): \(errno)"
         }
+    }
+
+    /// What the kernel's verifier said last, for who can read it; empty if it has said nothing.
+    package var verifierLines: [String] {
+        if case .refused(_, let lines) = self { lines } else { [] }
     }
 }

@@ -249,12 +249,12 @@ struct KernelFilterTests {
             _ = try KernelFilter.load(object: path, pinFolder: folder)
             Issue.record("it was taken")
         } catch {
-            guard case .refused(let errno, let reason) = error else {
+            guard case .refused(.invalidArgument, let lines) = error, let reason = lines.last else {
                 Issue.record("\(error)")
                 return
             }
-            #expect(errno == .invalidArgument && !reason.isEmpty && !reason.hasPrefix("processed"))
-            #expect(error.description.contains(reason))
+            #expect(!reason.isEmpty && !reason.hasPrefix("processed"))
+            #expect(error.description.contains(reason) && error.verifierLines == lines)
         }
         #expect(throws: Errno.noSuchFileOrDirectory) {
             try FileDescriptor.open(folder.appending("syn_code"), .readOnly)
@@ -498,8 +498,8 @@ struct KernelFilterTests {
     func errors() {
         #expect(KernelFilterError.noBPFFileSystem("/x").description.contains("mount -t bpf"))
         #expect(KernelFilterError.notPermitted(call: "load").description.contains("CAP_BPF"))
-        #expect(KernelFilterError.refused(.invalidArgument, "").description.contains("Linux 5.11"))
-        #expect(KernelFilterError.refused(.invalidArgument, "bad insn").description.hasSuffix("bad insn"))
+        #expect(KernelFilterError.refused(.invalidArgument, []).description.contains("Linux 5.11"))
+        #expect(KernelFilterError.refused(.invalidArgument, ["0: r1", "bad insn"]).description.hasSuffix("bad insn"))
         #expect(KernelFilterError.tooManyKeys(17).description.contains("16"))
         #expect(KernelFilterError.tooManyPlaces(33).description.contains("32"))
     }
