@@ -814,10 +814,21 @@ describe_places() {
 # What the next `up` must know when the kernel knows nothing any more. Other network namespaces than the first do not
 # outlive a boot, and neither do their records.
 
+# True in the network namespace of the host's first process. Its own name for that, /proc/1/ns/net, is only for who could
+# trace it, and the guard could not; but each namespace has files of its own below /proc/net. Where the first process
+# cannot be seen (ProtectProc=), it is the kernel's first namespace, which alone has this switch.
+is_first_namespace() {
+    if [ -e /proc/1/net/dev ]; then
+        [ "$(stat -L -c %i /proc/self/net/dev)" = "$(stat -L -c %i /proc/1/net/dev)" ]
+    else
+        [ -e /proc/sys/net/core/dev_weight ]
+    fi
+}
+
 records_folder() {
     if [ -n "${TCPKNOCK_FIREWALL_STATE-}" ]; then
         echo "$TCPKNOCK_FIREWALL_STATE"
-    elif [ "$(readlink /proc/self/ns/net)" = "$(readlink /proc/1/ns/net)" ]; then
+    elif is_first_namespace; then
         echo "$RECORDS"
     else
         echo "$STATE/records.$(stat -L -c %i /proc/self/ns/net)"

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -163,13 +164,24 @@ static int may_change_sets(void) {
     return get_capabilities(&sets) == 0 && (sets.word[CAP_TO_INDEX(CAP_SETPCAP)].effective & CAP_TO_MASK(CAP_SETPCAP));
 }
 
+static int limit_bounding_set(uint64_t kept, const char **call) {
+    *call = "prctl PR_CAPBSET_DROP";
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        if (!(kept >> capability & 1) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return -1;
+    return 0;
+}
+
+int clinux_limit_programs(uint64_t kept, const char **call) {
+    if (may_change_sets() && limit_bounding_set(kept, call) != 0) return -1;
+    *call = "prctl PR_SET_NO_NEW_PRIVS";
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 static int close_ways_back(const char **call) {
     /* Root's programs get no capabilities, and nothing may become ambient; KEEP_CAPS is for the change of the user. */
     const int bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
                      SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_KEEP_CAPS;
-    *call = "prctl PR_CAPBSET_DROP";
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
-        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return -1;
+    if (limit_bounding_set(0, call) != 0) return -1;
     *call = "prctl PR_SET_SECUREBITS";
     return prctl(PR_SET_SECUREBITS, bits, 0, 0, 0);
 }
@@ -212,6 +224,53 @@ int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const ch
     /* A change of the user sets this back. */
     *call = "prctl PR_SET_DUMPABLE";
     return clinux_forbid_dumps();
+}
+
+int clinux_give_up_all(const char **call) {
+    struct capability_sets none;
+    memset(&none, 0, sizeof none);
+    if (clinux_limit_programs(0, call) != 0) return -1;
+    *call = "capset";
+    return set_capabilities(&none);
+}
+
+/* Room for one descriptor, aligned as CMSG_DATA wants it. */
+union file_message {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+void clinux_send_file(int socket, int file, int error) {
+    union file_message control;
+    struct iovec part = {&error, sizeof error};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (file >= 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof file);
+        memcpy(CMSG_DATA(&control.header), &file, sizeof file);
+    }
+    (void)sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+int clinux_receive_file(int socket, int *file) {
+    union file_message control;
+    int error = EIO;
+    struct iovec part = {&error, sizeof error};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header;
+    ssize_t length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    *file = -1;
+    if (length < 0) return errno;
+    if (length != sizeof error) return EIO;
+    header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof *file))
+        memcpy(file, CMSG_DATA(header), sizeof *file);
+    return error == 0 && *file < 0 ? EIO : error;
 }
 
 void clinux_trim_heap(void) { malloc_trim(0); }

@@ -71,6 +71,17 @@ package struct CommonOptions: ParsableArguments {
     var user: String?
 
     @Option(
+        name: [.customLong("default-user"), .customLong("default_user")],
+        help: ArgumentHelp(
+            "Whom it runs as where the configuration does not say, if the host has such a user and root starts it.",
+            valueName: "name[:group]"),
+        transform: UserArgument.parse)
+    var defaultUser: String?
+
+    @Flag(name: .customLong("open-files"), help: .hidden)
+    var opensFiles = false
+
+    @Option(
         name: [.customLong("log-level"), .customLong("log_level")],
         help: ArgumentHelp("How much is logged. (default: info)", valueName: "level"))
     var logLevel: LogLevel?
@@ -102,6 +113,13 @@ package struct CommonOptions: ParsableArguments {
         settings.set(\.controlSocket, "control_socket", controlSocket.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.metricsFile, "metrics_file", metricsFile.map { $0.isEmpty ? nil : FilePath($0) })
         settings.set(\.user, "user", user.map { $0.isEmpty ? nil : $0 })
+        if let defaultUser, settings.isDefault("user") {
+            if Privileges.canBecome(defaultUser) {
+                settings.setDefault(\.user, "user", defaultUser)
+            } else {
+                settings.warn("the daemon does not become \"\(defaultUser)\": this host has no such user")
+            }
+        }
         settings.set(\.countBytes, "count_bytes", noCountBytes ? false : nil)
         settings.set(\.logLevel, "log_level", logLevel)
         settings.set(\.logFormat, "log_format", logFormat)

@@ -35,6 +35,9 @@ extension DaemonFlags {
         return settings
     }
 
+    /// The configuration file, if one is named or the usual one is there.
+    var configurationFile: FilePath { common.config.map { FilePath($0) } ?? usualFile }
+
     /// The settings alone.
     package func settings() throws(FatalError) -> Settings { try effectiveSettings().settings }
 
@@ -44,12 +47,14 @@ extension DaemonFlags {
     /// - Returns: Whether that was all that there was to do.
     /// - Throws: What is wrong; the exit status of `--check` is that of a wrong configuration.
     package func answer(as program: String) throws(FatalError) -> Bool {
-        if common.check {
+        if common.opensFiles {
+            try FileBroker.serve(self)
+        } else if common.check {
             try check(as: program)
         } else if common.firewallFlags {
             StandardOutput.write(try settings().firewallFlags.joined(separator: " ") + "\n")
         }
-        return common.check || common.firewallFlags
+        return common.check || common.firewallFlags || common.opensFiles
     }
 
     private func check(as program: String) throws(FatalError) {

@@ -24,7 +24,7 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
         let path = if let path { FilePath(path) } else { try Self.exists(usual) ? usual : "" }
         guard !path.isEmpty else { return }
         do throws(SettingsError) {
-            let content = try SettingsFile<Settings>.read(path)
+            let content = try SettingsFile<Settings>.read(path, opening: FileBroker.open)
             settings = content.settings
             warnings = content.warnings.map { $0.description(in: path) }
             for key in content.given { origins[key] = .file }
@@ -37,7 +37,17 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
     /// - Throws: That it cannot be known; to go without a file that is there would be another configuration.
     private static func exists(_ path: FilePath) throws(FatalError) -> Bool {
         guard unsafe path.withPlatformString({ unsafe access($0, F_OK) }) != 0 else { return true }
-        let reason = Errno(rawValue: errno)
+        var reason = Errno(rawValue: errno)
+        if reason == .permissionDenied {
+            // Perhaps it can be read all the same.
+            do throws(Errno) {
+                let file = try FileBroker.open(path, [.closeOnExec, .nonBlocking])
+                try? file.close()
+                return true
+            } catch {
+                reason = error
+            }
+        }
         if [.noSuchFileOrDirectory, .notDirectory].contains(reason) { return false }
         throw FatalError(
             "\(path): \(reason)" + (geteuid() == 0 ? "" : "; the configuration is root's, so run this as root"),
@@ -57,6 +67,12 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
         settings[keyPath: setting] = value
         origins[key] = .flag
     }
+
+    /// Whether neither the file nor a flag has given a setting.
+    func isDefault(_ key: String) -> Bool { origins[key] == nil }
+
+    /// Adds a warning.
+    mutating func warn(_ text: String) { warnings.append(text) }
 
     /// Gives a setting that neither the file nor a flag has given another default.
     mutating func setDefault<Value>(_ setting: WritableKeyPath<Settings, Value>, _ key: String, _ value: Value) {

@@ -41,11 +41,26 @@ package enum Privileges {
         return Identity(name: name.user, user: user, group: group)
     }
 
+    /// Whether this process can become somebody, as in `find`, or is who that is.
+    static func canBecome(_ setting: String) -> Bool { (try? find(setting)) != nil }
+
     /// Keeps keys out of core files and from other programs of the same user; before any key is read.
     package static func forbidDumps() throws(FatalError) {
         guard clinux_forbid_dumps() == 0 else {
             throw FatalError(SystemError("prctl PR_SET_DUMPABLE", errno).description, status: EX_OSERR)
         }
+    }
+
+    /// Lets programs that are run from now on have only what putting firewall rules in takes, even as root.
+    ///
+    /// That is CAP_NET_ADMIN, CAP_NET_RAW for the socket that iptables-legacy asks the kernel through, and CAP_BPF to
+    /// attach the kernel filter. Root's files are root's without any.
+    ///
+    /// - Throws: What the kernel says against it; then the daemon must not go on.
+    package static func limitPrograms() throws(FatalError) {
+        let kept = [CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF].reduce(into: 0 as UInt64) { $0 |= 1 << UInt64($1) }
+        var call: UnsafePointer<CChar>?
+        guard unsafe clinux_limit_programs(kept, &call) == 0 else { throw unsafe notGivenUp(errno, call) }
     }
 
     /// Gives up all but CAP_NET_ADMIN, which the kernel asks for at each verdict, and becomes somebody else if wanted.
@@ -62,11 +77,21 @@ package enum Privileges {
         let change = geteuid() == 0 ? identity : nil
         var call: UnsafePointer<CChar>?
         let result = unsafe clinux_reduce_privileges(change?.name, change?.user ?? 0, change?.group ?? 0, &call)
-        guard result == 0 else {
-            let reason = errno
-            let name = unsafe call.map { unsafe String(cString: $0) } ?? ""
-            throw FatalError("privileges not given up: \(SystemError(name, reason))", status: EX_OSERR)
-        }
+        guard result == 0 else { throw unsafe notGivenUp(errno, call) }
+    }
+
+    /// Gives up all capabilities and ways to get any, and stays whose it is; while there is one thread.
+    ///
+    /// - Throws: What the kernel says against it.
+    static func giveUpAll() throws(FatalError) {
+        try forbidDumps()
+        var call: UnsafePointer<CChar>?
+        guard unsafe clinux_give_up_all(&call) == 0 else { throw unsafe notGivenUp(errno, call) }
+    }
+
+    private static func notGivenUp(_ reason: Int32, _ call: UnsafePointer<CChar>?) -> FatalError {
+        let name = unsafe call.map { unsafe String(cString: $0) } ?? ""
+        return FatalError("privileges not given up: \(SystemError(name, reason))", status: EX_OSERR)
     }
 
     /// Does something as it will be after `reduce`, to see whether it can be done then.
@@ -95,6 +120,6 @@ extension FatalError {
         let reader = identity.map { "user \"\($0.name)\", whom the daemon runs as," } ?? "the daemon"
         return FatalError(
             "\(description)\n\(reader) has given up root's right to read everything; "
-                + "configuration and key files must be its own, or root's and readable for it", status: status)
+                + "configuration and key files must be its own or root's", status: status)
     }
 }

@@ -61,7 +61,7 @@ extension KeySchedule {
 
     private static func read(_ path: FilePath, owners: [UInt32]?) throws(FatalError) -> KeySchedule {
         do throws(KeyFileError) {
-            return try KeyFile.read(path, owners: owners)
+            return try KeyFile.read(path, owners: owners, opening: FileBroker.open)
         } catch {
             throw FatalError(error)
         }

@@ -6,16 +6,34 @@ public enum KeyFile {
     /// The exact length in bytes.
     public static let length = 65_536
 
+    /// Opens a file for reading, as open(2) does.
+    public typealias Opening = (FilePath, FileDescriptor.OpenOptions) throws(Errno) -> FileDescriptor
+
+    /// Opens a file as this process may.
+    public static func openForReading(
+        _ path: FilePath, _ options: FileDescriptor.OpenOptions
+    ) throws(Errno) -> FileDescriptor {
+        do {
+            return try FileDescriptor.open(path, .readOnly, options: options)
+        } catch {
+            throw errno(of: error)
+        }
+    }
+
     /// Reads a key file, checks that it can be trusted, and derives the keys; the content is wiped afterwards.
     ///
     /// - Parameters:
     ///   - path: The file.
     ///   - owners: The numbers of the users to one of whom it must belong; nil for anybody.
+    ///   - opening: What opens it for reading.
     /// - Returns: The keys.
     /// - Throws: `KeyFileError` if it is missing, not a regular file, somebody else's, accessible by others, of another
     ///   length, or obviously not random.
-    public static func read(_ path: FilePath, owners: [UInt32]? = nil) throws(KeyFileError) -> KeySchedule {
-        let content = try readSecret(path, lengths: length...length, following: true, owners: owners)
+    public static func read(
+        _ path: FilePath, owners: [UInt32]? = nil, opening: Opening = openForReading
+    ) throws(KeyFileError) -> KeySchedule {
+        let content = try readSecret(
+            path, lengths: length...length, following: true, owners: owners, opening: opening)
         return try content.withBytes { bytes throws(KeyFileError) in
             guard !isConstant(bytes) else { throw .notRandom(path) }
             return try KeySchedule(material: bytes)
@@ -29,18 +47,20 @@ public enum KeyFile {
     ///   - lengths: How long it may be, in bytes; at least 1.
     ///   - following: Whether it may be a symbolic link.
     ///   - owners: To whom it may belong; nil for anybody.
+    ///   - opening: What opens it.
     /// - Returns: The bytes.
     /// - Throws: `KeyFileError`, not `notRandom`.
     static func readSecret(
-        _ path: FilePath, lengths: ClosedRange<Int>, following: Bool, owners: [UInt32]? = nil
+        _ path: FilePath, lengths: ClosedRange<Int>, following: Bool, owners: [UInt32]? = nil,
+        opening: Opening = openForReading
     ) throws(KeyFileError) -> Secret {
         let file: FileDescriptor
-        do {
+        do throws(Errno) {
             // Without nonBlocking, opening a pipe would wait for a writer before it can be refused.
             let options: FileDescriptor.OpenOptions = [.closeOnExec, .nonBlocking]
-            file = try FileDescriptor.open(path, .readOnly, options: following ? options : options.union(.noFollow))
+            file = try opening(path, following ? options : options.union(.noFollow))
         } catch {
-            throw .system(call: "open", path: path, errno(of: error))
+            throw .system(call: "open", path: path, error)
         }
         defer { try? file.close() }
 

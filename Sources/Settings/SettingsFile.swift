@@ -16,10 +16,13 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
     /// - Parameters:
     ///   - path: The file. Relative paths in it are relative to its folder.
     ///   - now: Seconds since 1970, to warn of what has expired; nil: the system's time.
+    ///   - opening: What opens the file for reading.
     /// - Returns: The settings and what is said with them.
     /// - Throws: `SettingsError`, with all that is wrong.
-    package static func read(_ path: FilePath, now: Int64? = nil) throws(SettingsError) -> SettingsFile {
-        try parse(try SettingsText.read(path), path, now: now)
+    package static func read(
+        _ path: FilePath, now: Int64? = nil, opening: SettingsText.Opening = SettingsText.openForReading
+    ) throws(SettingsError) -> SettingsFile {
+        try parse(try SettingsText.read(path, opening: opening), path, now: now)
     }
 
     /// Checks what is, or is to be, the content of a file.

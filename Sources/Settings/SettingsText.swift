@@ -7,16 +7,36 @@ package enum SettingsText {
     /// The longest file that is read, in bytes.
     package static let maximumLength = 1 << 20
 
+    /// Opens a file for reading, as open(2) does.
+    package typealias Opening = (FilePath, FileDescriptor.OpenOptions) throws(Errno) -> FileDescriptor
+
+    /// Opens a file as this process may.
+    package static func openForReading(
+        _ path: FilePath, _ options: FileDescriptor.OpenOptions
+    ) throws(Errno) -> FileDescriptor {
+        do {
+            return try FileDescriptor.open(path, .readOnly, options: options)
+        } catch {
+            throw errno(of: error)
+        }
+    }
+
     /// Reads a configuration file, if nobody but root and this user can have written it: hooks run from it.
     ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - opening: What opens it for reading.
+    /// - Returns: Its bytes.
     /// - Throws: `SettingsError`, not `problems`.
-    package static func read(_ path: FilePath) throws(SettingsError) -> [UInt8] {
+    package static func read(
+        _ path: FilePath, opening: Opening = openForReading
+    ) throws(SettingsError) -> [UInt8] {
         let file: FileDescriptor
-        do {
+        do throws(Errno) {
             // Without nonBlocking, opening a pipe would wait for a writer before it can be refused.
-            file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+            file = try opening(path, [.closeOnExec, .nonBlocking])
         } catch {
-            throw .system(call: "open", path, errno(of: error))
+            throw .system(call: "open", path, error)
         }
         defer { try? file.close() }
         try check(file, path)

@@ -1,5 +1,6 @@
 """What the daemons may do once they have begun: hardly anything, and nobody may look into them."""
 
+import errno
 import grp
 import os
 import pwd
@@ -9,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Dict, Iterator, List
 
@@ -27,6 +29,8 @@ from harness.waiting import eventually
 from test_kernel_filter import pins  # noqa: F401
 
 NET_ADMIN = 1 << 12  # linux/capability.h
+# What the guard of the rules keeps, with CAP_NET_RAW and CAP_BPF.
+GUARD = NET_ADMIN | 1 << 13 | 1 << 39
 START = {"server": start_server, "client": start_client}
 USER = "nobody"
 USER_ID = pwd.getpwnam(USER).pw_uid
@@ -263,14 +267,133 @@ def test_the_control_socket_of_another_user(host: Host, open_folder: Path) -> No
     assert not path.exists(), "it removes the socket in a folder of its own"
 
 
+# --- files of root ------------------------------------------------------------------------------------------------
+
+
+@roles
+def test_a_reload_reads_what_is_roots(host: Host, open_folder: Path, role: str) -> None:
+    """The folder and all in it are root's alone, and stay so."""
+    folder = open_folder / "root"
+    folder.mkdir(mode=0o700)
+    config = folder / f"{role}.toml"
+    table = {"server": "[[guest]]\nname", "client": "[[target]]\nhost"}[role]
+
+    def configure(*names: str) -> None:
+        config.write_text("".join(f'{table} = "{n}"\nkey_file = "{n}.dat"\n' for n in names))
+        config.chmod(0o600)
+
+    names = ["192.0.2.1", "192.0.2.2"]
+    for name in names:
+        keygen(folder / f"{name}.dat")
+    configure(names[0])
+    daemon = START[role](host, None, more=["--user", USER, "--config", str(config)])
+    assert_reduced(daemon, USER)
+    assert not any("a reload would fail" in line for line in daemon.lines()), daemon.output
+    configure(*names)
+    assert "configuration read again" in tool(host, role, "reload").stdout
+    assert all(name in tool(host, role, "status", check=False).stdout for name in names)
+    configure(names[1])
+    assert "configuration read again" in tool(host, role, "reload").stdout
+    assert daemon.stop() == 0
+
+
 def test_a_reload_that_may_not_read(host: Host, open_folder: Path) -> None:
+    """What belongs to a third user is neither the daemon's nor root's, who has no right to read everything there."""
     key = keygen(open_folder / "key.dat")
     daemon = start_server(host, key, more=[*WITHOUT_FILTER, "--user", USER])
-    daemon.wait_for_line("WARNING a reload would fail: .*Permission denied")
+    os.chown(key, USER_ID - 1, 65_534)
     result = tool(host, "server", "reload", check=False)
     assert result.returncode == NO_PERMISSION
     assert f'user "{USER}"' in result.stderr and "Permission denied" in result.stderr
     assert daemon.alive
+    os.chown(key, 0, 0)
+    assert "1 kept" in tool(host, "server", "reload").stdout
+
+
+def children(pid: int) -> List[int]:
+    return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture
+def opener(open_folder: Path) -> Iterator["tuple[Path, socket.socket, subprocess.Popen[bytes]]"]:
+    """The child of a daemon that opens files, with this test in the place of the daemon, and the configuration."""
+    keygen(open_folder / "key.dat")
+    config = open_folder / "server.toml"
+    config.write_text('key_file = "key.dat"\n')
+    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine.settimeout(20)
+    command = [program("tcpknock-server"), "--config", str(config), "--open-files"]
+    with subprocess.Popen(command, stdin=its, stdout=subprocess.DEVNULL) as process:
+        its.close()
+        yield config, mine, process
+        mine.close()
+        assert process.wait(20) == 0, "it ends with the daemon"
+
+
+def ask(daemon: socket.socket, path: "os.PathLike[str]") -> "bytes | int":
+    """What is in the file, or the number of the error."""
+    daemon.send(os.fsencode(path))
+    answer, files, _, _ = socket.recv_fds(daemon, 100, 4)
+    if files:
+        with os.fdopen(files[0], "rb") as file:
+            return file.read()
+    return int.from_bytes(answer, sys.byteorder)
+
+
+def test_only_what_the_configuration_names_is_opened(
+    open_folder: Path, opener: "tuple[Path, socket.socket, subprocess.Popen[bytes]]"
+) -> None:
+    config, daemon, process = opener
+    key, other = open_folder / "key.dat", Path(keygen(open_folder / "other.dat"))
+    assert ask(daemon, config) == config.read_bytes()
+    assert ask(daemon, key) == key.read_bytes()
+    for path in (other, Path("/etc/shadow"), open_folder / "root" / ".." / "key.dat", Path("/etc/passwd"), Path("x" * 5000)):
+        assert ask(daemon, path) == errno.EACCES, path
+    config.write_text('key_file = "other.dat"\n')
+    assert ask(daemon, other) == errno.EACCES
+    assert ask(daemon, config) == config.read_bytes()
+    assert ask(daemon, other) == other.read_bytes() and ask(daemon, key) == errno.EACCES
+    # It is root, with nothing that makes root mighty.
+    for name in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(threads(process.pid)[0][name], 16) == 0
+    os.chown(other, USER_ID, 65_534)
+    assert ask(daemon, other) == errno.EACCES
+    # One that somebody else has written names nothing.
+    config.write_text('key_file = "key.dat"\n')
+    os.chown(config, USER_ID, 65_534)
+    config.chmod(0o644)
+    ask(daemon, config)
+    assert ask(daemon, key) == errno.EACCES
+
+
+# --- children, and the user where none is named --------------------------------------------------------------------
+
+
+@users
+def test_what_is_left_to_children(host: Host, key_file: str, user: str) -> None:
+    daemon = start_server(host, key_file, more=["--user", user])
+    found = {Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2]: pid for pid in children(daemon.pid)}
+    rights = {name: threads(pid)[0] for name, pid in found.items()}
+    assert set(rights) == {"100", "--open-files"} if user else {"100"}
+    for name, thread in rights.items():
+        kept = GUARD if name == "100" else 0
+        assert thread["NoNewPrivs"] == "1" and thread["Uid"].split()[0] == "0"
+        assert [int(thread[cap], 16) for cap in ("CapPrm", "CapEff", "CapBnd")] == [kept] * 3, name
+    assert daemon.stop() == 0
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found.values()), 5, "the end of the children")
+
+
+def test_the_user_where_none_is_named(host: Host, open_folder: Path) -> None:
+    key = keygen(open_folder / "key.dat")
+    for more, user in (
+        ([], USER),
+        (["--user", "daemon"], "daemon"),
+        (["--user", "root"], "root"),
+        (["--default-user", "no-such-user"], "root"),
+    ):
+        daemon = start_server(host, key, more=[*WITHOUT_FILTER, "--state-dir", "", "--default-user", USER, *more])
+        assert set(threads(daemon.pid)[0]["Uid"].split()) == {str(pwd.getpwnam(user).pw_uid)}
+        assert daemon.stop() == 0
 
 
 @users

@@ -3,6 +3,7 @@
  * Declarations of glibc that Swift's Glibc module does not import, each behind a wrapper of the same meaning.
  */
 #pragma once
+#include <linux/capability.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -86,11 +87,32 @@ int clinux_forbid_dumps(void);
 int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const char **call);
 
 /**
+ * Lets programs that are run from now on have no capabilities(7) but those of a set, a bit each, by root neither: the rest
+ * is taken out of the bounding set, and PR_SET_NO_NEW_PRIVS is set. This thread keeps what it has.
+ *
+ * Without CAP_SETPCAP the bounding set stays as it is. Returns 0, or -1 and errno, with what failed in `call`.
+ */
+int clinux_limit_programs(uint64_t kept, const char **call);
+
+/**
  * Takes away from this thread's effective capabilities all but CAP_NET_ADMIN, or gives back those that it is permitted.
  *
  * Returns 0, or -1 and errno.
  */
 int clinux_set_reduced(int is_reduced);
+
+/**
+ * Gives up all capabilities(7), and all ways to get any; this process stays whose it is. While there is one thread.
+ *
+ * Returns 0, or -1 and errno, with what failed in `call`.
+ */
+int clinux_give_up_all(const char **call);
+
+/** Sends an error number and, unless it is negative, an open file over a socket (unix(7), SCM_RIGHTS). */
+void clinux_send_file(int socket, int file, int error);
+
+/** Receives what the above has sent. Returns its error number, or that of a call that failed; 0 with a file. */
+int clinux_receive_file(int socket, int *file);
 
 /** What the kernel says of the clock, from adjtimex(2): <sys/timex.h> is missing in the Glibc module. */
 struct clinux_clock_state {

@@ -55,6 +55,7 @@ package final class ClientDaemon: AdministeredDaemon {
         options.failsOpen = true
         let queue = try Queue.bind(settings.queue, options)
         control = try ControlSocket.open(settings, identity: identity, logger: logger)
+        try FileBroker.start(for: identity)
         try Privileges.reduce(to: identity)
         let namesChanged = Signal()
         let names = HostNames(logger: logger) { namesChanged.send() }

@@ -120,8 +120,19 @@ struct ChildProcess {
             .map { "\($0.key)=\($0.value)" }
     }
 
+    /// Starts this program once more, in the same folder, with a socket as standard input; it has no pipes to it.
+    ///
+    /// - Parameters:
+    ///   - arguments: The arguments, its name among them.
+    ///   - input: The socket.
+    /// - Throws: `SystemError`.
+    static func spawn(again arguments: [String], input: Int32) throws(SystemError) {
+        _ = try spawn(arguments, variables([:]), program: "/proc/self/exe", folder: nil, input: input)
+    }
+
     private static func spawn(
-        _ arguments: [String], _ environment: [String], input: Int32?, errors: Int32
+        _ arguments: [String], _ environment: [String], program: String? = nil, folder: String? = "/", input: Int32?,
+        errors: Int32 = STDERR_FILENO
     ) throws(SystemError) -> pid_t {
         let arguments = CStringArray(arguments)
         let environment = CStringArray(environment)
@@ -133,7 +144,7 @@ struct ChildProcess {
             unsafe posix_spawn_file_actions_destroy(&actions)
             unsafe posix_spawnattr_destroy(&attributes)
         }
-        unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO)
+        if errors != STDERR_FILENO { unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO) }
         if let input {
             unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
             unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDOUT_FILENO)
@@ -142,7 +153,7 @@ struct ChildProcess {
             unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
         }
         unsafe clinux_spawn_add_closefrom(&actions, STDERR_FILENO + 1)
-        unsafe clinux_spawn_add_chdir(&actions, "/")
+        if let folder { unsafe clinux_spawn_add_chdir(&actions, folder) }
 
         // The daemon blocks signals and ignores SIGPIPE, and both would be inherited.
         var signals = sigset_t()
@@ -154,10 +165,11 @@ struct ChildProcess {
         unsafe posix_spawnattr_setflags(
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
-        guard let program = unsafe arguments.pointers[0] else { throw SystemError("posix_spawn", ENOENT) }
+        guard let name = unsafe arguments.pointers[0] else { throw SystemError("posix_spawn", ENOENT) }
         var processID: pid_t = 0
         let result = unsafe posix_spawnp(
-            &processID, program, &actions, &attributes, arguments.pointers, environment.pointers)
+            &processID, program ?? String(cString: name), &actions, &attributes, arguments.pointers,
+            environment.pointers)
         guard result == 0 else { throw SystemError("posix_spawn", result) }
         return processID
     }

@@ -65,6 +65,8 @@ package final class RulesGuard: Sendable {
 
     /// Starts the child, if there is to be one; so make this before privileges are given up, but no thread is needed yet.
     ///
+    /// The child is root's and has what `Privileges.limitPrograms` leaves to programs.
+    ///
     /// - Parameters:
     ///   - settings: Those of the daemon.
     ///   - logger: Where it says what has become of rules.

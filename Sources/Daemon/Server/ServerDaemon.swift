@@ -77,6 +77,8 @@ package final class ServerDaemon: AdministeredDaemon {
         connections = ConnectionKeeper(markBits: settings.mark, logger: logger)
         keeper = try StateKeeper.open(
             settings, identity: identity, shared: shared, book: connections.book, registry: registry, logger: logger)
+        try FileBroker.start(for: identity)
+        try Privileges.limitPrograms()
         rules = RulesGuard(settings, logger: logger)
         try Privileges.reduce(to: identity)
         hooks = try GuestHooks(settings, logger: logger)
