@@ -54,14 +54,17 @@ extension ProbeFindings {
         LikelyReason(
             .clientDaemonMissing, "the client's daemon is not running",
             evidence: "no process holds queue \(queueNumber), and the SYN left as the kernel made it",
-            advice: "start 'tcpknock-client' (and 'client.sh up', if 'client.sh status' says that its rules are down)")
+            advice:
+                "start 'tcpknock-client' (and '/usr/local/lib/tcpknock/client.sh up', if '/usr/local/lib/tcpknock/client.sh status' says that its rules are down)"
+        )
     }
 
     private var rulesMissing: LikelyReason {
         LikelyReason(
             .clientRulesMissing, "the client's rules do not lead this SYN to the daemon",
             evidence: "a process holds queue \(queueNumber), but the SYN left as the kernel made it",
-            advice: "'client.sh status'; 'client.sh up' with --target-port for this port; give the daemon the same port"
+            advice:
+                "'/usr/local/lib/tcpknock/client.sh status'; '/usr/local/lib/tcpknock/client.sh up' with --target-port for this port; give the daemon the same port"
         )
     }
 
@@ -69,7 +72,7 @@ extension ProbeFindings {
         .clientNotUnmasking, "the client's rules do not lead the SYN/ACK to the daemon, or that reads it otherwise",
         evidence: "a SYN/ACK with a right proof came to the interface, and this host's kernel did not get its true ISN",
         advice:
-            "'client.sh status': the rule in the raw table must be there; the daemon must have the same key, nat_ip "
+            "'/usr/local/lib/tcpknock/client.sh status': the rule in the raw table must be there; the daemon must have the same key, nat_ip "
             + "and isn_mask as when the SYN left")
 
     // MARK: A RST

@@ -8,7 +8,9 @@ extension ProbeFindings {
             .serverUnprotected, "the server does not protect this port: its rules or its daemon are missing",
             evidence: answer(.wrongCode).map { _ in "a SYN with a wrong code is answered as well" }
                 ?? "a SYN without a code is answered",
-            advice: "on the server: start tcpknock-server, then 'server.sh up' with --target-port for this port")
+            advice:
+                "on the server: start tcpknock-server, then '/usr/local/lib/tcpknock/server.sh up' with --target-port for this port"
+        )
     }
 
     /// Why a SYN/ACK may prove nothing.

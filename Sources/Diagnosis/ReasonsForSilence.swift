@@ -34,7 +34,9 @@ extension ProbeFindings {
             LikelyReason(
                 .serverDaemonMissing, "the server's daemon is not running, and its rules are up",
                 evidence: "then the server's rules drop every SYN",
-                advice: "on the server: is tcpknock-server running, with the queue of its rules ('server.sh status')?"))
+                advice:
+                    "on the server: is tcpknock-server running, with the queue of its rules ('/usr/local/lib/tcpknock/server.sh status')?"
+            ))
         reasons.append(
             LikelyReason(
                 .lockedOut, "the server has locked this client's address out",

@@ -73,6 +73,8 @@ package struct DoctorSubject: Sendable {
     package var iptables = IPTablesChoice.auto
     /// What is wrong with the configuration, so that the other values are not those of the daemon; nil if nothing is.
     package var configurationError: String?
+    /// Flags that were given over the configuration, for the daemon.
+    package var given: [String] = []
     /// Where these values come from, for people.
     package var origin = "the defaults"
 
@@ -105,7 +107,12 @@ package struct DoctorSubject: Sendable {
 
 extension DoctorSubject {
     /// A command line of the firewall script: with all values for `up`, which needs them.
-    func script(_ command: String) -> String {
+    ///
+    /// - Parameters:
+    ///   - command: What the script is to do.
+    ///   - dropsPorts: Whether `up` is to protect fewer ports than now, which it refuses otherwise.
+    /// - Returns: What a person types.
+    func script(_ command: String, dropsPorts: Bool = false) -> String {
         let words = ["/usr/local/lib/tcpknock/\(role.rawValue).sh", command] + installation.flags
         var line = words.joined(separator: " ")
         guard command == "up" else { return line }
@@ -116,13 +123,16 @@ extension DoctorSubject {
         line += exempt.map { " --exempt \($0)" }.joined()
         if answersRefused { line += " --on-failure reset" }
         if iptables != .auto { line += " --iptables \(iptables.rawValue)" }
+        if dropsPorts { line += " --drop-ports" }
         return line
     }
 
     /// The command line of the daemon.
     var daemonCommand: String {
         var line = ([role.program] + installation.flags).joined(separator: " ")
-        if let configuration { return line + " --config \(configuration.shellWord)" }
+        if let configuration {
+            return ([line, "--config", configuration.shellWord] + given.map(\.shellWord)).joined(separator: " ")
+        }
         if let key = keyFiles.first, key.path != "/etc/port_protector.dat" {
             line += " --key-file \(key.path.shellWord)"
         }

@@ -119,12 +119,31 @@ struct DoctorCommand: ParsableCommand {
         var subject = found
         let isGiven = !targetPorts.isEmpty || queues != nil || mark != nil || !keyFiles.isEmpty || !natAddresses.isEmpty
         if isGiven { subject.origin = "the flags given, else \(found.origin)" }
-        if !targetPorts.isEmpty { subject.targetPorts = targetPorts }
-        if let queues { subject.queues = queues }
-        if let mark { subject.mark = mark }
-        if !keyFiles.isEmpty { subject.keyFiles = keyFiles.map { DoctorSubject.NamedKey(path: $0) } }
-        if !natAddresses.isEmpty { subject.natAddresses = natAddresses }
-        if let pinFolder { subject.pinFolder = pinFolder }
+        func give(_ flag: String, _ values: [String]) { subject.given += values.flatMap { [flag, $0] } }
+        if !targetPorts.isEmpty {
+            subject.targetPorts = targetPorts
+            give("--target-port", targetPorts.map(String.init))
+        }
+        if let queues {
+            subject.queues = queues
+            give("--queue-num", [subject.queueText])
+        }
+        if let mark {
+            subject.mark = mark
+            give("--mark", [subject.markText])
+        }
+        if !keyFiles.isEmpty {
+            subject.keyFiles = keyFiles.map { DoctorSubject.NamedKey(path: $0) }
+            give("--key-file", keyFiles)
+        }
+        if !natAddresses.isEmpty {
+            subject.natAddresses = natAddresses
+            give("--nat-ip", natAddresses.map(\.description))
+        }
+        if let pinFolder {
+            subject.pinFolder = pinFolder
+            give("--pin-folder", [pinFolder])
+        }
         // Also where it cannot be read.
         if let config { subject.configuration = config }
         return subject

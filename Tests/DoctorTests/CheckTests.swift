@@ -70,8 +70,9 @@ import Wire
         made.files["/proc/sys/kernel/osrelease"] = "6.1.0\n"
         // Nothing is known.
         let unknown = KernelFeatureCheck.run(made.examination())
-        #expect(unknown.map(\.severity) == [.note])
-        #expect(unknown.first?.found.contains("match u32") == true)
+        #expect(unknown.map(\.severity) == [.note, .note])
+        #expect(unknown.first?.found.contains("match u32") == true && unknown.first?.cure != nil)
+        #expect(unknown.last?.found.contains("BPF") == true && unknown.last?.cure == nil)
 
         let options = [
             "NETFILTER_NETLINK_QUEUE", "NETFILTER_XT_TARGET_NFQUEUE", "NF_CONNTRACK", "NETFILTER_XT_CONNMARK",

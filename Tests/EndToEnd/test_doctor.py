@@ -504,20 +504,6 @@ def test_the_kernel_filter(direct: Network, key_file: str, pins: str) -> None:
     assert finding["severity"] == "warning" and "an old program" in finding["found"] and "server.sh up" in finding["cure"]
 
 
-# --- the cures work -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ("accepted before", "not tracked", "translated", "a foreign rule at the queue"))
-def test_the_cure_of_a_foreign_rule_can_be_typed(server: Patient, name: str) -> None:
-    fault = FAULTS[name]
-    fault.plant(server)
-    (finding,) = [f for f in Diagnosis(server.host).of(fault.check) if fault.found in f["found"]]
-    # "...: iptables-nft -t raw -D PREROUTING ...", perhaps with another way behind a semicolon.
-    command = finding["cure"][finding["cure"].index("iptables-nft") :].split(";")[0]
-    server.host.run(["sh", "-c", command])
-    assert Diagnosis(server.host).troubles == []
-
-
 # --- what it says to whom -----------------------------------------------------------------------------------------
 
 

@@ -97,7 +97,7 @@ def test_each_server_is_examined(installed: Installed) -> None:
 def test_a_server_is_found_by_whatever_there_is(installed: Installed) -> None:
     configure(installed, "mail")
     installed.shell("/usr/local/lib/tcpknock/server.sh up --instance web --target-port 443 --queue-num 102")
-    key = keygen_in(installed, "/root/other.dat")
+    key = keygen_in(installed, "/var/opt/other.dat")
     installed.start(f"tcpknock-server --instance runs --target-port 80 --queue-num 103 --key-file {key}")
     report = diagnose(installed)
     assert sorted(report) == ["mail", "runs", "web"]

@@ -17,11 +17,15 @@ enum DaemonCheck {
         }
         var findings: [Finding] = []
         if daemons.count > 1 {
+            let owner = QueueCheck.owner(examination)
+            let needless = daemons.last { $0.number != owner } ?? first
             let numbers = daemons.map { "\($0.number)" }.joined(separator: ", ")
             findings.append(
                 Finding(
                     name, .note, "\(subject.role.program) runs \(daemons.count) times: processes \(numbers)",
-                    cure: "each needs a queue and rules of its own; one with several keys is enough for most"))
+                    cure:
+                        "end one (kill \(needless.number)), or give it a name, with which it has a "
+                        + "configuration, a queue and rules of its own: --instance NAME"))
         }
         if daemons.contains(where: { !$0.isHere }) {
             findings.append(

@@ -58,13 +58,19 @@ enum FileCheck {
             return [
                 Finding(
                     name, .note, "the daemon runs, but has no control socket \(path)",
-                    cure: "start it again, if it is to have one")
+                    cure: "end it (kill \(examination.daemons[0].number)) and start it again: "
+                        + examination.subject.daemonCommand)
             ]
         case .failure:
             return [Examination.unseen(name, path)]
         case .success(let status):
             guard status.kind == .socket else {
-                return [Finding(name, .error, "\(path) is no socket", cure: "remove it, and start the daemon again")]
+                return [
+                    Finding(
+                        name, .error, "\(path) is no socket",
+                        cure: "remove it, and start the daemon again: rm \(path.shellWord); "
+                            + examination.subject.daemonCommand)
+                ]
             }
             guard status.permissions & 0o002 != 0 else { return [] }
             return [

@@ -69,11 +69,11 @@ enum KernelFeatureCheck {
         let configuration = configuration(host, release)
         let modules = host.read("/lib/modules/\(release)/modules.dep").text ?? ""
         var findings: [Finding] = []
-        var unknown: [String] = []
+        var unknown: [Feature] = []
         for feature in features {
             switch presence(feature, host, configuration, modules) {
             case true: continue
-            case nil: unknown.append(feature.title)
+            case nil: unknown.append(feature)
             case false:
                 findings.append(
                     Finding(
@@ -82,12 +82,20 @@ enum KernelFeatureCheck {
                         cure: "use a kernel that has CONFIG_\(feature.option), such as your distribution's"))
             }
         }
-        if !unknown.isEmpty {
+        let needed = unknown.filter(\.isNeeded).map(\.title)
+        if !needed.isEmpty {
             findings.append(
                 Finding(
                     name, .note,
-                    "it is not known whether the kernel has: \(unknown.joined(separator: ", "))",
+                    "it is not known whether the kernel has what is needed: \(needed.joined(separator: ", "))",
                     cure: "'\(examination.subject.script("up"))' finds out, and changes nothing if one is missing"))
+        }
+        let useful = unknown.filter { !$0.isNeeded }.map(\.title)
+        if !useful.isEmpty {
+            findings.append(
+                Finding(
+                    name, .note,
+                    "it is not known whether the kernel has what is useful: \(useful.joined(separator: ", "))"))
         }
         return Examination.findings(findings, or: name, "Linux \(release) has all that is needed")
     }

@@ -101,7 +101,9 @@ enum KernelFilterCheck {
         if firstMissing([folder + "syn_code_gate"], examination) != nil {
             return Finding(
                 name, .note, "the rules use \(path), but there is no gate behind it: \(whatFor)",
-                cure: "the log of tcpknock-server says what the kernel has against it")
+                cure:
+                    "start tcpknock-server again, then \(cure); if it stays so, its log says what the kernel has against it"
+            )
         }
         if let missing = firstMissing(gateLinks(in: folder), examination) {
             return Finding(

@@ -38,7 +38,7 @@ enum KeyCheck {
         let found = "\(title) is the same key as \(other.path)\(other.name.isEmpty ? "" : " (\(other.name))")"
         guard role == .client else {
             return Finding(
-                name, .error, found,
+                name, .error, "\(found), so the daemon does not take them",
                 cure: "make one of its own, and carry it to its other host: keygen --force \(key.path.shellWord)")
         }
         return Finding(

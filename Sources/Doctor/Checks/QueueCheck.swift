@@ -86,6 +86,13 @@ enum QueueCheck {
         return findings
     }
 
+    /// The process that is bound to the queue, or to the first of several; nil if it is not known.
+    static func owner(_ examination: Examination) -> Int32? {
+        let entries = QueueStatistics.parse(examination.host.read(table).text ?? "")
+        let entry = entries.first { $0.number == examination.subject.queues.lowerBound }
+        return entry.flatMap { owner(of: $0, examination.host)?.number }
+    }
+
     private static func owner(of entry: QueueStatistics, _ host: Host) -> (number: Int32, name: String)? {
         guard let sockets = host.read("/proc/net/netlink").text,
             let inode = NetlinkOwner.inode(ofPort: entry.holder, in: sockets),

@@ -48,6 +48,8 @@ enum RuleCheck {
             }
         }
         let total = OwnHook.all(subject).count
+        let others = otherPorts(set, subject)
+        let cure = subject.script("up", dropsPorts: !others.isEmpty)
         for (port, places) in missing.sorted(by: { $0.key < $1.key }) {
             let isWhole = places.count == total
             findings.append(
@@ -56,14 +58,14 @@ enum RuleCheck {
                     isWhole
                         ? "the rules leave out port \(port)"
                         : "the rules for port \(port) are not whole: a jump is missing in \(places.joined(separator: ", "))",
-                    cure: subject.script("up")))
+                    cure: cure))
         }
-        for port in otherPorts(set, subject) {
+        for port in others {
             findings.append(
                 Finding(
                     name, subject.role == .server ? .error : .warning,
                     "the rules are for port \(port) too, which the daemon knows nothing of",
-                    cure: "give the daemon --target-port \(port) as well, or take it out: \(subject.script("up"))"))
+                    cure: "give the daemon --target-port \(port) as well, or take it out: \(cure)"))
         }
         return findings
     }

@@ -113,8 +113,7 @@ enum BackendCheck {
                 Finding(
                     name, .note,
                     "our rules are in iptables-\(own.rawValue), others in iptables-\(other.rawValue): both hold, and "
-                        + "neither program shows the other's",
-                    cure: "look at both when something is odd: iptables-nft-save; iptables-legacy-save"))
+                        + "neither program shows the other's (iptables-nft-save and iptables-legacy-save do)"))
         }
         return Examination.findings(
             findings, or: name,

@@ -10,7 +10,7 @@ enum TrackingCheck {
 
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
-        let findings = untracked(examination) + fill(examination.host) + settings(examination.host)
+        let findings = untracked(examination) + fill(examination.host) + settings(examination.host, examination.subject)
         return examination.findings(
             aboutRules: findings, or: name, "connections are tracked, and there is room for more")
     }
@@ -59,7 +59,7 @@ enum TrackingCheck {
         ]
     }
 
-    private static func settings(_ host: Host) -> [Finding] {
+    private static func settings(_ host: Host, _ subject: DoctorSubject) -> [Finding] {
         var findings: [Finding] = []
         if host.read(folder + "tcp_loose").number == 0 {
             findings.append(
@@ -67,7 +67,7 @@ enum TrackingCheck {
                     name, .note,
                     "nf_conntrack_tcp_loose is 0: connections from before the rules that are not tracked yet will not be kept",
                     cure:
-                        "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1 before 'server.sh up', if such must stay open"
+                        "sysctl -w net.netfilter.nf_conntrack_tcp_loose=1, before '\(subject.script("up"))', if such must stay open"
                 ))
         }
         if let seconds = host.read(folder + "tcp_timeout_established").number, seconds < shortestTimeout {

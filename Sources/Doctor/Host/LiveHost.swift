@@ -126,7 +126,9 @@ extension KeyReading {
         case .system(let call, _, let errno):
             self = .bad(
                 found: "\(path) cannot be read: \(call): \(errno)",
-                cure: "make another: keygen --force \(path.shellWord)")
+                cure:
+                    "copy the other host's file again (scp -p), or make another for both: rm \(path.shellWord) && keygen \(path.shellWord)"
+            )
         case .notARegularFile:
             self = .bad(
                 found: "\(path) is no regular file", cure: "remove it, and copy the other host's key file (scp -p)")
