@@ -753,11 +753,13 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
 # reads `look NUMBER`, ends when standard input does, and so with the daemon however that ends, and says one of
 #
 #   rules NUMBER state=up|partial|down iptables=nft|legacy instance=NAME wanted=yes|no|unconfirmed ports=22,443 whole=22
-#       protect=own,10.0.0.0/24 exempt=interface:wg0     (all this on one line)
+#       protect=own,10.0.0.0/24 exempt=interface:wg0 closed=22,443 past=22 mended=up|rule rule=iptables-nft -t mangle: ...
+#       (all this on one line)
 #   unknown NUMBER WHY
 #
 # for the rules of --queue-num, whichever instance has it: the ports that they are for, and those whose rules are all
-# there. When it has tried to put rules back it says `say err|notice TEXT`, and then `rules` once more.
+# there; those into which the gate of the kernel filter lets nobody, whatever the rules are; and where a rule of another
+# program leads past the knock, the ports, whether `up` mends that, and the rule. When it has tried to put rules back it says `say err|notice TEXT`, and then `rules` once more.
 
 # How often to look, and how long to wait after rules could not be put back, in seconds.
 GUARD_INTERVAL=1 GUARD_PATIENCE=10
@@ -772,7 +774,8 @@ next_look() {
     is_number "$number" 0 4294967295 || number=0
 }
 
-# Prints all that a change of which makes another look worth while: rules of ours, and what people asked for.
+# Prints all that a change of which makes another look worth while: rules of ours, those of others beside which they are,
+# whether the gate of the kernel filter is there, and what people asked for.
 guarded() {
     local BACKEND family table
     tables_may_have_changed
@@ -781,7 +784,8 @@ guarded() {
         for family in $FAMILIES; do
             for table in $TABLES; do saved_table "$family" "$table"; done
         done
-    done | grep TCPKNOCK-
+    done | grep -e '^-A' -e '^:TCPKNOCK-'
+    ls "$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)"-*/link-* 2>/dev/null
     stat -c '%n %i %Z' "$(records_folder)"/wanted* "${STATE}/confirm".* 2>/dev/null
 }
 
@@ -880,9 +884,30 @@ look() { # QUEUE SEEN
         fi
         case $state in up) whole=$ports ;; partial) whole=$(whole_ports) ;; esac
         [ "$state,$wanted" != up,yes ] || is_as_recorded || state=partial
+        places="$places closed=$(closed_ports "$1")"
+        [ "$state" = down ] || places="$places$(led_past)"
         echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$wanted" \
             "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,) $places"
     ) 2>"$WORK/look"
+}
+
+# Prints the ports into which the gate lets nobody.
+closed_ports() { # QUEUE
+    local folder
+    folder=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${1%%:*}
+    ! is_gate_closed "$folder" || tcpknock_tool kernel-filter closed --folder "$folder" 2>/dev/null | paste -s -d , -
+}
+
+# Prints which ports a rule of another program leads past the knock, how that is mended, and the first such rule.
+led_past() {
+    local port
+    # shellcheck disable=SC2046 # flags are words
+    tcpknock_tool bypasses ${INSTANCE:+--instance "$INSTANCE"} --mark "$MARK" \
+        $(for port in $PORTS; do echo "--target-port $port"; done) 2>/dev/null | awk '
+        !($1 in seen) { ports = ports (ports == "" ? "" : ",") $1; seen[$1] = 1 }
+        $2 == "rule" { mended = "rule" }
+        NR == 1 { rule = $0; sub(/^[0-9]+ [a-z]+ /, "", rule); mended = $2 }
+        END { if (NR) printf " past=%s mended=%s rule=%s", ports, mended, rule }'
 }
 
 value_of() { printf '%s\n' "$2" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"; } # NAME LINE

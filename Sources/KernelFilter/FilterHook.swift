@@ -99,6 +99,25 @@ package enum FilterHook {
         try map.write(syn_code_gate(scope: scope.value(), mark: mark, reserved: 0))
     }
 
+    /// The ports into which the gate lets nobody but who is verified, whatever the firewall rules are.
+    ///
+    /// - Parameter pinFolder: The folder, of `KernelFilter.pinFolder`.
+    /// - Returns: None if it is not attached everywhere.
+    /// - Throws: What the kernel says against it.
+    package static func closedPorts(pinFolder: FilePath) throws(KernelFilterError) -> [UInt16] {
+        let pins = placesOfGate.flatMap { place in
+            IPFamily.allCases.map { PinFolder.link(place, $0, in: pinFolder) }
+        }
+        guard pins.allSatisfy(PinFolder.exists),
+            let map = try BPFMap<syn_code_gate>(pinned: pinFolder.appending("gate")),
+            let gate = try map.read()
+        else { return [] }
+        return unsafe withUnsafeBytes(of: gate.scope.ports) { words in
+            let words = unsafe words.bindMemory(to: UInt64.self)
+            return (UInt16.min...UInt16.max).filter { unsafe words[Int($0 >> 6)] & 1 << UInt64($0 & 63) != 0 }
+        }
+    }
+
     /// Takes filter and gate from the hooks; does nothing if they are not there.
     package static func detach(pinFolder: FilePath) throws(KernelFilterError) {
         for place in Place.allCases { try PinFolder.detach(place, in: pinFolder) }

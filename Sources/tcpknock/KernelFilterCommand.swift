@@ -14,7 +14,7 @@ struct KernelFilterCommand: ParsableCommand {
             tcpknock-server has a program in the kernel that tells wrong codes from right ones. From Linux 6.4 on it can \
             be attached to the network itself, before all firewall rules. It stays attached when the daemon ends.
             """,
-        subcommands: [AttachCommand.self, CloseGateCommand.self, DetachCommand.self])
+        subcommands: [AttachCommand.self, CloseGateCommand.self, ClosedCommand.self, DetachCommand.self])
 
     /// Where the daemon has pinned its programs.
     struct Place: ParsableArguments {
@@ -120,6 +120,20 @@ struct CloseGateCommand: ParsableCommand {
     func run() throws {
         try place.run { folder throws(KernelFilterError) in
             try FilterHook.closeGate(pinFolder: folder, scope: scope.value, mark: mark)
+        }
+    }
+}
+
+struct ClosedCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "closed",
+        abstract: "Prints the ports that the gate closes, whatever the firewall rules are; none if it is not attached.")
+
+    @OptionGroup var place: KernelFilterCommand.Place
+
+    func run() throws {
+        try place.run { folder throws(KernelFilterError) in
+            StandardOutput.write(try FilterHook.closedPorts(pinFolder: folder).map { "\($0)\n" }.joined())
         }
     }
 }

@@ -11,7 +11,8 @@ struct StatusCommand: ParsableCommand {
             many packets got a verdict for which reason.
 
             The first line of a server says whether its ports are protected: whether each port of its configuration has \
-            firewall rules, and all of them. Exit status 0: they are; 1: one of them is not, or it is not known.
+            firewall rules, all of them, and none of another program leads past them; CLOSED says that they are not right, \
+            but that the kernel filter lets nobody in. Exit status 0: they are; 1: one of them is not, or it is not known.
             """)
 
     @OptionGroup var daemon: DaemonChoice

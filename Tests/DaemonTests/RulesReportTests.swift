@@ -49,6 +49,18 @@ import Testing
         #expect(report.faults(meant) == (isWell ? [:] : [22: .elsewhere]))
     }
 
+    @Test("What leads past the knock, and what the kernel filter closes") func bypasses() throws {
+        let rule = "iptables-nft -t mangle: -A PREROUTING -s 192.0.2.7/32 --comment \"a=b past=1\" -j ACCEPT"
+        let report = try #require(
+            RulesReport("\(Self.whole) protect=own exempt= closed=22 past=22,443 mended=up rule=\(rule) \n"))
+        #expect(report.closed == [22])
+        let fault = Protection.Fault.bypassed(rule, yields: true)
+        #expect(report.faults(.init(ports: [22, 443, 80])) == [22: fault, 443: fault, 80: .missing])
+        let other = try #require(RulesReport("\(Self.whole) past=443 mended=rule rule=r"))
+        #expect(other.closed.isEmpty && report != other)
+        #expect(other.faults(.init(ports: [22, 443])) == [443: .bypassed("r", yields: false)])
+    }
+
     @Test func otherLines() {
         #expect(GuardLine("unknown 3 must run as root \n") == .unknown(3, "must run as root"))
         #expect(GuardLine("say err could not") == .says(isError: true, "could not"))

@@ -79,6 +79,42 @@ import Wire
     }
 
     @Test(
+        "What is closed although its rules are not right",
+        arguments: [
+            (
+                [22: .missing], [22, 443],
+                "CLOSED: port 22: there are no rules for it; the kernel filter lets nobody in; run up", [22]
+            ),
+            (
+                [22: .missing, 80: .missing], [22],
+                "NOT PROTECTED: ports 22, 80: there are no rules for them; the kernel filter lets nobody in to port 22; run up",
+                [22]
+            ),
+            ([22: .incomplete], [22], "NOT PROTECTED: port 22: some rules are missing or were changed; run up", []),
+            (
+                [22: .bypassed("-j ACCEPT", yields: true)], [22],
+                "CLOSED: port 22: a rule of another program leads past the knock (-j ACCEPT); the kernel filter lets nobody in; "
+                    + "run up", [22]
+            ),
+            (
+                [22: .bypassed("-j MARK --set", yields: false)], [22],
+                "NOT PROTECTED: port 22: a rule of another program leads past the knock (-j MARK --set); "
+                    + "'tcpknock doctor' says how to take that rule out", []
+            ),
+            (
+                [22: .bypassed("r", yields: false), 443: .elsewhere], [],
+                "NOT PROTECTED: port 22: a rule of another program leads past the knock (r); port 443: the rules have "
+                    + "another 'protect' or 'exempt'; run up; 'tcpknock doctor' says how to take that rule out", []
+            ),
+        ] as [([UInt16: Protection.Fault], Set<UInt16>, String, [UInt16])])
+    func closed(_ faults: [UInt16: Protection.Fault], _ gate: Set<UInt16>, _ line: String, _ closed: [UInt16]) {
+        let protection = Protection(ports: [22, 80, 443], knowledge: .looked(faults, cure: "up"), gate: gate)
+        #expect(protection.line == line)
+        #expect(protection.closedPorts == closed && protection.isProtected == false)
+        #expect(protection.unprotectedPorts == faults.keys.sorted())
+    }
+
+    @Test(
         "The first line of a server",
         arguments: [
             ([:], "PROTECTED: ports 22, 443, 80", true, []),

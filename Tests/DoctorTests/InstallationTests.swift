@@ -88,7 +88,7 @@ import Testing
         subject.user = "bin"
         #expect(finding()?.severity == .ok)
         made.owners["/k k"] = 1
-        #expect(finding()?.cure?.hasPrefix("chown bin '/k k'; ") == true)
+        #expect(finding()?.cure?.hasPrefix("chown root '/k k'; ") == true)
         made.run(5, "tcpknock-server")
         made.files["/proc/5/status"] = "Name:\ttcpknock-server\nUid:\t0\t1\t1\t1\n"
         #expect(finding()?.severity == .ok)

@@ -682,6 +682,8 @@ CASES = [
          typed(RULE)),
     Case("RuleOrderCheck: a rule before ours {} packets of the ports: {} -t {}: {}",
          shell("iptables-nft -w -t mangle -I POSTROUTING -p tcp --dport 22 -j ACCEPT"), typed(UP), role="client"),
+    Case("RuleOrderCheck: a rule before ours takes the daemon's mark off packets, which never get further then: {} -t",
+         shell("iptables-nft -w -t mangle -I PREROUTING -i eth0 -j MARK --set-mark 0x1"), typed(UP)),
     Case("RuleOrderCheck: the {}'s rules are in iptables-nft and in iptables-legacy, so packets are queued", _both_backends,
          typed(".*&&.*")),
     Case("RuleOrderCheck: the rules are in iptables-{}, but the setting 'iptables' says", _another_backend, typed(".*&&.*")),

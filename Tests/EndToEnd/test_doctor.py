@@ -202,7 +202,7 @@ def test_a_key_of_the_user_that_the_daemon_becomes(direct: Network, tmp_path: Pa
     (finding,) = [f for f in Diagnosis(direct.server).of("key") if f["severity"] == "error"]
     assert "belongs to user 1" in finding["found"]
     direct.server.run(["sh", "-c", finding["cure"].split(";")[0]])
-    assert os.stat(key_file).st_uid == 65_534
+    assert os.stat(key_file).st_uid == 0
     assert Diagnosis(direct.server).troubles == []
 
 

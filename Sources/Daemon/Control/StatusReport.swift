@@ -93,6 +93,7 @@ package struct StatusReport: Sendable {
             members += [
                 .init("protected", .boolean(protection.isProtected)),
                 .init("unprotected_ports", ports.map { .array($0.map { .integer(Int($0)) }) } ?? .null),
+                .init("closed_ports", protection.closedPorts.map { .array($0.map { .integer(Int($0)) }) } ?? .null),
                 .init("protection", .string(protection.line)),
             ]
         }

@@ -96,7 +96,10 @@ package final class RulesGuard: Sendable {
             knowledge.reason = "only root may look at firewall rules, and the daemon was not started as root"
             return (nil, nil, nil)
         }
-        var arguments = [script.string, "guard", "--report", "--queue-num", QueueNumbers.text(settings.queues)]
+        var arguments = [
+            script.string, "guard", "--report", "--queue-num", QueueNumbers.text(settings.queues),
+            "--pin-folder", settings.pinFolder.string,
+        ]
         if settings.rulesGuard == .tell { arguments.append("--tell") }
         var environment: [String: String] = [:]
         for name in ["TCPKNOCK_FIREWALL_STATE", "TCPKNOCK_BIN"] {
@@ -152,7 +155,8 @@ package final class RulesGuard: Sendable {
         }
         cure += " \(knowledge.meant.flags.joined(separator: " "))"
         return Protection(
-            ports: knowledge.meant.ports, knowledge: .looked(report.faults(knowledge.meant), cure: cure))
+            ports: knowledge.meant.ports, knowledge: .looked(report.faults(knowledge.meant), cure: cure),
+            gate: report.closed)
     }
 
     /// Takes over other settings.

@@ -62,14 +62,22 @@ struct RulesReport: Equatable {
     /// Who needs no knock.
     let exempt: Set<Place>
 
+    /// The ports into which the kernel filter lets nobody, whatever the rules are.
+    let closed: Set<UInt16>
+    /// The ports that a rule of another program leads past the knock.
+    let past: Set<UInt16>
+    /// That rule, and whether `server.sh up` mends that by putting its own first again.
+    let bypass: (rule: String, yields: Bool)
+
     /// Whether rules are missing that nobody took down.
     var isLoss: Bool { wanted == .yes && state != .up }
 
-    /// Reads `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443 protect=own exempt=`; the last two can be
-    /// missing where there are no rules.
+    /// Reads `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443 protect=own exempt=`; what comes behind
+    /// `whole` can be missing.
     init?(_ text: String) {
         var values: [Substring: Substring] = [:]
-        for word in text.split(separator: " ") {
+        let rule = text.ranges(of: " rule=").first
+        for word in text[..<(rule?.lowerBound ?? text.endIndex)].split(separator: " ") {
             let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             if parts.count == 2 { values[parts[0]] = parts[1] }
         }
@@ -77,7 +85,8 @@ struct RulesReport: Equatable {
             let wanted = values["wanted"].flatMap({ Wish(rawValue: String($0)) }),
             let ports = Self.ports(values["ports"]), let whole = Self.ports(values["whole"]),
             let instance = values["instance"], let protect = Self.places(values["protect"]),
-            let exempt = Self.places(values["exempt"])
+            let exempt = Self.places(values["exempt"]), let closed = Self.ports(values["closed"] ?? ""),
+            let past = Self.ports(values["past"] ?? "")
         else { return nil }
         self.state = state
         self.wanted = wanted
@@ -87,6 +96,17 @@ struct RulesReport: Equatable {
         self.whole = whole
         self.protect = protect.isEmpty ? nil : protect
         self.exempt = exempt
+        self.closed = closed
+        self.past = past
+        bypass = (rule.map { String(text[$0.upperBound...]).trimmingEnd } ?? "", values["mended"] == "up")
+    }
+
+    /// Says whether both are the same.
+    static func == (left: RulesReport, right: RulesReport) -> Bool {
+        left.state == right.state && left.wanted == right.wanted && left.isLegacy == right.isLegacy
+            && left.instance == right.instance && left.ports == right.ports && left.whole == right.whole
+            && left.protect == right.protect && left.exempt == right.exempt && left.closed == right.closed
+            && left.past == right.past && left.bypass == right.bypass
     }
 
     private static func places(_ text: Substring?) -> Set<Place>? {
@@ -109,6 +129,8 @@ struct RulesReport: Equatable {
         for port in meant.ports {
             if !whole.contains(port) {
                 faults[port] = ports.contains(port) ? .incomplete : .missing
+            } else if past.contains(port) {
+                faults[port] = .bypassed(bypass.rule, yields: bypass.yields)
             } else if isElsewhere {
                 faults[port] = .elsewhere
             }

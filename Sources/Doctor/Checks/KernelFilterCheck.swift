@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import SystemPackage
+internal import Wire
 
 /// Looks whether daemon and rules agree about the program that drops wrong codes in the kernel.
 enum KernelFilterCheck {
@@ -68,6 +69,15 @@ enum KernelFilterCheck {
     /// A pinned link in the daemon's folder, if there is one.
     private static func leftLink(_ examination: Examination) -> String? {
         (links(in: folder(examination) + "/") + gateLinks(in: folder(examination) + "/")).first {
+            (try? examination.host.status($0).get()) != nil
+        }
+    }
+
+    /// Whether the gate of a family is attached, which lets nobody in where there are no rules.
+    static func isGateClosed(_ family: IPFamily, _ examination: Examination) -> Bool {
+        guard examination.subject.role == .server else { return false }
+        let end = "-ipv\(family.rawValue)"
+        return gateLinks(in: folder(examination) + "/").filter { $0.hasSuffix(end) }.allSatisfy {
             (try? examination.host.status($0).get()) != nil
         }
     }

@@ -17,7 +17,7 @@ enum KeyCheck {
             case .bad(let found, let cure):
                 findings.append(Finding(name, .error, found, cure: cure))
             case .foreign(let owner):
-                findings.append(foreign(key.path, owner, examination.subject))
+                findings.append(foreign(key.path, owner))
             case .good(let fingerprint):
                 if let other = seen[fingerprint] {
                     findings.append(shared(key, title, other, examination.subject.role))
@@ -53,12 +53,11 @@ enum KeyCheck {
     }
 
     /// The daemons refuse it.
-    private static func foreign(_ path: String, _ owner: UInt32, _ subject: DoctorSubject) -> Finding {
-        let user = subject.user ?? "root"
+    private static func foreign(_ path: String, _ owner: UInt32) -> Finding {
         return Finding(
             name, .error,
             "\(path) belongs to user \(owner), who is neither root nor the daemon's user, so the daemon does not take it",
-            cure: "chown \(user) \(path.shellWord); if that user may not know the key, make a new one for both hosts: "
+            cure: "chown root \(path.shellWord); if that user may not know the key, make a new one for both hosts: "
                 + "keygen --force \(path.shellWord)")
     }
 

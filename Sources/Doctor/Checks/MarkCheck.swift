@@ -85,6 +85,8 @@ enum MarkCheck {
 struct MarkUse {
     let severity: Severity
     let effect: String
+    /// Whether it has our bit say what the daemon has not said.
+    var verifies = false
 
     /// Looks at a rule of iptables; nil if our bit is nothing to it.
     init?(_ rule: Rule, bit: UInt32) {
@@ -146,19 +148,28 @@ struct MarkUse {
         return nil
     }
 
-    private init(severity: Severity, effect: String) {
+    /// Whether a rule takes our bit off packets.
+    static func clears(_ rule: Rule, bit: UInt32) -> Bool {
+        guard rule.target == "MARK", let (value, mask) = assignment(rule) else { return false }
+        return mask & bit != 0 && value & bit == 0
+    }
+
+    private init(severity: Severity, effect: String, verifies: Bool = false) {
         self.severity = severity
         self.effect = effect
+        self.verifies = verifies
     }
 
     private static func assignment(ofConnection: Bool, sets: Bool) -> MarkUse {
         switch (ofConnection, sets) {
         case (true, true):
-            MarkUse(severity: .error, effect: "a rule marks connections as verified that are not")
+            MarkUse(
+                severity: .error, effect: "a rule marks connections as verified that are not", verifies: true)
         case (true, false):
             MarkUse(severity: .error, effect: "a rule takes our bit out of verified connections, which cuts them off")
         case (false, true):
-            MarkUse(severity: .error, effect: "a rule sets the bit that says 'verified' on packets")
+            MarkUse(
+                severity: .error, effect: "a rule sets the bit that says 'verified' on packets", verifies: true)
         case (false, false):
             MarkUse(severity: .note, effect: "a rule overwrites the whole mark of packets, our bit with it")
         }

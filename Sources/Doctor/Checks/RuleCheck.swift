@@ -28,9 +28,11 @@ enum RuleCheck {
         }
         let ports = Examination.text(ports: subject.targetPorts)
         let consequence =
-            subject.role == .server
-            ? "\(ports) can be reached over IPv\(family.rawValue) without a knock"
-            : "connections to \(ports) over IPv\(family.rawValue) go out without a knock"
+            KernelFilterCheck.isGateClosed(family, examination)
+            ? "nobody gets in to \(ports) over IPv\(family.rawValue), since the kernel filter is still attached"
+            : subject.role == .server
+                ? "\(ports) can be reached over IPv\(family.rawValue) without a knock"
+                : "connections to \(ports) over IPv\(family.rawValue) go out without a knock"
         return Finding(
             name, .error, "there are no rules for IPv\(family.rawValue): \(consequence)", cure: subject.script("up"))
     }

@@ -26,17 +26,41 @@ enum RuleOrderCheck {
     private static func before(
         _ hook: OwnHook, _ port: UInt16, _ table: RuleTable, _ set: RuleSet, _ examination: Examination
     ) -> [Finding] {
+        let reached = rules(before: hook, port, table)
+        let cleared = reached.filter {
+            hook.table == "mangle" && MarkUse.clears($0.rule, bit: examination.subject.mark)
+        }
+        return cleared.map { clearing(of: $0, table, set, examination.subject) }
+            + decisive(reached).map { finding($0, hook, table, set, examination.subject) }
+    }
+
+    /// What the daemon has accepted begins the table once more, with the mark.
+    private static func clearing(
+        of found: ReachedRule, _ table: RuleTable, _ set: RuleSet, _ subject: DoctorSubject
+    ) -> Finding {
+        Finding(
+            name, found.isConditional ? .warning : .error,
+            "a rule before ours takes the daemon's mark off packets, which never get further then: \(set.program) -t "
+                + "\(table.name): \(found.rule.text)", cure: "put ours first again: \(subject.script("up"))")
+    }
+
+    /// What packets to or from a port can come to before our hook.
+    static func rules(before hook: OwnHook, _ port: UInt16, _ table: RuleTable) -> [ReachedRule] {
         let chain = table.rules(in: hook.chain)
         guard let ours = hook.rules(in: table, port: port).last, let end = chain.lastIndex(of: ours) else { return [] }
-        let reached = RuleWalk.reach(from: chain[..<end], in: table, isCondition: \.isOnlyForSome) {
+        return RuleWalk.reach(from: chain[..<end], in: table, isCondition: \.isOnlyForSome) {
             !$0.isOurs && $0.mayConcern(port: port, hook.direction)
         }
+    }
+
+    /// Those behind which our hook is not reached, one for each rule of the built-in chain.
+    static func decisive(_ reached: [ReachedRule]) -> [ReachedRule] {
         var tops: [Rule] = []
-        return reached.compactMap { decisive in
-            let leaves = decisive.rule.target == "RETURN" && decisive.rule == decisive.top
-            guard decisive.rule.isFinal || leaves, !tops.contains(decisive.top) else { return nil }
-            tops.append(decisive.top)
-            return finding(decisive, hook, table, set, examination.subject)
+        return reached.filter { found in
+            let leaves = found.rule.target == "RETURN" && found.rule == found.top
+            guard found.rule.isFinal || leaves, !tops.contains(found.top) else { return false }
+            tops.append(found.top)
+            return true
         }
     }
 

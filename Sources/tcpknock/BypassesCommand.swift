@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import ArgumentParser
+import Daemon
+import Doctor
+import Settings
+
+/// What `server.sh guard` asks, so that only one program knows how rules are read.
+struct BypassesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bypasses",
+        abstract: "Prints the rules of other programs that let packets past the knock; for server.sh.",
+        discussion: """
+            A line for each rule and port: the port, 'up' if 'server.sh up' mends it by putting its own rules first again, \
+            else 'rule', and the rule.
+            """,
+        shouldDisplay: false)
+
+    @Option(
+        help: ArgumentHelp("Whose rules are ours, of several servers.", valueName: "name"),
+        transform: InstanceName.parse)
+    var instance: String?
+
+    @Option(
+        parsing: .singleValue, help: ArgumentHelp("A protected port; may be given several times.", valueName: "port"),
+        transform: Port.parse)
+    var targetPort: [UInt16]
+
+    @Option(help: ArgumentHelp("The bit of the mark that says 'verified'.", valueName: "bit"), transform: MarkBit.parse)
+    var mark: UInt32
+
+    func run() {
+        var subject = DoctorSubject(.server, instance: instance)
+        subject.targetPorts = targetPort
+        subject.mark = mark
+        for bypass in Bypass.all(Firewall(Host.live), subject) {
+            StandardOutput.write("\(bypass.port) \(bypass.yields ? "up" : "rule") \(bypass.rule)\n")
+        }
+    }
+}
