@@ -2,7 +2,7 @@
 package import Diagnosis
 internal import Glibc
 internal import KnockProtocol
-internal import Wire
+package import Wire
 
 /// Goes through a handshake with the daemons in place, stage by stage, and makes experiments where it fails.
 package enum Prober {
@@ -19,9 +19,12 @@ package enum Prober {
     /// - Parameters:
     ///   - settings: What to look at.
     ///   - queueIsHeld: Whether a process holds the queue of the client's daemon.
+    ///   - isSigned: Whether a program of this host signs segments to an address and a port.
     /// - Returns: What was found.
     /// - Throws: `CaptureError` if it cannot be done: no permission, no route.
-    package static func run(_ settings: ProbeSettings, queueIsHeld: Bool) throws(CaptureError) -> ProbeFindings {
+    package static func run(
+        _ settings: ProbeSettings, queueIsHeld: Bool, isSigned: (IPAddress, UInt16) -> Bool
+    ) throws(CaptureError) -> ProbeFindings {
         let route = try Route(to: settings.host, family: settings.family, interface: settings.interface)
         let search = CodeSearch(
             keys: [settings.key], extraAddresses: settings.natAddresses.values + settings.tryAddresses)
@@ -34,6 +37,7 @@ package enum Prober {
         findings.serverIsOnLink = route.isOnLink
         findings.fingerprint = settings.key.keys.fingerprint
         (findings.queueNumber, findings.queueIsHeld) = (settings.queueNumber, queueIsHeld)
+        findings.isSigned = isSigned(route.remote, settings.port)
 
         try connect(settings, route, traffic, &findings)
         if settings.experiments {

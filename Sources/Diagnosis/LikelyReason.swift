@@ -23,6 +23,7 @@ package struct LikelyReason: Equatable, Sendable {
         case serverUnprotected = "server-unprotected"
         case serviceDown = "service-down"
         case lockedOut = "locked-out"
+        case signed = "signed-segments"
         case unreachable = "unreachable"
         case lost = "packet-lost"
     }

@@ -111,6 +111,8 @@ package struct ProbeFindings: Equatable, Sendable {
     package var queueNumber: UInt16 = 200
     /// Whether any process holds that queue.
     package var queueIsHeld = false
+    /// Whether a program of this host signs what it exchanges with that address and port (TCP MD5, RFC 2385).
+    package var isSigned = false
     /// What the experiments showed.
     package var trials: [Trial] = []
     /// The routers that reported back, nearest first; nil if they were not asked.

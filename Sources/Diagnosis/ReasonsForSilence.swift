@@ -5,7 +5,7 @@ extension ProbeFindings {
     /// Why nothing may have come back.
     var reasonsForSilence: [LikelyReason] {
         if let found = reasonsFound { return found }
-        var reasons: [LikelyReason] = []
+        var reasons = isSigned ? [signed] : []
         if let unreachable {
             reasons.append(
                 LikelyReason(
@@ -53,11 +53,25 @@ extension ProbeFindings {
                     advice: "take another way, such as a VPN past that box; compare captures of both hosts "
                         + "('tcpknock trace')"))
         }
+        if !isSigned { reasons.append(signed) }
         reasons.append(
             LikelyReason(
                 .unreachable, "the server is down, or a firewall drops this port", evidence: "nothing came back at all",
                 advice: "does the server answer on another port, or to ping?"))
         return reasons
+    }
+
+    /// The server's kernel drops what is not signed, and so what the knock has changed; behind the knock that is silence.
+    private var signed: LikelyReason {
+        LikelyReason(
+            .signed,
+            "the service signs its segments (TCP MD5 or TCP-AO, as BGP does), and the knock changes what is signed",
+            evidence: isSigned
+                ? "a program of this host has a key for segments to that address and port"
+                : "then the server's kernel drops a SYN that the knock lets in; of keys, this host has none for it",
+            advice:
+                "no knock can be used with it: have the server exempt this host (exempt = [\"\(localAddress)\"], as "
+                + "'tcpknock doctor' there says), and leave the server out of the client's targets")
     }
 
     /// What experiments have shown, so that nothing else need be named.

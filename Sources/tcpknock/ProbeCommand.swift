@@ -110,7 +110,8 @@ struct ProbeCommand: ParsableCommand {
             let settings = try settings()
             let findings: ProbeFindings
             do throws(CaptureError) {
-                findings = try Prober.run(settings, queueIsHeld: Queue.owner(of: settings.queueNumber) != nil)
+                findings = try Prober.run(
+                    settings, queueIsHeld: Queue.owner(of: settings.queueNumber) != nil, isSigned: Self.isSigned)
             } catch {
                 throw FatalError(error)
             }
@@ -118,6 +119,14 @@ struct ProbeCommand: ParsableCommand {
             return findings.works
         }
         if !works { throw ExitCode(1) }
+    }
+
+    /// A socket that connects there, or one that listens for that host, as BGP's do.
+    private static func isSigned(_ server: IPAddress, _ port: UInt16) -> Bool {
+        ((try? SignedSocket.all()) ?? []).contains { socket in
+            (socket.remotePort == port || socket.isListening && socket.localPort == port)
+                && socket.peers.contains { $0.contains(server) }
+        }
     }
 
     private func settings() throws(FatalError) -> ProbeSettings {

@@ -83,9 +83,12 @@ import Wire
     func silence() {
         var findings = Self.silent
         #expect(
-            Self.causes(findings) == [.wrongKey, .serverDaemonMissing, .lockedOut, .codeChanged, .unreachable])
+            Self.causes(findings) == [.wrongKey, .serverDaemonMissing, .lockedOut, .codeChanged, .signed, .unreachable])
         findings.serverIsOnLink = true
-        #expect(Self.causes(findings) == [.wrongKey, .serverDaemonMissing, .lockedOut, .unreachable])
+        #expect(Self.causes(findings) == [.wrongKey, .serverDaemonMissing, .lockedOut, .signed, .unreachable])
+        findings.isSigned = true
+        #expect(Self.causes(findings) == [.signed, .wrongKey, .serverDaemonMissing, .lockedOut, .unreachable])
+        findings.isSigned = false
         findings.localAddress = IPAddress(192, 168, 1, 5)
         #expect(Self.causes(findings).first == .wrongKey)
         findings.serverIsOnLink = false

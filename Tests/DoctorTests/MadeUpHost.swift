@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import NetfilterQueue
 import SystemPackage
 
 @testable import Doctor
@@ -22,6 +23,7 @@ struct MadeUpHost {
     var owners: [String: UInt32] = [:]
     /// What daemons say of who is locked out, by their sockets.
     var locks: [String: LockReading] = [:]
+    var signed: [SignedSocket] = []
     var userID: UInt32 = 0
 
     var host: Host {
@@ -41,7 +43,7 @@ struct MadeUpHost {
                 if let owner = self.owners[path], !owners.contains(owner) { return .foreign(owner) }
                 return keys[path] ?? .refused
             },
-            locks: { locks[$0] ?? .silent }, userID: userID)
+            locks: { locks[$0] ?? .silent }, signed: { signed }, userID: userID)
     }
 
     func examination(_ subject: DoctorSubject = DoctorSubject(.server)) -> Examination {

@@ -21,6 +21,7 @@ from harness.installed import Installed
 from harness.knock import peer
 from harness.processes import Program
 from harness.segments import segment, send
+from harness.signing import signing_service
 from harness.topologies import Network
 from harness.waiting import eventually
 
@@ -556,6 +557,17 @@ def _serve(*words: str) -> Act:
     return act
 
 
+def _sign(patient: Patient) -> None:
+    _end_service(patient)
+    patient.service = signing_service(patient.host, patient.other.ipv4, port=22)
+
+
+def _exempt_peers(patient: Patient, cure: str) -> None:
+    patient.configure(exempt=command(r"(?<=exempt = )\[[^]]*\]", cure))
+    patient.restart()
+    patient.up()
+
+
 def _name_the_target(patient: Patient) -> None:
     patient.shell("printf '198.51.100.7 server.example.org\\n2001:db8::7 server.example.org\\n' >>/etc/hosts")
     patient.configure(more='[[target]]\nhost = "198.51.100.7"\nkey_file = "key.dat"\nnat_ip = "auto"\n', key_file="")
@@ -743,6 +755,8 @@ CASES = [
          _serve("start the service")),
     Case("ServiceCheck: the service on port {} listens on loopback alone, where nobody from outside gets to and no knock is needed",
          _listen_on_loopback, _serve("let it listen on the address that clients use")),
+    Case("ServiceCheck: the service on port {} signs its segments (TCP MD5), and the knock changes what is signed: from", _sign,
+         _exempt_peers),
     # The client
     Case("AddressCheck: this host has only private IPv4 addresses, so there may be a NAT between it and its servers",
          lambda p: None, _outer_address("--nat-ip ADDRESS"), role="client"),

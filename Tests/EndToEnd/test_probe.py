@@ -29,7 +29,7 @@ from harness.sshd import Sshd
 from harness.topologies import Network
 
 ANSWERED = "SYN/ACK came"
-NOTHING_SHOWN = ["wrong-key", "server-daemon-missing", "locked-out", "unreachable"]
+NOTHING_SHOWN = ["wrong-key", "server-daemon-missing", "locked-out", "signed-segments", "unreachable"]
 """The reasons that no experiment from one link can tell apart."""
 
 

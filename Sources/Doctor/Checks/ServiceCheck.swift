@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import NetfilterQueue
+internal import Settings
+internal import Wire
 
 /// Looks for a service behind each protected port.
 enum ServiceCheck {
@@ -11,13 +14,38 @@ enum ServiceCheck {
             return [Examination.unseen(name, "which ports have a service")]
         }
         let sockets = tables.flatMap { ListeningSocket.parse($0.text ?? "") }
-        let findings = examination.subject.targetPorts.compactMap { port in
-            finding(
-                port, sockets.filter { $0.port == port },
-                isGateway: examination.forwards && examination.subject.isGateway)
-        }
+        let findings =
+            signing(examination)
+            + examination.subject.targetPorts.compactMap { port in
+                finding(
+                    port, sockets.filter { $0.port == port },
+                    isGateway: examination.forwards && examination.subject.isGateway)
+            }
         let ports = Examination.text(ports: examination.subject.targetPorts)
         return Examination.findings(findings, or: name, "a service listens on \(ports)")
+    }
+
+    /// Of TCP-AO the kernel tells nobody.
+    private static func signing(_ examination: Examination) -> [Finding] {
+        let subject = examination.subject
+        let exempt = subject.exempt.compactMap { place -> IPPrefix? in
+            if case .prefix(let prefix) = place { prefix } else { nil }
+        }
+        let signed = examination.host.signed().filter { $0.isListening }
+        return subject.targetPorts.compactMap { port in
+            let peers = signed.filter { $0.localPort == port }.flatMap(\.peers).filter { peer in
+                !exempt.contains { $0.contains(peer.address) && $0.mappedLength <= peer.mappedLength }
+            }
+            guard !peers.isEmpty else { return nil }
+            let places = (subject.exempt + peers.map { .prefix($0) }).map { "\"\($0)\"" }.joined(separator: ", ")
+            return Finding(
+                name, .error,
+                "the service on port \(port) signs its segments (TCP MD5), and the knock changes what is signed: from "
+                    + "\(peers.map(\.description).joined(separator: ", ")) nobody gets in",
+                cure:
+                    "name those in the configuration, from where no knock is needed then: exempt = [\(places)]; or take "
+                    + "the port out of target_ports")
+        }
     }
 
     private static func finding(_ port: UInt16, _ sockets: [ListeningSocket], isGateway: Bool) -> Finding? {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import NetfilterQueue
 package import SystemPackage
 package import Wire
 
@@ -24,6 +25,8 @@ package struct Host {
     package var fingerprint: (String, [UInt32]) -> KeyReading
     /// Asks the daemon at a control socket who is locked out.
     package var locks: (String) -> LockReading
+    /// The sockets that sign their segments; none if this user may not know.
+    package var signed: () -> [SignedSocket]
     /// The effective user.
     package var userID: UInt32
 }

@@ -4,6 +4,7 @@ internal import Daemon
 internal import Glibc
 internal import KernelFilter
 internal import KnockProtocol
+internal import NetfilterQueue
 internal import SystemPackage
 internal import Wire
 
@@ -13,6 +14,7 @@ extension Host {
         Host(
             read: readBounded, list: listFolder, status: fileStatus, link: readLink, run: { runBounded($0) },
             addresses: interfaceAddresses, clock: clockState, fingerprint: keyReading, locks: lockReading,
+            signed: { (try? SignedSocket.all()) ?? [] },
             userID: geteuid())
     }
 
