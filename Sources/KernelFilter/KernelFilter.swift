@@ -230,6 +230,8 @@ package final class KernelFilter {
 
     /// Tells the program which addresses are this host's, for a `FilterScope` with `own`; about once a second.
     package func refreshOwnAddresses() throws(KernelFilterError) {
+        // Without the program for a hook there is no map for them, and later perhaps no right to look for one.
+        guard hookProgram != nil else { return }
         if ownAddresses == nil { ownAddresses = try OwnAddresses(pinFolder: pinFolder) }
         try ownAddresses?.refresh()
     }

@@ -435,6 +435,21 @@ def test_the_kernel_filter(direct: Network, open_folder: Path, pins: str, user: 
     assert daemon.stop() == 0
 
 
+def test_the_kernel_filter_without_a_hook(host: Host, open_folder: Path, pins: str) -> None:  # noqa: F811
+    """As on kernels that have none: it goes on, also when the daemon may not look into its folder any more."""
+    for name in ("tcpknock-server", "syn_code.bpf.o"):
+        shutil.copy(Path(program("tcpknock-server")).parent / name, open_folder)
+    command = [str(open_folder / "tcpknock-server"), "--config", "", "--control-socket", "", "--state-dir", ""]
+    command += ["--key-file", keygen(open_folder / "key.dat"), "--user", USER, "--pin-folder", pins, "--kernel-filter", "on"]
+    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no"})
+    daemon.wait_for_line("cannot be attached to the network itself, so it has no gate")
+    daemon.wait_for_line(r"\bready\b", 10, which="stdout")
+    # It tells the program the time each second.
+    host.run(["sleep", "2.5"])
+    assert daemon.stop() == 0
+    assert not any(" ERROR " in line for line in daemon.lines()), daemon.output
+
+
 @roles
 def test_the_service_manager_is_told(host: Host, open_folder: Path, role: str) -> None:
     key = own_key(open_folder, "key.dat")
