@@ -114,7 +114,7 @@ coverage: build-packages test-packages ## line coverage of all tests, room by ro
 
 install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
+	install -d $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	install -m 644 firewall/common.sh "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
@@ -123,6 +123,8 @@ install: build ## to $(PREFIX): programs, firewall scripts, services, completion
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
 	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && for unit in tcpknock-server tcpknock-server-rules; do \
 		sed $(OF_INSTANCE) $$unit.service > $$unit@.service || exit; done
+	install -m 644 packaging/sysusers/tcpknock.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/
+	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers $(PREFIX)/lib/sysusers.d/tcpknock.conf
 	install -m 644 README.md docs/*.md docs/*.svg docs/vectors.json $(DESTDIR)$(PREFIX)/share/doc/tcpknock/
 	@for program in $(PROGRAMS); do \
 		complete="$(BIN)/$$program --generate-completion-script"; share=$(DESTDIR)$(PREFIX)/share; \

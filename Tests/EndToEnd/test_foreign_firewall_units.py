@@ -1,4 +1,5 @@
-"""Our units beside those of other firewalls, as their packages have them: systemd finds an order for all of them."""
+"""Our units as systemd reads them: it finds an order for them beside those of other firewalls, as their packages have
+them, and what they may do is little."""
 
 import os
 import re
@@ -58,3 +59,15 @@ def test_ours_come_after_all_of_them_and_before_the_network() -> None:
     assert re.search(r"^Before=.*\bnetwork-pre\.target\b", text, re.MULTILINE)
     # tcpknock-server requires the rules, so what would end them with another firewall would end the daemon.
     assert not re.search(r"^(PartOf|BindsTo|Requires|Requisite)=", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", sorted(os.listdir(UNITS)))
+def test_what_the_units_may_do_is_little(files: OwnFiles, unit: str) -> None:
+    """As `systemd-analyze security` rates it, from 0 to 100 here; 95 without any limit."""
+    command = ("systemd-analyze", "security", "--offline=yes", "--no-pager", f"/etc/systemd/system/{unit}")
+    result = files.run(*command, "--threshold=29", check=False)
+    assert result.returncode == 0, result.stdout
+    text = files.run("cat", f"/etc/systemd/system/{unit}").stdout
+    unlimited = re.sub(r"^CapabilityBoundingSet=.*\n", "", text, flags=re.MULTILINE)
+    files.write(f"/etc/systemd/system/{unit}", unlimited)
+    assert files.run(*command, "--threshold=29", check=False).returncode != 0, "it would say so"

@@ -7,6 +7,8 @@
 #
 #   on_lockout = ["/usr/local/lib/tcpknock/hooks/ban.sh", "tcpknock"]
 #
+# The socket of fail2ban is root's, so the daemon must stay root, without its rights: user = "root".
+#
 # `fail2ban-client set tcpknock unbanip ADDRESS` lets an address in again.
 set -eu
 
