@@ -8,6 +8,11 @@ RUN_PACKAGES = iptables conntrack nftables iproute2 procps
 TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
 	python3-prometheus-client shellcheck
 
+# Of machines for `make vm-test`: what emulates and makes them, and where disks are kept, some gigabytes.
+VM_PACKAGES = qemu-system-x86 mmdebstrap e2fsprogs
+VM_CACHE = /var/tmp/tcpknock-vm
+VM_SUITES = bookworm trixie
+
 # The other ways of knocking have services, which installing them would start: the benchmark unpacks their packages.
 BENCH_PACKAGES = gcc libc6-dev iperf3 ethtool python3 libfko3 libpcap0.8
 # Options for the benchmark, such as BENCH='flood --rounds 3 --json results.json'; see Benchmarks/bench.py --help.
@@ -49,7 +54,7 @@ COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_complet
 DESTDIR =
 
 .PHONY: help build kernel-filter test unit-test end-to-end-test soak demo lint coverage install clean
-.PHONY: packet-rewriter fuzzer fuzz fuzz-short sanitize
+.PHONY: vm-test packet-rewriter fuzzer fuzz fuzz-short sanitize
 .PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
@@ -83,6 +88,10 @@ end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel que
 soak: build test-packages ## a hostile flood of ten million packets, and what it does to memory (as root; 10 minutes)
 	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py
 
+vm-test: build test-packages ## the services, begun by systemd on stock kernels in emulated machines (as root; half an hour)
+	.ci/install-packages $(VM_PACKAGES)
+	VM_CACHE=$(VM_CACHE) VM_SUITES="$(VM_SUITES)" $(PYTEST) -n 0 -v Tests/VM
+
 packet-rewriter: build-packages
 	TCPKNOCK_TEST_PROGRAMS=1 swift build $(RELEASE) --product packet-rewriter
 
@@ -107,7 +116,8 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run .ci/sanitize
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run .ci/sanitize \
+		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 
 coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
 	@WORKERS=$(WORKERS) .ci/coverage
