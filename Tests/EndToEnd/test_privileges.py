@@ -372,11 +372,12 @@ def test_only_what_the_configuration_names_is_opened(
 @users
 def test_what_is_left_to_children(host: Host, key_file: str, user: str) -> None:
     daemon = start_server(host, key_file, more=["--user", user])
-    found = {Path(f"/proc/{pid}/cmdline").read_text().split("\0")[-2]: pid for pid in children(daemon.pid)}
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children(daemon.pid)}
+    found = {word: pid for pid, words in commands.items() for word in words if word in ("guard", "--open-files")}
     rights = {name: threads(pid)[0] for name, pid in found.items()}
-    assert set(rights) == {"100", "--open-files"} if user else {"100"}
+    assert set(rights) == ({"guard", "--open-files"} if user else {"guard"}) and len(rights) == len(commands)
     for name, thread in rights.items():
-        kept = GUARD if name == "100" else 0
+        kept = GUARD if name == "guard" else 0
         assert thread["NoNewPrivs"] == "1" and thread["Uid"].split()[0] == "0"
         assert [int(thread[cap], 16) for cap in ("CapPrm", "CapEff", "CapBnd")] == [kept] * 3, name
     assert daemon.stop() == 0
