@@ -34,6 +34,9 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 complain() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
+# What people type to have this script, for the same rules, do something else.
+type_this() { echo "$0 $*${INSTANCE:+ --instance $INSTANCE}"; } # WORD...
+
 die() { # STATUS MESSAGE
     local status="$1"
     shift
@@ -184,7 +187,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
             # The underscore spellings work too: --target_port is --target-port.
             name=$(printf '%s\n' "${flag%%=*}" | tr _ -)
             case " $FLAGS $SWITCHES " in *" $name "*) ;; *)
-                die $EX_USAGE "unknown flag '${flag%%=*}'; '${0##*/} --help' lists what there is" ;;
+                die $EX_USAGE "unknown flag '${flag%%=*}'; '$0 --help' lists what there is" ;;
             esac
             case " $SWITCHES " in *" $name "*)
                 case $flag in *=*) die $EX_USAGE "$name takes no value" ;; esac
@@ -211,7 +214,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
             ;;
         esac
     done
-    [ -n "$COMMAND" ] || die $EX_USAGE "no command; give one of: $commands ('${0##*/} --help' explains them)"
+    [ -n "$COMMAND" ] || die $EX_USAGE "no command; give one of: $commands ('$0 --help' explains them)"
     [ -z "$JSON" ] || [ "$COMMAND" = status ] || die $EX_USAGE "--json goes with 'status', not with '$COMMAND'"
     [ -z "$FLAGS_FROM$KEEP_ESTABLISHED$DROP_PORTS$PUT_BACK" ] || [ "$COMMAND" = up ] ||
         die $EX_USAGE "--flags-from, --keep-established and --drop-ports go with 'up', not with '$COMMAND'"
@@ -311,7 +314,7 @@ choose_backend() {
         die $EX_UNAVAILABLE "--iptables $BACKEND: there is no iptables-$BACKEND here; nothing was changed"
     else
         if [ "$COMMAND" = up ] && [ -n "$IN_USE" ] && [ "$IN_USE" != "$BACKEND " ]; then
-            die $EX_FAILED "the rules are already up in iptables-${IN_USE% }; run '${0##*/} down' first, or leave" \
+            die $EX_FAILED "the rules are already up in iptables-${IN_USE% }; run '$(type_this down)' first, or leave" \
                 "out --iptables; nothing was changed"
         fi
         case " $IN_USE" in *" $BACKEND "*) IN_USE=$BACKEND ;; *) IN_USE='' ;; esac
@@ -373,7 +376,7 @@ refuse_unreadable() {
             die $EX_FAILED "IPv$family, table $table cannot be read by iptables-$BACKEND:" \
                 "$(tr '\n' ' ' <"$(unreadable_file "$family" "$table")"); it holds rules of another program." \
                 "'nft list table $(nft_family "$family") $table' shows them; move those that are not of iptables into" \
-                "a table of another name, or run '${0##*/} up --iptables legacy'; nothing was changed"
+                "a table of another name, or add --iptables legacy; nothing was changed"
         done
     done
 }
@@ -580,7 +583,7 @@ put_all() {
                 else
                     clear_table "${place%%.*}" "${place#*.}"
                 fi || die $EX_FAILED "could not undo the change in IPv${place%%.*}, table ${place#*.};" \
-                    "run '${0##*/} down'"
+                    "run '$(type_this down)'"
             done
             complain "the rules for IPv$family did not go in, so everything is as it was before"
             return 1
@@ -641,7 +644,7 @@ hooks_are_first() {
 check_result() {
     local family table
     [ "$(state)" != up ] || return 0
-    complain "the rules went in, but what is there now is not what was put in; '${0##*/} status' shows it"
+    complain "the rules went in, but what is there now is not what was put in; '$(type_this status)' shows it"
     for family in $FAMILIES; do
         for table in $TABLES; do missing_rules "$family" "$table" | sed "s/^/    missing in IPv$family, $table: /" >&2; done
     done

@@ -1203,7 +1203,7 @@ undo_filter() { # OLD_FILTER OLD_PORTS OLD_PROTECT OLD_EXEMPT
 }
 
 say_confirm() {
-    [ -z "$CONFIRM" ] || echo "the rules come down again in $CONFIRM seconds unless you run: $0 confirm"
+    [ -z "$CONFIRM" ] || echo "the rules come down again in $CONFIRM seconds unless you run: $(type_this confirm)"
 }
 
 # Connection marks are left as they are. They mean nothing without the rules, and another `up` decides which it believes.
@@ -1270,7 +1270,7 @@ down) down ;;
 confirm) confirm ;;
 guard) guard ;;
 status)
-    [ ! -e "$(pending_file)" ] || [ -n "$JSON" ] || echo "waiting for 'server.sh confirm', else the rules come down"
+    [ ! -e "$(pending_file)" ] || [ -n "$JSON" ] || echo "waiting for '$(type_this confirm)', else the rules come down"
     show_status
     ;;
 esac

@@ -55,7 +55,7 @@ extension ProbeFindings {
             .clientDaemonMissing, "the client's daemon is not running",
             evidence: "no process holds queue \(queueNumber), and the SYN left as the kernel made it",
             advice:
-                "start 'tcpknock-client' (and '/usr/local/lib/tcpknock/client.sh up', if '/usr/local/lib/tcpknock/client.sh status' says that its rules are down)"
+                "start 'tcpknock-client'; if its rules are down, too: '\(Self.clientUp)'"
         )
     }
 
@@ -64,15 +64,18 @@ extension ProbeFindings {
             .clientRulesMissing, "the client's rules do not lead this SYN to the daemon",
             evidence: "a process holds queue \(queueNumber), but the SYN left as the kernel made it",
             advice:
-                "'/usr/local/lib/tcpknock/client.sh status'; '/usr/local/lib/tcpknock/client.sh up' with --target-port for this port; give the daemon the same port"
+                "'\(Self.clientUp)'; if it stays so, add the port to the client's target_ports, and do so again"
         )
     }
+
+    /// Puts the client's rules in, for the ports that its daemon has.
+    private static let clientUp = "/usr/local/lib/tcpknock/client.sh up --flags-from tcpknock-client"
 
     private static let notUnmasking = LikelyReason(
         .clientNotUnmasking, "the client's rules do not lead the SYN/ACK to the daemon, or that reads it otherwise",
         evidence: "a SYN/ACK with a right proof came to the interface, and this host's kernel did not get its true ISN",
         advice:
-            "'/usr/local/lib/tcpknock/client.sh status': the rule in the raw table must be there; the daemon must have the same key, nat_ip "
+            "'\(clientUp)', which puts a rule of the raw table back; the daemon must have the same key, nat_ip "
             + "and isn_mask as when the SYN left")
 
     // MARK: A RST

@@ -35,7 +35,7 @@ extension ProbeFindings {
                 .serverDaemonMissing, "the server's daemon is not running, and its rules are up",
                 evidence: "then the server's rules drop every SYN",
                 advice:
-                    "on the server: is tcpknock-server running, with the queue of its rules ('/usr/local/lib/tcpknock/server.sh status')?"
+                    "on the server: 'tcpknock doctor' says whether it runs, and how to start it"
             ))
         reasons.append(
             LikelyReason(

@@ -239,6 +239,27 @@ def test_the_gate_behind_a_rule_that_accepts(direct: Network, installed: Install
     eventually(lambda: first_line(installed)[1].startswith("NOT PROTECTED: port 22"))
 
 
+LOST = {
+    "there are no rules for them": ["nft flush ruleset"],
+    "some rules are missing or were changed": ["iptables-nft -w -t mangle -D TCPKNOCK-SRV-DONE 1"],
+    "the rules have another 'protect' or 'exempt'": [
+        """sed -i 's/^target_ports/protect = ["own", "192.0.2.0\\/24"]\\ntarget_ports/' /etc/tcpknock/server.toml""",
+        "tcpknock reload"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_what_status_says_cures_it(installed: Installed, what: str) -> None:
+    """The other things that it can say."""
+    protect(installed)
+    for command in LOST[what]:
+        installed.shell(command)
+    status, line = first_line(installed)
+    assert status == 1 and line.startswith(f"NOT PROTECTED: ports 22, 443: {what}; run ")
+    installed.shell(line.split("; run ")[1])
+    assert first_line(installed) == (0, "PROTECTED: ports 22, 443")
+
+
 def test_it_is_told_without_being_asked_for(direct: Network, installed: Installed) -> None:
     installed.run("keygen", "/etc/tcpknock/key.dat")
     installed.write("/etc/tcpknock/server.toml", 'key_file = "key.dat"\nkernel_filter = "off"\n')

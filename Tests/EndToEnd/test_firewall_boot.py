@@ -183,5 +183,5 @@ def test_the_kind_of_iptables_is_a_setting(host: Host, unit: Unit, backend: str)
     unit.configuration.write_text(GOOD + f'iptables = "{other}"\n')
     before = snapshot(host)
     code, said = unit.start(host)
-    assert code != 0 and "run 'server.sh down' first" in said
+    assert code != 0 and "server.sh down' first" in said
     assert snapshot(host) == before

@@ -121,8 +121,9 @@ def test_two_servers_with_all_that_is_theirs(direct: Network, tmp_path: Path) ->
         source = f"{program('tcpknock-server')} {' '.join(flags)}"
         firewall(server, "server", "up", "--instance", name, "--flags-from", source, "--kernel-filter", "off")
     equip(client, None, ports=(22, 443), more=["--config", str(targets(tmp_path, server.ipv4, key))])
-    for port in (22, 443):
-        assert echoes(connect(client, server.ipv4, port))
+    # They stay open while status is asked.
+    connections = [connect(client, server.ipv4, port) for port in (22, 443)]
+    assert all(echoes(connection) for connection in connections)
     for name, port in (("ssh", 22), ("web", 443)):
         [row] = json.loads(
             server.run([program("tcpknock"), "status", "--json", "--socket", f"{tmp_path}/{name}.sock"]).stdout
