@@ -13,11 +13,9 @@ let common: [SwiftSetting] = [
 ]
 let strict = common + [.strictMemorySafety()]
 
-let executable: [Target.Dependency] = [
-    "Wire", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon",
-    .product(name: "ArgumentParser", package: "swift-argument-parser"),
-    .product(name: "SystemPackage", package: "swift-system"),
-]
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let package = Package(
     name: "tcpknock",
@@ -43,119 +41,168 @@ let package = Package(
         // toml++ has headers only, and only C++ can read them.
         .target(name: "CTOML"),
 
+        // Decisions, words on the wire, bytes: no input or output, no clock.
         .target(name: "Wire", swiftSettings: strict),
-        .target(name: "JSONText", swiftSettings: strict),
-        .target(
-            name: "KnockProtocol",
-            dependencies: ["Wire", "CSodium", "CLinux", .product(name: "SystemPackage", package: "swift-system")],
-            swiftSettings: strict),
+        .target(name: "KnockProtocol", dependencies: ["Wire", "CSodium"], swiftSettings: strict),
         .target(name: "KnockEngine", dependencies: ["Wire", "KnockProtocol"], swiftSettings: strict),
+
+        // The host: system calls, files with keys, the kernel's queues and its programs.
+        .target(name: "Linux", dependencies: ["Wire", "CLinux", system], swiftSettings: strict),
         .target(
-            name: "NetfilterQueue",
+            name: "KeyFiles", dependencies: ["Wire", "KnockProtocol", "Linux", "CLinux", system],
+            swiftSettings: strict),
+        .target(
+            name: "Netfilter", dependencies: ["Wire", "Linux", "CNetfilter", "CLinux", system], swiftSettings: strict),
+        // The programs for the kernel are not Swift's to compile: `make kernel-filter`.
+        .target(
+            name: "KernelFilter", dependencies: ["Wire", "KnockProtocol", "Linux", "CBPF", system], exclude: ["bpf"],
+            swiftSettings: strict),
+
+        // What people say to a program, and it to them.
+        .target(name: "JSONText", swiftSettings: strict),
+        .target(name: "Settings", dependencies: ["Wire", "Linux", "CTOML", system], swiftSettings: strict),
+        .target(
+            name: "Program",
             dependencies: [
-                "Wire", "CNetfilter", "CLinux", .product(name: "SystemPackage", package: "swift-system"),
+                "Wire", "KnockProtocol", "Linux", "KeyFiles", "JSONText", "Settings", "CLinux", arguments, logging,
+                system,
             ],
             swiftSettings: strict),
-        // The program for the kernel is not Swift's to compile: `make kernel-filter`.
         .target(
-            name: "KernelFilter",
-            dependencies: ["Wire", "KnockProtocol", "CBPF", .product(name: "SystemPackage", package: "swift-system")],
-            exclude: ["bpf"], swiftSettings: strict),
-        .target(
-            name: "Settings",
-            dependencies: ["Wire", "CTOML", .product(name: "SystemPackage", package: "swift-system")],
-            swiftSettings: strict),
-        .target(
-            name: "Daemon",
+            name: "Control",
             dependencies: [
-                "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "KernelFilter", "Settings",
-                "CLinux",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Wire", "KnockEngine", "Linux", "JSONText", "Settings", "Program", "CLinux", logging, system,
             ],
             swiftSettings: strict),
 
+        // The daemons.
+        .target(
+            name: "DaemonCore",
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "Linux", "KeyFiles", "Netfilter", "JSONText", "Settings",
+                "Program", "Control", "CLinux", arguments, logging, system,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Server",
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "Linux", "KeyFiles", "Netfilter", "KernelFilter", "JSONText",
+                "Settings", "Program", "Control", "DaemonCore", "CLinux", logging, system,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Client",
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "Linux", "KeyFiles", "Netfilter", "JSONText", "Settings",
+                "Program",
+                "Control", "DaemonCore", logging, system,
+            ],
+            swiftSettings: strict),
+
+        // What `tcpknock` does: `Diagnosis` says what went wrong with a handshake, `Capture` gets its packets.
         .target(
             name: "Doctor",
             dependencies: [
-                "Wire", "JSONText", "KnockProtocol", "NetfilterQueue", "KernelFilter", "Settings", "Daemon", "CLinux",
-                .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Wire", "JSONText", "KnockProtocol", "Linux", "KeyFiles", "Netfilter", "KernelFilter", "Settings",
+                "Program", "Control", "CLinux", arguments, system,
             ],
             swiftSettings: strict),
-        // What went wrong with a handshake: `Diagnosis` says it without I/O, `Capture` gets the packets.
         .target(name: "Diagnosis", dependencies: ["Wire", "JSONText", "KnockProtocol"], swiftSettings: strict),
-        .target(name: "Capture", dependencies: ["Wire", "KnockProtocol", "Diagnosis", "CPcap"], swiftSettings: strict),
+        .target(
+            name: "Capture", dependencies: ["Wire", "KnockProtocol", "Linux", "Diagnosis", "CPcap"],
+            swiftSettings: strict),
 
-        .executableTarget(name: "keygen", dependencies: executable, swiftSettings: strict),
-        .executableTarget(name: "tcpknock-server", dependencies: executable, swiftSettings: strict),
-        .executableTarget(name: "tcpknock-client", dependencies: executable, swiftSettings: strict),
+        .executableTarget(
+            name: "keygen",
+            dependencies: ["KnockProtocol", "Linux", "KeyFiles", "Settings", "Program", arguments, system],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "tcpknock-server", dependencies: ["Program", "Server", arguments], swiftSettings: strict),
+        .executableTarget(
+            name: "tcpknock-client", dependencies: ["Program", "Client", arguments], swiftSettings: strict),
         .executableTarget(
             name: "tcpknock",
-            dependencies: executable + ["JSONText", "Doctor", "Diagnosis", "Capture", "KernelFilter"],
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "Linux", "KeyFiles", "KernelFilter", "Netfilter", "JSONText",
+                "Settings", "Program", "Control", "Doctor", "Diagnosis", "Capture", arguments, system,
+            ],
             swiftSettings: strict),
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
-            name: "TestSupport",
-            dependencies: ["Wire", "KnockProtocol", .product(name: "SystemPackage", package: "swift-system")],
+            name: "TestSupport", dependencies: ["Wire", "KnockProtocol", logging, system],
             path: "Tests/TestSupport", swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: common),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: common),
         .testTarget(
             name: "KnockProtocolTests",
-            dependencies: [
-                "Wire", "KnockProtocol", "CSodium", "TestSupport",
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
+            dependencies: ["Wire", "KnockProtocol", "CSodium", "TestSupport", system],
             swiftSettings: common),
         .testTarget(
             name: "KnockEngineTests",
             dependencies: ["Wire", "KnockProtocol", "KnockEngine", "TestSupport", "CAllocationCounter"],
             swiftSettings: common),
         .testTarget(
-            name: "NetfilterQueueTests", dependencies: ["Wire", "NetfilterQueue", "TestSupport"],
+            name: "LinuxTests",
+            dependencies: ["Linux", "TestSupport", system],
+            swiftSettings: common),
+        .testTarget(
+            name: "KeyFilesTests",
+            dependencies: ["Wire", "KnockProtocol", "Linux", "KeyFiles", "TestSupport", system],
+            swiftSettings: common),
+        .testTarget(
+            name: "NetfilterTests",
+            dependencies: ["Wire", "Linux", "Netfilter", "TestSupport"],
             swiftSettings: common),
         .testTarget(
             name: "KernelFilterTests",
-            dependencies: [
-                "Wire", "KnockProtocol", "KernelFilter", "TestSupport",
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
-            swiftSettings: common),
-        .testTarget(
-            name: "DiagnosisTests", dependencies: ["Wire", "JSONText", "KnockProtocol", "Diagnosis", "TestSupport"],
-            swiftSettings: common),
-        .testTarget(
-            name: "CaptureTests",
-            dependencies: [
-                "Wire", "Diagnosis", "Capture", "TestSupport",
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
+            dependencies: ["Wire", "KnockProtocol", "Linux", "KernelFilter", "TestSupport", system],
             swiftSettings: common),
         .testTarget(
             name: "SettingsTests",
+            dependencies: ["Wire", "Settings", "TestSupport", system],
+            swiftSettings: common),
+        .testTarget(
+            name: "ProgramTests",
             dependencies: [
-                "Wire", "Settings", "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
+                "Wire", "KnockProtocol", "Linux", "KeyFiles", "Settings", "JSONText", "Program", "TestSupport",
+                arguments, logging, system,
             ],
             swiftSettings: common),
         .testTarget(
-            name: "DaemonTests",
+            name: "ControlTests",
+            dependencies: ["Wire", "KnockEngine", "JSONText", "Control", "TestSupport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "DaemonCoreTests",
             dependencies: [
-                "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "Settings", "Daemon",
-                "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Wire", "KnockProtocol", "KnockEngine", "Linux", "Netfilter", "JSONText", "Settings", "Program",
+                "Control",
+                "DaemonCore", "TestSupport", arguments, logging, system,
             ],
+            swiftSettings: common),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: [
+                "Wire", "KnockProtocol", "KnockEngine", "Linux", "Netfilter", "Settings", "Program", "Control",
+                "DaemonCore",
+                "Server", "TestSupport", logging, system,
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "DiagnosisTests",
+            dependencies: ["Wire", "JSONText", "KnockProtocol", "Diagnosis", "TestSupport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "CaptureTests",
+            dependencies: ["Wire", "Linux", "Diagnosis", "Capture", "TestSupport", system],
             swiftSettings: common),
         .testTarget(
             name: "DoctorTests",
             dependencies: [
-                "Wire", "KnockProtocol", "Daemon", "Doctor", "TestSupport",
-                .product(name: "SystemPackage", package: "swift-system"),
+                "Wire", "KnockProtocol", "Linux", "KeyFiles", "Settings", "Netfilter", "Program", "Doctor",
+                "TestSupport", system,
             ],
             swiftSettings: common),
     ],
@@ -192,9 +239,8 @@ if Context.environment["TCPKNOCK_COVERAGE"] != nil {
 // What takes bytes from outside, with what must hold whatever they are. `make fuzz` alone builds it for libFuzzer, whose
 // runtime the variable names; otherwise it is part of the tests, which replay what was found.
 let fuzzed: [Target.Dependency] = [
-    "Wire", "JSONText", "KnockProtocol", "KnockEngine", "NetfilterQueue", "CNetfilter", "Settings", "Daemon",
-    "Diagnosis", "Capture",
-    "TestSupport", .product(name: "SystemPackage", package: "swift-system"),
+    "Wire", "JSONText", "KnockProtocol", "KnockEngine", "Linux", "KeyFiles", "Netfilter", "CNetfilter", "Settings",
+    "Program", "Control", "DaemonCore", "Server", "Diagnosis", "Capture", "TestSupport", system,
 ]
 if let runtime = Context.environment["TCPKNOCK_FUZZ"] {
     package.targets.append(.target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import CAllocationCounter
 import CSodium
+import KeyFiles
 import KnockEngine
 import KnockProtocol
 import TestSupport

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+internal import Linux
 internal import Wire
 
 /// A TCP socket with a free local port which sees only those incoming segments that its filter lets through.
@@ -17,7 +18,7 @@ struct FilteredSocket: ~Copyable {
         guard descriptor >= 0 else { throw callFailed("socket") }
         do throws(CaptureError) {
             try filter.attach(to: descriptor)
-            guard unsafe name.withPointer({ unsafe bind(descriptor, $0, $1) }) == 0,
+            guard (try? name.bind(descriptor)) != nil,
                 let local = SocketAddress.local(of: descriptor)
             else { throw callFailed("a local port at \(address)") }
             port = local.port

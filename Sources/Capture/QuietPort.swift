@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+internal import Linux
 internal import Wire
 
 /// A local TCP port that nobody else gets and for which the kernel answers nothing: what comes there is only captured.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Diagnosis
 internal import Glibc
+internal import Linux
 internal import Wire
 
 /// Sends whole packets past this host's TCP; they take the ways of all outgoing packets, firewall rules included.
@@ -32,9 +33,6 @@ final class RawSender {
 
     /// Sends a segment; what the host's own rules keep back counts as lost on the way.
     func send(_ segment: CraftedSegment) {
-        let bytes = segment.bytes
-        _ = unsafe SocketAddress(segment.destination).withPointer { name, length in
-            unsafe bytes.withUnsafeBytes { unsafe sendto(descriptor, $0.baseAddress, $0.count, 0, name, length) }
-        }
+        try? SocketAddress(segment.destination).send(segment.bytes, from: descriptor)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CPcap
 internal import Glibc
+internal import Linux
 
 /// Which incoming segments the kernel lets a TCP socket see (socket(7), SO_ATTACH_FILTER); the others are as if lost.
 ///

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+internal import Linux
 internal import Wire
 
 /// An ordinary connection of this host's kernel, which however gets to see a SYN/ACK only when it may.
@@ -19,11 +20,12 @@ final class WatchedConnection {
     ///
     /// - Returns: Why that failed at once; nil if it is on its way.
     func connect(to server: IPAddress, port: UInt16) -> String? {
-        let result = unsafe SocketAddress(server, port: port).withPointer { name, length in
-            unsafe Glibc.connect(socket.descriptor, name, length)
+        do throws(SystemError) {
+            try SocketAddress(server, port: port).connect(socket.descriptor)
+        } catch {
+            return error.number == EINPROGRESS ? nil : unsafe String(cString: strerror(error.number))
         }
-        let number = errno
-        return result == 0 || number == EINPROGRESS ? nil : unsafe String(cString: strerror(number))
+        return nil
     }
 
     /// Lets the kernel see segments.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Daemon
+internal import Program
 internal import Settings
 internal import SystemPackage
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Daemon
 internal import JSONText
+internal import Program
 
 /// What was found on a host, for people and for programs.
 package struct Report {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CBPF
 internal import Glibc
+internal import Linux
 internal import SystemPackage
 internal import Wire
 

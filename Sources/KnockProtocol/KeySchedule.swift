@@ -20,6 +20,9 @@ public final class KeySchedule: Sendable {
         }
     }
 
+    /// How many random bytes the keys are made from (docs/PROTOCOL.md §3).
+    public static let materialLength = 65_536
+
     /// The length of a subkey in bytes, which is that of a SipHash key.
     private static let subkeyLength = 16
 
@@ -29,12 +32,13 @@ public final class KeySchedule: Sendable {
     /// Derives the subkeys from the content of a key file.
     ///
     /// - Parameter material: The 65,536 bytes of the file.
-    /// - Throws: `KeyFileError.outOfMemory`.
-    public init(material: Span<UInt8>) throws(KeyFileError) {
-        let master = try Secret(count: Int(crypto_kdf_KEYBYTES)) { master in
+    /// - Throws: That there is no locked memory.
+    public init(material: Span<UInt8>) throws(OutOfMemory) {
+        let master = Secret(count: Int(crypto_kdf_KEYBYTES)) { master in
             Sodium.genericHash(of: material, into: &master)
         }
-        subkeys = try Secret(count: Purpose.allCases.count * Self.subkeyLength) { subkeys in
+        guard let master else { throw OutOfMemory() }
+        let subkeys = Secret(count: Purpose.allCases.count * Self.subkeyLength) { subkeys in
             for purpose in Purpose.allCases {
                 var subkey = subkeys._mutatingExtracting(purpose.range)
                 master.withBytes { master in
@@ -42,6 +46,8 @@ public final class KeySchedule: Sendable {
                 }
             }
         }
+        guard let subkeys else { throw OutOfMemory() }
+        self.subkeys = subkeys
     }
 
     /// What two hosts compare to know that they hold the same file: 32 hexadecimal digits in groups of four.

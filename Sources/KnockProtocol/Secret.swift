@@ -6,16 +6,18 @@ internal import Synchronization
 ///
 /// The memory never moves and is not written after `init`, so it may be read from any thread.
 @safe
-final class Secret: @unchecked Sendable {
+package final class Secret: @unchecked Sendable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
 
     /// Allocates `count` bytes and has them filled; afterwards a stray write is a fault instead of a changed key.
     ///
-    /// - Throws: What `fill` throws, or `KeyFileError.outOfMemory`.
-    init(
-        count: Int, fill: (inout MutableSpan<UInt8>) throws(KeyFileError) -> Void
-    ) throws(KeyFileError) {
-        guard sodium_init() >= 0, let start = unsafe sodium_malloc(count) else { throw .outOfMemory }
+    /// It is nil if there is no locked memory.
+    ///
+    /// - Throws: What `fill` throws.
+    package init?<Failure: Error>(
+        count: Int, fill: (inout MutableSpan<UInt8>) throws(Failure) -> Void
+    ) throws(Failure) {
+        guard sodium_init() >= 0, let start = unsafe sodium_malloc(count) else { return nil }
         unsafe memory = UnsafeMutableBufferPointer(
             start: start.initializeMemory(as: UInt8.self, repeating: 0, count: count), count: count)
         var span = unsafe memory.mutableSpan
@@ -26,7 +28,7 @@ final class Secret: @unchecked Sendable {
     }
 
     /// How many bytes there are.
-    var count: Int { unsafe memory.count }
+    package var count: Int { unsafe memory.count }
 
     deinit {
         let place = unsafe UInt(bitPattern: memory.baseAddress)
@@ -36,7 +38,9 @@ final class Secret: @unchecked Sendable {
 
     /// Lends the bytes.
     @inline(__always)
-    func withBytes<Result, Failure: Error>(_ body: (Span<UInt8>) throws(Failure) -> Result) throws(Failure) -> Result {
+    package func withBytes<Result, Failure: Error>(_ body: (Span<UInt8>) throws(Failure) -> Result) throws(Failure)
+        -> Result
+    {
         unsafe try body(Span(_unsafeElements: UnsafeBufferPointer(memory)))
     }
 }

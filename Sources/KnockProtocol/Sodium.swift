@@ -2,7 +2,7 @@
 internal import CSodium
 
 /// The functions of libsodium that the protocol is made of, over spans.
-enum Sodium {
+package enum Sodium {
     /// BLAKE2b without a key; fills `output`, whose length (16...64 bytes) is part of the function.
     static func genericHash(of input: Span<UInt8>, into output: inout MutableSpan<UInt8>) {
         unsafe output.withUnsafeMutableBufferPointer { output in
@@ -36,10 +36,10 @@ enum Sodium {
     }
 
     /// The length of so many bytes in base64, with the zero that ends the text.
-    static func base64Length(of count: Int) -> Int { sodium_base64_encoded_len(count, base64) }
+    package static func base64Length(of count: Int) -> Int { sodium_base64_encoded_len(count, base64) }
 
     /// Writes bytes in base64 (RFC 4648 §4), and a zero behind; `text` has the length that `base64Length` says.
-    static func encodeBase64(_ bytes: Span<UInt8>, into text: inout MutableSpan<UInt8>) {
+    package static func encodeBase64(_ bytes: Span<UInt8>, into text: inout MutableSpan<UInt8>) {
         precondition(text.count == base64Length(of: bytes.count))
         unsafe text.withUnsafeMutableBytes { text in
             unsafe bytes.withUnsafeBufferPointer { bytes in
@@ -50,7 +50,7 @@ enum Sodium {
     }
 
     /// Reads base64, with line ends in it, that fills `bytes` exactly; false if it is anything else.
-    static func decodeBase64(_ text: Span<UInt8>, into bytes: inout MutableSpan<UInt8>) -> Bool {
+    package static func decodeBase64(_ text: Span<UInt8>, into bytes: inout MutableSpan<UInt8>) -> Bool {
         // libsodium takes some bytes beyond ASCII for digits.
         guard text.indices.allSatisfy({ text[$0] < 0x80 }) else { return false }
         var length = 0

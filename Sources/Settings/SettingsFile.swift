@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+package import Linux
 package import SystemPackage
 
 /// Settings as a file has them.
@@ -20,7 +21,7 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
     /// - Returns: The settings and what is said with them.
     /// - Throws: `SettingsError`, with all that is wrong.
     package static func read(
-        _ path: FilePath, now: Int64? = nil, opening: SettingsText.Opening = SettingsText.openForReading
+        _ path: FilePath, now: Int64? = nil, opening: FileOpening.Way = FileOpening.open
     ) throws(SettingsError) -> SettingsFile {
         try parse(try SettingsText.read(path, opening: opening), path, now: now)
     }

@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+package import Linux
 package import SystemPackage
 
 /// The content of configuration files.
 package enum SettingsText {
     /// The longest file that is read, in bytes.
     package static let maximumLength = 1 << 20
-
-    /// Opens a file for reading, as open(2) does.
-    package typealias Opening = (FilePath, FileDescriptor.OpenOptions) throws(Errno) -> FileDescriptor
-
-    /// Opens a file as this process may.
-    package static func openForReading(
-        _ path: FilePath, _ options: FileDescriptor.OpenOptions
-    ) throws(Errno) -> FileDescriptor {
-        do {
-            return try FileDescriptor.open(path, .readOnly, options: options)
-        } catch {
-            throw errno(of: error)
-        }
-    }
 
     /// Reads a configuration file, if nobody but root and this user can have written it: hooks run from it.
     ///
@@ -29,7 +16,7 @@ package enum SettingsText {
     /// - Returns: Its bytes.
     /// - Throws: `SettingsError`, not `problems`.
     package static func read(
-        _ path: FilePath, opening: Opening = openForReading
+        _ path: FilePath, opening: FileOpening.Way = FileOpening.open
     ) throws(SettingsError) -> [UInt8] {
         let file: FileDescriptor
         do throws(Errno) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+internal import KeyFiles
 import KnockProtocol
+internal import Program
 import Settings
 import SystemPackage
 

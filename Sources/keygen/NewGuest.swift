@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import Daemon
 import Glibc
+import KeyFiles
 import KnockProtocol
+import Linux
+import Program
 import Settings
 import SystemPackage
 

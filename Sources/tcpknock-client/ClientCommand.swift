@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+import Client
+internal import Program
 
 @main
 struct ClientCommand: ParsableCommand {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+internal import Program
+import Server
 
 @main
 struct ServerCommand: ParsableCommand {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Capture
-import Daemon
 import Glibc
+import Program
 
 extension FatalError {
     /// Chooses the exit status for packets that cannot be read, captured or sent.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+import Control
 import Doctor
 import Glibc
+import Program
 import Settings
 import SystemPackage
 

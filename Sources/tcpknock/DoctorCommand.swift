@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
 import Doctor
+import JSONText
+internal import Program
 import Wire
 
 struct DoctorCommand: ParsableCommand {

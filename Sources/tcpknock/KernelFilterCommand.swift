@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+import Capture
 import Glibc
 import KernelFilter
+internal import Program
 import Settings
 import SystemPackage
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+import Capture
+import Control
 import JSONText
+import Program
 import Settings
 import Wire
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Capture
-import Daemon
 import Diagnosis
 import Glibc
 import JSONText
 import KnockProtocol
-import NetfilterQueue
+internal import Netfilter
+import Program
 import Settings
 import SystemPackage
 import Wire

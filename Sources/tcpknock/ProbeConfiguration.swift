@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Capture
-import Daemon
 import Diagnosis
+import Program
 import Settings
 import SystemPackage
 import Wire

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
 import JSONText
 import KnockEngine
+import Program
 
 struct ReasonsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+internal import Control
 import JSONText
+internal import Program
 import SystemPackage
 
 struct ReloadCommand: ParsableCommand {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Capture
-import Daemon
 import Diagnosis
 import JSONText
 import KnockProtocol
+internal import Program
 import Settings
 import SystemPackage
 import Wire

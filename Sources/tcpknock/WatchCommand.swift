@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Daemon
+internal import Control
 import Glibc
+import JSONText
+internal import Program
 
 struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -7,6 +7,7 @@ import Testing
 import Wire
 
 @testable import Doctor
+@testable import KeyFiles
 
 @Suite("What the real host says") struct LiveHostTests {
     @Test("A program that ends") func runs() {

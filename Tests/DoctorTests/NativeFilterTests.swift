@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import Settings
 import Testing
 import Wire
 
 @testable import Doctor
+@testable import Settings
 
 /// firewalld's table, shortened; `allowed` stands in the chain of what its zone allows.
 private func firewalld(_ allowed: String) -> String {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import Settings
 import Testing
 import Wire
 
 @testable import Doctor
+@testable import Settings
 
 @Suite("Whose ports are protected, and who is exempt") struct ScopeCheckTests {
     private func host(forwards: Bool = false) -> MadeUpHost {

@@ -9,7 +9,7 @@ import Wire
 enum FilterKeys {
     /// One more than the filter has room for.
     static let all: [KeySchedule] = (0...KernelFilter.maximumKeys).compactMap { number in
-        let material = [UInt8](repeating: UInt8(number), count: KeyFile.length)
+        let material = [UInt8](repeating: UInt8(number), count: KeySchedule.materialLength)
         return try? KeySchedule(material: material.span)
     }
 

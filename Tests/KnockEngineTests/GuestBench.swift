@@ -12,7 +12,7 @@ enum ManyKeys {
     private static func make(_ number: Int) -> KeySchedule? {
         var random = SeededGenerator(seed: UInt64(number) &+ 77)
         let block = (0..<64).map { _ in UInt8.random(in: 0...255, using: &random) }
-        let material = (0..<KeyFile.length).map { block[$0 % 64] ^ UInt8(truncatingIfNeeded: $0 / 64) }
+        let material = (0..<KeySchedule.materialLength).map { block[$0 % 64] ^ UInt8(truncatingIfNeeded: $0 / 64) }
         return try? KeySchedule(material: material.span)
     }
 }

@@ -26,7 +26,7 @@ import Wire
             Sodium.genericHash(of: Array("tcpknock test vector key \(index)".utf8).span, into: &span)
             return block
         }
-        #expect(content.count == KeyFile.length)
+        #expect(content.count == KeySchedule.materialLength)
         #expect(content == expected)
     }
 

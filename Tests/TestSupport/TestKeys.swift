@@ -43,10 +43,10 @@ package enum TestKeys {
     package static let published = make((try? Repository.read("keys/test-vector.dat")) ?? [])
 
     /// Other keys: what somebody without the right file has.
-    package static let other = make([UInt8](repeating: 0x5a, count: KeyFile.length))
+    package static let other = make([UInt8](repeating: 0x5a, count: KeySchedule.materialLength))
 
     private static func make(_ material: [UInt8]) -> KeySchedule {
-        precondition(material.count == KeyFile.length, "keys/test-vector.dat cannot be read")
+        precondition(material.count == KeySchedule.materialLength, "keys/test-vector.dat cannot be read")
         let keys = try? KeySchedule(material: material.span)
         guard let keys else { preconditionFailure("no memory for a key to test with") }
         return keys

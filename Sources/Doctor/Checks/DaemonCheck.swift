@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Daemon
+internal import Program
 
 /// Looks whether the daemon runs: once, in this version, and with the values that are meant.
 enum DaemonCheck {

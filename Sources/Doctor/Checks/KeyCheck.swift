@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Daemon
+internal import Linux
+internal import Program
+
 
 /// Looks whether every key file is a key that nobody else can read or replace, and each another one.
 enum KeyCheck {
@@ -48,7 +50,7 @@ enum KeyCheck {
 
     /// To whom a key file may belong: root, the daemon's user, and who it is started as, which may be who looks.
     private static func owners(_ examination: Examination) -> [UInt32] {
-        let user = (try? Privileges.find(examination.subject.user))?.user
+        let user = (try? Identity.find(examination.subject.user))?.user
         return [0, examination.host.userID] + (user.map { [$0] } ?? []) + examination.daemons.compactMap(\.userID)
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Program
 package import Wire
 
 /// The two places in which the kernel keeps rules of iptables; neither sees the other's.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+internal import KeyFiles
 
 extension Host {
     /// Where programs are looked for: not in PATH, which may name folders of others.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
-internal import Daemon
+internal import Control
 internal import Glibc
 internal import KernelFilter
+internal import KeyFiles
 internal import KnockProtocol
-internal import NetfilterQueue
+internal import Linux
+internal import Netfilter
+internal import Program
 internal import SystemPackage
 internal import Wire
 

@@ -3,6 +3,8 @@ internal import Settings
 internal import SystemPackage
 internal import TestSupport
 
+@testable import Capture
+@testable import KeyFiles
 @testable import KnockProtocol
 
 /// A bundle: the file, and its head.

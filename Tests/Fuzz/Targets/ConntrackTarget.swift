@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-@testable import NetfilterQueue
+@testable import Netfilter
 
 /// A datagram about connections that have ended, and a line of /proc about a queue.
 enum ConntrackTarget {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Daemon
-internal import NetfilterQueue
+internal import Control
+internal import Netfilter
 
 /// What comes over the control socket, from either end, and lines of /proc.
 enum ControlTarget {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import KeyFiles
 internal import KnockEngine
 internal import KnockProtocol
 internal import TestSupport
@@ -13,7 +14,7 @@ enum FuzzGuests {
         [TestKeys.published, TestKeys.other]
         + (0..<12).map { number in
             var generator = SeededGenerator(seed: UInt64(number))
-            guard let keys = try? KeySchedule(material: generator.bytes(KeyFile.length).span) else {
+            guard let keys = try? KeySchedule(material: generator.bytes(KeySchedule.materialLength).span) else {
                 preconditionFailure("no memory for a key to test with")
             }
             return keys

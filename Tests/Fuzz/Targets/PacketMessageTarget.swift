@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CNetfilter
 
-@testable import NetfilterQueue
+@testable import Netfilter
 
 /// A message about a queued packet: what is found in it lies in it.
 enum PacketMessageTarget {

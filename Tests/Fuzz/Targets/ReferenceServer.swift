@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockEngine
 internal import KnockProtocol
+internal import Settings
 internal import TestSupport
 internal import Wire
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockEngine
 internal import KnockProtocol
+internal import Settings
 
 /// The slots of which codes were used (docs/PROTOCOL.md §4), slow and obvious: each by itself, with when it is retired.
 ///

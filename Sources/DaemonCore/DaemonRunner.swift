@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Dispatch
+internal import Glibc
+package import KnockEngine
+internal import Linux
+package import Logging
+package import Netfilter
+package import Program
+internal import Synchronization
+
+/// What a daemon does beside giving verdicts.
+package struct DaemonDuties: Sendable {
+    /// What the log says beside `ready`.
+    package var details: Logger.Metadata = [:]
+    /// The name of a guest or target.
+    package var name: @Sendable (KeyID) -> String? = { _ in nil }
+    /// Is called for each event, on a thread of its own.
+    package var take: @Sendable (Event) -> Void = { _ in }
+    /// Reads the configuration again.
+    package var reload: @Sendable () -> Void = {}
+    /// Waits, for a limited time, until what must not be left half done is done; verdicts are still given meanwhile.
+    package var finish: @Sendable () -> Void = {}
+    /// What reports of the counters are to say beside them.
+    package var more: @Sendable () -> Logger.Metadata = { [:] }
+
+    /// Does nothing.
+    package init() {}
+}
+
+/// Runs a daemon from its bound queues to the signal that ends it.
+package struct DaemonRunner: Sendable {
+    /// How long the last events may take at the end, in seconds.
+    private static let patience = 5.0
+
+    private let signals: Signals
+    private let logger: Logger
+    private let partyLabel: String
+    private let journal = EventJournal()
+
+    /// Blocks the signals; so make this before any thread is started.
+    ///
+    /// - Parameters:
+    ///   - logger: The daemon's log.
+    ///   - partyLabel: What the other side of a handshake is called in it: guest or target.
+    /// - Throws: What keeps signals from being received.
+    package init(logger: Logger, partyLabel: String) throws(FatalError) {
+        signals = try fatally { () throws(SystemError) in try Signals() }
+        self.logger = logger
+        self.partyLabel = partyLabel
+    }
+
+    /// Joins a queue and an engine to a worker, which `run` starts.
+    package func worker<Judge: Engine & ~Copyable>(
+        _ loop: consuming PacketLoop<Queue, Judge>
+    ) throws(FatalError) -> Worker<Judge> {
+        try Worker(loop, journal: journal)
+    }
+
+    /// Says `ready`, and gives verdicts until a signal ends it.
+    ///
+    /// - Parameters:
+    ///   - group: The workers, one for each queue.
+    ///   - duties: What is to be done beside.
+    /// - Throws: What made a queue unusable.
+    package func run<Judge: Engine & ~Copyable>(
+        _ group: WorkerGroup<Judge>, _ duties: DaemonDuties
+    ) throws(FatalError) {
+        let events = startEventThread(duties)
+        let failure = Failure(try fatally { () throws(SystemError) in try Waker() })
+        for worker in group.workers { worker.start { failure.report($0) } }
+
+        UnusedMemory.release()
+        logger.notice("ready", metadata: duties.details)
+        StandardOutput.write("ready\n")
+        ServiceManager.ready()
+        waitForEnd(group, failure, duties)
+        ServiceManager.stopping()
+        if failure.error == nil { duties.finish() }
+        for worker in group.workers { worker.stop() }
+        // What has just happened is not to be lost to the log and the state.
+        journal.finish()
+        _ = events.wait(timeout: .now() + Self.patience)
+        Self.report(group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, duties.more(), logger)
+        if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
+        logger.notice("stopped")
+    }
+
+    /// Returns what is signalled when the thread has taken the last event.
+    private func startEventThread(_ duties: DaemonDuties) -> DispatchSemaphore {
+        let ended = DispatchSemaphore(value: 0)
+        DispatchQueue(label: "events").async { [journal, logger, partyLabel] in
+            var log = EventLog(logger, partyLabel: partyLabel)
+            var entries = EventJournal.Entries()
+            var goesOn = true
+            var owesLines = false
+            while goesOn {
+                goesOn = journal.wait(&entries, until: owesLines ? .now() + 1 : .distantFuture)
+                for event in entries.events {
+                    duties.take(event)
+                    log.write(event, of: event.key.flatMap { duties.name($0) }, at: SystemClock.now())
+                }
+                log.writeTrouble(entries, at: SystemClock.now())
+                owesLines = log.writeLeftOut(at: SystemClock.now())
+            }
+            ended.signal()
+        }
+        return ended
+    }
+
+    private func waitForEnd<Judge: Engine & ~Copyable>(
+        _ group: WorkerGroup<Judge>, _ failure: Failure, _ duties: DaemonDuties
+    ) {
+        var descriptors = [
+            pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: failure.descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        while failure.error == nil {
+            unsafe poll(&descriptors, nfds_t(descriptors.count), -1)
+            while let request = signals.next() {
+                switch request {
+                case .stop: return
+                case .hangUp: duties.reload()
+                case .report:
+                    let counters = group.sum(Counters()) { $0.add($1.counters) }
+                    Self.report(counters, duties.more(), logger)
+                }
+                UnusedMemory.release()
+            }
+        }
+    }
+
+    private static func report(_ counters: Counters, _ more: Logger.Metadata, _ logger: Logger) {
+        var metadata = more
+        for reason in Reason.allCases where counters[reason] > 0 {
+            metadata[reason.name] = "\(counters[reason])"
+        }
+        logger.notice("packets by reason", metadata: metadata)
+    }
+}
+
+/// The first error of a worker.
+private final class Failure: Sendable {
+    private let first = Mutex<SystemError?>(nil)
+    private let waker: Waker
+
+    init(_ waker: Waker) { self.waker = waker }
+
+    /// The file descriptor to wait on until there is an error.
+    var descriptor: Int32 { waker.descriptor }
+
+    var error: SystemError? { first.withLock { $0 } }
+
+    func report(_ error: SystemError) {
+        first.withLock { $0 = $0 ?? error }
+        waker.wake()
+    }
+}

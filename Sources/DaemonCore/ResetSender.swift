@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
+internal import Linux
+internal import Netfilter
+package import Program
+internal import SystemPackage
+internal import Wire
+
+/// Answers refused packets as a closed port of this host does.
+package struct ResetSender: ~Copyable {
+    private var sender: RawSender
+    private let hops: (ipv4: UInt8, ipv6: UInt8)
+    private let labels: FlowLabels
+
+    /// Opens the sockets, and looks up how many hops this host gives its packets, and which flow labels.
+    ///
+    /// - Parameter mark: The bit of the packet mark by which the firewall rules know these answers.
+    /// - Returns: What answers.
+    /// - Throws: What is in the way.
+    package static func open(mark: UInt32) throws(FatalError) -> ResetSender {
+        do throws(SystemError) {
+            return ResetSender(
+                sender: try RawSender(mark: mark),
+                hops: (
+                    setting("ipv4/ip_default_ttl") { UInt8($0) } ?? 64,
+                    setting("ipv6/conf/all/hop_limit") { UInt8($0) } ?? 64
+                ),
+                labels: FlowLabels(
+                    areSet: [1, 3].contains(setting("ipv6/auto_flowlabels") { Int($0) } ?? 1),
+                    haveStatelessBit: setting("ipv6/flowlabel_state_ranges") { Int($0) } == 1))
+        } catch {
+            let advice = error.number == EPERM ? "; on_failure = \"reset\" needs CAP_NET_RAW" : ""
+            throw FatalError("\(error)\(advice)", status: error.number == EPERM ? EX_NOPERM : EX_OSERR)
+        }
+    }
+
+    /// Reads a number of the kernel's (linux/Documentation/networking/ip-sysctl.rst); nil if there is none.
+    private static func setting<Value>(_ name: String, _ convert: (String) -> Value?) -> Value? {
+        let path = FilePath("/proc/sys/net/\(name)")
+        guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }
+        defer { try? file.close() }
+        var bytes = [UInt8](repeating: 0, count: 8)
+        let count = (unsafe try? bytes.withUnsafeMutableBytes { unsafe try file.read(into: $0) }) ?? 0
+        let digits = bytes.prefix(count).prefix { $0 >= 0x30 && $0 <= 0x39 }
+        return convert(String(decoding: digits, as: UTF8.self))
+    }
+
+    private init(sender: consuming RawSender, hops: (ipv4: UInt8, ipv6: UInt8), labels: FlowLabels) {
+        self.sender = sender
+        self.hops = hops
+        self.labels = labels
+    }
+
+    /// Prepares the answer to a packet; it goes out with the next `flush`.
+    mutating func answer(_ bytes: Span<UInt8>, checksumVerified: Bool) {
+        let (hops, labels) = (hops, labels)
+        sender.add { slot in
+            guard let packet = try? Packet(validating: bytes, checksumVerified: checksumVerified) else { return nil }
+            return ResetSegment.write(
+                answering: packet, hops: hops, flowLabel: labels.label(answering: packet), to: &slot)
+        }
+    }
+
+    /// Sends what was prepared.
+    mutating func flush() { sender.flush() }
+}
+
+/// The flow labels that this host gives its packets: the same for all of a connection, and otherwise random.
+private struct FlowLabels {
+    let areSet: Bool
+    let haveStatelessBit: Bool
+
+    func label(answering packet: borrowing Packet) -> UInt32 {
+        guard areSet else { return 0 }
+        // Its key is another in each process.
+        var hasher = Hasher()
+        hasher.combine(packet.source)
+        hasher.combine(packet.destination)
+        hasher.combine(packet.segment.sourcePort)
+        hasher.combine(packet.segment.destinationPort)
+        let label = UInt32(truncatingIfNeeded: hasher.finalize()) & 0x000f_ffff
+        return haveStatelessBit ? label | 0x0008_0000 : label
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Dispatch
+package import KnockEngine
+internal import Synchronization
+
+/// The workers of a daemon, one for each queue.
+package struct WorkerGroup<Judge: Engine & ~Copyable>: Sendable {
+    /// How long a thread may take until it looks for tasks, in seconds, before it is taken for stuck.
+    private static var patience: Double { 5 }
+
+    let workers: [Worker<Judge>]
+
+    /// Takes the workers.
+    package init(_ workers: [Worker<Judge>]) {
+        self.workers = workers
+    }
+
+    /// Has all engines do something, each on its thread, and waits until they have; not from one of those threads.
+    ///
+    /// - Returns: Whether all have, in the time that there is.
+    @discardableResult
+    package func perform(_ task: @escaping @Sendable (inout Judge) -> Void) -> Bool {
+        let group = DispatchGroup()
+        for worker in workers {
+            group.enter()
+            worker.perform { engine in
+                task(&engine)
+                group.leave()
+            }
+        }
+        return group.wait(timeout: .now() + Self.patience) == .success
+    }
+
+    /// Adds up what all engines say; those that do not answer in time are left out.
+    package func sum<Value: Sendable>(
+        _ start: Value, _ add: @escaping @Sendable (inout Value, inout Judge) -> Void
+    ) -> Value {
+        let total = Total(start)
+        perform { engine in
+            total.value.withLock { value in add(&value, &engine) }
+        }
+        return total.value.withLock { $0 }
+    }
+
+    /// Adds up the counters of all engines, and how many handshakes each remembers.
+    package func totals(
+        _ handshakes: @escaping @Sendable (borrowing Judge) -> Int
+    ) -> (counters: Counters, handshakes: Int) {
+        sum((counters: Counters(), handshakes: 0)) { totals, engine in
+            totals.counters.add(engine.counters)
+            totals.handshakes += handshakes(engine)
+        }
+    }
+}
+
+/// A sum that several threads add to.
+private final class Total<Value: Sendable>: Sendable {
+    let value: Mutex<Value>
+
+    init(_ start: Value) { value = Mutex(start) }
+}

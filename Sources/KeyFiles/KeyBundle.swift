@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockProtocol
+public import Linux
+public import SystemPackage
+
+/// Why a bundle cannot be used.
+public enum KeyBundleError: Error, Equatable, CustomStringConvertible {
+    /// A system call on the file failed.
+    case system(call: String, FilePath, Errno)
+    /// The file is a folder, link, device, pipe or socket.
+    case notARegularFile(FilePath)
+    /// Group or others may read or write the file; the permission bits.
+    case accessibleByOthers(FilePath, mode: UInt16)
+    /// The file is no bundle; what is wrong.
+    case malformed(FilePath, String)
+    /// There is no locked memory for the key.
+    case outOfMemory
+
+    /// What is wrong, where, and what to do.
+    public var description: String {
+        switch self {
+        case .system(let call, let path, let errno): "bundle \(path): \(call): \(errno)"
+        case .notARegularFile(let path): "bundle \(path): not a regular file"
+        case .accessibleByOthers(let path, let mode):
+            "bundle \(path): group or others may read or write it (mode 0\(String(mode, radix: 8))), and the key is in "
+                + "it; if nobody has read it, 'chmod 600 \(path)', else make a new one on the server"
+        case .malformed(let path, let what):
+            "bundle \(path): \(what); was it copied completely? 'keygen --bundle' on the server makes one"
+        case .outOfMemory: "no memory for the key"
+        }
+    }
+}
+
+/// What is carried from a server to a client in one text file: settings, and the key in base64 (RFC 4648 §4).
+///
+/// The file is TOML: the head, which this type does not look into, and a multi-line string named `key`. The key never
+/// lies in ordinary memory.
+public struct KeyBundle: Sendable {
+    /// The longest head in bytes.
+    public static let maximumHead = 4096
+    /// The longest file in bytes: a key takes 88,534.
+    static let maximumLength = 128 * 1024
+
+    private static let opening = Array("\nkey = \"\"\"\n".utf8)
+    private static let closing = Array("\"\"\"\n".utf8)
+    private static let lineLength = 76
+
+    /// The text before the key, without its last line end.
+    public let head: [UInt8]
+    /// The key.
+    public let key: KeyMaterial
+
+    /// Joins a head and a key.
+    public init(head: String, key: KeyMaterial) {
+        self.head = Array(head.utf8)
+        self.key = key
+    }
+
+    private init(head: [UInt8], key: KeyMaterial) {
+        self.head = head
+        self.key = key
+    }
+
+    // MARK: Writing
+
+    /// Adds the file to a transaction, with mode 0600.
+    public func add(to transaction: FileTransaction, at path: FilePath) throws(FileError) {
+        guard let text = text() else { throw .system(call: "write", path, .noMemory) }
+        try text.withBytes { text throws(FileError) in try transaction.add(path, text, replacing: false) }
+    }
+
+    private func text() -> Secret? {
+        guard let digits = Self.encode(key) else { return nil }
+        // The last byte of the digits is the zero of a C string.
+        let count = digits.count - 1
+        let lines = (count + Self.lineLength - 1) / Self.lineLength
+        let length = head.count + Self.opening.count + count + lines + Self.closing.count
+        return Secret(count: length) { text in
+            var position = 0
+            func put(_ byte: UInt8, _ text: inout MutableSpan<UInt8>) {
+                text[position] = byte
+                position += 1
+            }
+            for byte in head + Self.opening { put(byte, &text) }
+            digits.withBytes { digits in
+                for index in 0..<count {
+                    put(digits[index], &text)
+                    if (index + 1).isMultiple(of: Self.lineLength) || index == count - 1 {
+                        put(UInt8(ascii: "\n"), &text)
+                    }
+                }
+            }
+            for byte in Self.closing { put(byte, &text) }
+        }
+    }
+
+    private static func encode(_ key: KeyMaterial) -> Secret? {
+        key.withBytes { key in
+            Secret(count: Sodium.base64Length(of: key.count)) { digits in
+                Sodium.encodeBase64(key, into: &digits)
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    /// Reads a file that anybody may have written.
+    ///
+    /// - Throws: `KeyBundleError` if it is missing, not a regular file, a link, accessible by others, too long, or if
+    ///   there is no key of the right length in it.
+    public static func read(_ path: FilePath) throws(KeyBundleError) -> KeyBundle {
+        do throws(KeyFileError) {
+            let text = try KeyFile.readSecret(path, lengths: 1...maximumLength, following: false)
+            return try text.withBytes { text throws(KeyFileError) in try parse(text, path) }
+        } catch {
+            switch error {
+            case .system(call: "open", _, .tooManySymbolicLinkLevels): throw .notARegularFile(path)
+            case .system(let call, _, let errno): throw .system(call: call, path, errno)
+            case .notARegularFile: throw .notARegularFile(path)
+            case .accessibleByOthers(_, let mode): throw .accessibleByOthers(path, mode: mode)
+            case .wrongLength(_, let length): throw .malformed(path, "\(length) bytes are no bundle")
+            case .notRandom: throw .malformed(path, "there is no whole key in it")
+            case .alreadyExists, .notSynchronised, .foreign, .outOfMemory: throw .outOfMemory
+            }
+        }
+    }
+
+    /// Takes a text apart; `notRandom` stands for all that can be wrong with it.
+    static func parse(_ text: Span<UInt8>, _ path: FilePath) throws(KeyFileError) -> KeyBundle {
+        guard let start = firstIndex(of: opening, in: text, limit: maximumHead) else { throw .notRandom(path) }
+        let head = (0..<start).map { text[$0] }
+        let body = text.extracting((start + opening.count)..<text.count)
+        guard body.count > closing.count else { throw .notRandom(path) }
+        let end = body.count - closing.count
+        for index in closing.indices where body[end + index] != closing[index] { throw .notRandom(path) }
+        let content = try decode(body.extracting(0..<end), path)
+        guard !content.withBytes(KeyFile.isConstant) else { throw .notRandom(path) }
+        return KeyBundle(head: head, key: try KeyMaterial(content))
+    }
+
+    private static func firstIndex(of pattern: [UInt8], in text: Span<UInt8>, limit: Int) -> Int? {
+        guard text.count >= pattern.count else { return nil }
+        return (0...min(limit, text.count - pattern.count)).first { start in
+            pattern.indices.allSatisfy { text[start + $0] == pattern[$0] }
+        }
+    }
+
+    private static func decode(_ digits: Span<UInt8>, _ path: FilePath) throws(KeyFileError) -> Secret {
+        let key = try Secret(count: KeyFile.length) { key throws(KeyFileError) in
+            guard Sodium.decodeBase64(digits, into: &key) else { throw .notRandom(path) }
+        }
+        guard let key else { throw .outOfMemory }
+        return key
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+public import KnockProtocol
+public import Linux
+public import SystemPackage
+
+/// The file that both hosts share: 65,536 random bytes (docs/PROTOCOL.md §3).
+public enum KeyFile {
+    /// The exact length in bytes.
+    public static let length = KeySchedule.materialLength
+
+    /// Reads a key file, checks that it can be trusted, and derives the keys; the content is wiped afterwards.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - owners: The numbers of the users to one of whom it must belong; nil for anybody.
+    ///   - opening: What opens it for reading.
+    /// - Returns: The keys.
+    /// - Throws: `KeyFileError` if it is missing, not a regular file, somebody else's, accessible by others, of another
+    ///   length, or obviously not random.
+    public static func read(
+        _ path: FilePath, owners: [UInt32]? = nil, opening: FileOpening.Way = FileOpening.open
+    ) throws(KeyFileError) -> KeySchedule {
+        let content = try readSecret(
+            path, lengths: length...length, following: true, owners: owners, opening: opening)
+        guard !content.withBytes(isConstant) else { throw .notRandom(path) }
+        return try KeyMaterial(content).keys
+    }
+
+    /// Reads a whole file into locked memory, if nobody else may read or write it.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - lengths: How long it may be, in bytes; at least 1.
+    ///   - following: Whether it may be a symbolic link.
+    ///   - owners: To whom it may belong; nil for anybody.
+    ///   - opening: What opens it.
+    /// - Returns: The bytes.
+    /// - Throws: `KeyFileError`, not `notRandom`.
+    static func readSecret(
+        _ path: FilePath, lengths: ClosedRange<Int>, following: Bool, owners: [UInt32]? = nil,
+        opening: FileOpening.Way = FileOpening.open
+    ) throws(KeyFileError) -> Secret {
+        let file: FileDescriptor
+        do throws(Errno) {
+            // Without nonBlocking, opening a pipe would wait for a writer before it can be refused.
+            let options: FileDescriptor.OpenOptions = [.closeOnExec, .nonBlocking]
+            file = try opening(path, following ? options : options.union(.noFollow))
+        } catch {
+            throw .system(call: "open", path: path, error)
+        }
+        defer { try? file.close() }
+
+        let status: Stat
+        do {
+            status = try Stat(file)
+        } catch {
+            throw .system(call: "fstat", path: path, error)
+        }
+        guard status.type == .regular else { throw .notARegularFile(path) }
+        let owner = UInt32(status.userID.rawValue)
+        if let owners, !owners.contains(owner) { throw .foreign(path, owner: owner) }
+        let permissions = UInt16(truncatingIfNeeded: status.permissions.rawValue) & 0o7777
+        guard permissions & 0o066 == 0 else { throw .accessibleByOthers(path, mode: permissions) }
+        guard let size = Int(exactly: status.size), lengths.contains(size) else {
+            throw .wrongLength(path, Int64(status.size))
+        }
+        let secret = try Secret(count: size) { content throws(KeyFileError) in
+            try fill(&content, from: file, path)
+        }
+        guard let secret else { throw .outOfMemory }
+        return secret
+    }
+
+    private static func fill(
+        _ content: inout MutableSpan<UInt8>, from file: FileDescriptor, _ path: FilePath
+    ) throws(KeyFileError) {
+        var filled = 0
+        while filled < content.count {
+            let count: Int
+            do {
+                var rest = content._mutatingExtracting(filled..<content.count)
+                count = unsafe try rest.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+            } catch {
+                throw .system(call: "read", path: path, errno(of: error))
+            }
+            guard count > 0 else { throw .wrongLength(path, Int64(filled)) }
+            filled += count
+        }
+    }
+
+    static func isConstant(_ bytes: Span<UInt8>) -> Bool {
+        !bytes.indices.contains { bytes[$0] != bytes[0] }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+public import KnockProtocol
+internal import Linux
+public import SystemPackage
+
+/// The content of a key file in locked memory, and the keys of it.
+public struct KeyMaterial: Sendable {
+    /// The keys.
+    public let keys: KeySchedule
+    private let content: Secret
+
+    /// Takes the 65,536 bytes of a key file.
+    init(_ content: Secret) throws(KeyFileError) {
+        self.content = content
+        do throws(OutOfMemory) {
+            keys = try content.withBytes { bytes throws(OutOfMemory) in try KeySchedule(material: bytes) }
+        } catch {
+            throw .outOfMemory
+        }
+    }
+
+    /// Makes a new key.
+    ///
+    /// - Throws: `KeyFileError.outOfMemory`, or that there is no randomness.
+    public static func random() throws(KeyFileError) -> KeyMaterial {
+        let content = try Secret(count: KeyFile.length) { content throws(KeyFileError) in
+            try fillWithRandom(&content)
+        }
+        guard let content else { throw .outOfMemory }
+        return try KeyMaterial(content)
+    }
+
+    /// Lends the bytes of the key file; copies must be wiped.
+    public func withBytes<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try content.withBytes(body)
+    }
+
+    private static func fillWithRandom(_ content: inout MutableSpan<UInt8>) throws(KeyFileError) {
+        var filled = 0
+        while filled < content.count {
+            var rest = content._mutatingExtracting(filled..<content.count)
+            let count = unsafe rest.withUnsafeMutableBytes { unsafe clinux_getrandom($0.baseAddress, $0.count) }
+            let reason = Errno(rawValue: Glibc.errno)
+            if count > 0 {
+                filled += count
+            } else if reason != .interrupted {
+                throw .system(call: "getrandom", path: "", reason)
+            }
+        }
+    }
+}
+
+/// Makes key files.
+public enum Keygen {
+    /// Writes a new key file with mode 0600 and returns its keys.
+    ///
+    /// - Parameters:
+    ///   - path: Where the key is to be.
+    ///   - replacing: Whether a file that is already there is replaced.
+    /// - Returns: The keys of the new file.
+    /// - Throws: `KeyFileError`; then `path` is as it was before and nothing else is left, but for `notSynchronised`.
+    public static func write(_ path: FilePath, replacing: Bool) throws(KeyFileError) -> KeySchedule {
+        let key = try KeyMaterial.random()
+        do throws(FileError) {
+            let transaction = FileTransaction()
+            try key.withBytes { bytes throws(FileError) in
+                try transaction.add(path, bytes, replacing: replacing)
+            }
+            try transaction.commit()
+        } catch {
+            switch error {
+            case .system(let call, let path, let errno): throw .system(call: call, path: path, errno)
+            case .alreadyExists: throw .alreadyExists(path)
+            case .notARegularFile: throw .notARegularFile(path)
+            case .notSynchronised(_, let errno): throw .notSynchronised(path, errno)
+            }
+        }
+        return try KeyFile.read(path)
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import CLinux
+internal import Glibc
+
+/// A child of this process with a process group of its own, and this end of its pipes.
+package struct ChildProcess {
+    /// How it ended.
+    package enum End: Equatable {
+        /// It ended by itself, with a status.
+        case exited(Int32)
+        /// A signal ended it.
+        case signalled(Int32)
+        /// Somebody else has fetched its status, or the system threw it away.
+        case unknown
+    }
+
+    /// What a daemon without PATH gives its children.
+    private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// Its id, which is that of its group too.
+    package let processID: pid_t
+    /// The writing end of what is its standard input; -1 if that is /dev/null.
+    package let standardInput: Int32
+    /// The reading end, nonblocking, of what is its standard error.
+    package let standardError: Int32
+    /// A descriptor that can be read once it has ended; -1 if the kernel has none.
+    package let processDescriptor: Int32
+
+    /// Starts a program in `/`, with no open file but /dev/null and a pipe as standard error, and no signal blocked.
+    ///
+    /// - Parameters:
+    ///   - arguments: The program and its arguments.
+    ///   - environment: All of its environment beside PATH; zero bytes are left out.
+    /// - Throws: `SystemError`, also where the program cannot be executed.
+    package init(_ arguments: [String], environment: [String: String]) throws(SystemError) {
+        try self.init(arguments, environment, conversing: false)
+    }
+
+    /// Starts a program likewise whose standard input is a pipe, too, and whose standard output is its standard error.
+    ///
+    /// Its input ends with this process, however that ends.
+    ///
+    /// - Parameters: As above.
+    /// - Throws: As above.
+    package init(conversing arguments: [String], environment: [String: String]) throws(SystemError) {
+        try self.init(arguments, environment, conversing: true)
+    }
+
+    private init(_ arguments: [String], _ environment: [String: String], conversing: Bool) throws(SystemError) {
+        let errors = try Self.pipe()
+        defer { close(errors.writing) }
+        do throws(SystemError) {
+            let input = conversing ? try Self.pipe() : (reading: -1, writing: -1)
+            defer { if conversing { close(input.reading) } }
+            do throws(SystemError) {
+                processID = try Self.spawn(
+                    arguments, Self.variables(environment), input: conversing ? input.reading : nil,
+                    errors: errors.writing)
+            } catch {
+                if conversing { close(input.writing) }
+                throw error
+            }
+            standardInput = input.writing
+        } catch {
+            close(errors.reading)
+            throw error
+        }
+        standardError = errors.reading
+        // Not for the writing end: the child has no reason to expect a write to fail because nobody has read yet.
+        _ = fcntl(standardError, F_SETFL, O_NONBLOCK)
+        // No other thread waits for this child, so the id is still its own.
+        processDescriptor = clinux_pidfd_open(processID)
+    }
+
+    /// Makes a pipe beyond the standard descriptors, which the daemon may have been started without.
+    private static func pipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe", errno) }
+        for index in ends.indices where ends[index] <= STDERR_FILENO {
+            let moved = fcntl(ends[index], F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+            let reason = errno
+            close(ends[index])
+            ends[index] = moved
+            guard moved >= 0 else {
+                close(ends[1 - index])
+                throw SystemError("fcntl F_DUPFD_CLOEXEC", reason)
+            }
+        }
+        return (ends[0], ends[1])
+    }
+
+    /// Sends a signal to the whole group.
+    ///
+    /// Only before the status was fetched: until then the id cannot be given to another process.
+    package func signalGroup(_ signal: Int32) { kill(-processID, signal) }
+
+    /// Fetches the status if it has ended; nil if not.
+    package func end() -> End? {
+        var status: Int32 = 0
+        let result = unsafe waitpid(processID, &status, WNOHANG)
+        guard result != 0, !(result < 0 && errno == EINTR) else { return nil }
+        guard result == processID else { return .unknown }
+        // The macros of wait(2), which Swift does not import.
+        let signal = status & 0x7f
+        return signal == 0 ? .exited(status >> 8 & 0xff) : .signalled(signal)
+    }
+
+    /// Closes the descriptors.
+    package func closeDescriptors() {
+        close(standardError)
+        if standardInput >= 0 { close(standardInput) }
+        if processDescriptor >= 0 { close(processDescriptor) }
+    }
+
+    private static func variables(_ environment: [String: String]) -> [String] {
+        let path = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? defaultPath
+        return environment.merging(["PATH": path]) { given, _ in given }
+            .filter { !$0.key.isEmpty && !$0.key.utf8.contains(UInt8(ascii: "=")) }
+            .map { "\($0.key)=\($0.value)" }
+    }
+
+    /// Starts this program once more, in the same folder, with a socket as standard input; it has no pipes to it.
+    ///
+    /// - Parameters:
+    ///   - arguments: The arguments, its name among them.
+    ///   - input: The socket.
+    /// - Throws: `SystemError`.
+    package static func spawn(again arguments: [String], input: Int32) throws(SystemError) {
+        _ = try spawn(arguments, variables([:]), program: "/proc/self/exe", folder: nil, input: input)
+    }
+
+    private static func spawn(
+        _ arguments: [String], _ environment: [String], program: String? = nil, folder: String? = "/", input: Int32?,
+        errors: Int32 = STDERR_FILENO
+    ) throws(SystemError) -> pid_t {
+        let arguments = CStringArray(arguments)
+        let environment = CStringArray(environment)
+        var actions = unsafe posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        unsafe posix_spawnattr_init(&attributes)
+        defer {
+            unsafe posix_spawn_file_actions_destroy(&actions)
+            unsafe posix_spawnattr_destroy(&attributes)
+        }
+        if errors != STDERR_FILENO { unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO) }
+        if let input {
+            unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+            unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDOUT_FILENO)
+        } else {
+            unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+            unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        }
+        unsafe clinux_spawn_add_closefrom(&actions, STDERR_FILENO + 1)
+        if let folder { unsafe clinux_spawn_add_chdir(&actions, folder) }
+
+        // The daemon blocks signals and ignores SIGPIPE, and both would be inherited.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+        unsafe sigfillset(&signals)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe posix_spawnattr_setpgroup(&attributes, 0)
+        unsafe posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
+        guard let name = unsafe arguments.pointers[0] else { throw SystemError("posix_spawn", ENOENT) }
+        var processID: pid_t = 0
+        let result = unsafe posix_spawnp(
+            &processID, program ?? String(cString: name), &actions, &attributes, arguments.pointers,
+            environment.pointers)
+        guard result == 0 else { throw SystemError("posix_spawn", result) }
+        return processID
+    }
+}
+
+/// Strings as C has them in `argv` and `envp`: pointers, the last of which is null.
+@safe
+private struct CStringArray: ~Copyable {
+    package let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    private let count: Int
+
+    /// Copies the strings, without zero bytes, at which they would end.
+    package init(_ strings: [String]) {
+        count = strings.count
+        unsafe pointers = .allocate(capacity: strings.count + 1)
+        for (index, string) in strings.enumerated() {
+            let bytes = string.utf8.filter { $0 != 0 }.map { CChar(bitPattern: $0) } + [0]
+            unsafe (pointers + index).initialize(to: strdup(bytes))
+        }
+        unsafe (pointers + strings.count).initialize(to: nil)
+    }
+
+    deinit {
+        for index in 0..<count { unsafe free(pointers[index]) }
+        unsafe pointers.deallocate()
+    }
+}

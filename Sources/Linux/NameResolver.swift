@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
+package import Wire
+
+/// Asks for the addresses of names (getaddrinfo(3)); it may take long, so not on a thread that others wait for.
+package enum NameResolver {
+    /// So many addresses of a name are used; more have never been meant.
+    private static let maximumCount = 64
+
+    /// Finds all addresses of a name.
+    ///
+    /// - Parameters:
+    ///   - name: The name, or an address as text.
+    ///   - family: Only addresses of this family, if given.
+    /// - Returns: The addresses in the order of the system; or what the system says against it.
+    package static func addresses(of name: String, _ family: IPFamily? = nil) -> Result<[IPAddress], ResolverError> {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        unsafe hints.ai_family =
+            switch family {
+            case .ipv4?: AF_INET
+            case .ipv6?: AF_INET6
+            case nil: AF_UNSPEC
+            }
+        var list: UnsafeMutablePointer<addrinfo>?
+        let status = unsafe getaddrinfo(name, nil, &hints, &list)
+        guard status == 0 else {
+            return .failure(ResolverError(description: unsafe String(cString: gai_strerror(status))))
+        }
+        defer { unsafe freeaddrinfo(list) }
+        var found: [IPAddress] = []
+        var entry = unsafe list
+        while let current = unsafe entry, found.count < maximumCount {
+            let address = unsafe SocketAddress.read(current.pointee.ai_addr)?.address
+            if let address, !found.contains(address) { found.append(address) }
+            unsafe entry = current.pointee.ai_next
+        }
+        return .success(found)
+    }
+}
+
+/// Why a name has no addresses.
+package struct ResolverError: Error, Equatable, CustomStringConvertible {
+    /// What the system says.
+    package let description: String
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Glibc
+
+/// The clocks of the host; the one place that asks them.
+package enum SystemClock {
+    /// Seconds since 1970.
+    package static var unixSeconds: Int64 { Int64(read(CLOCK_REALTIME).tv_sec) }
+
+    /// Milliseconds since the host was started, sleep included.
+    package static var uptime: UInt64 {
+        let uptime = read(CLOCK_BOOTTIME)
+        return UInt64(max(0, uptime.tv_sec)) * 1000 + UInt64(uptime.tv_nsec / 1_000_000)
+    }
+
+    /// The time of day in UTC as RFC 3339 writes it, with milliseconds.
+    package static func timestamp() -> String {
+        let now = read(CLOCK_REALTIME)
+        let milliseconds = String(1000 + now.tv_nsec / 1_000_000).dropFirst()
+        return "\(timestamp(unixSeconds: Int64(now.tv_sec)).dropLast()).\(milliseconds)Z"
+    }
+
+    /// A time in UTC, given in seconds since 1970, as RFC 3339 writes it; empty for what lies beyond the calendar.
+    package static func timestamp(unixSeconds: Int64) -> String {
+        var seconds = time_t(unixSeconds)
+        var parts = unsafe tm()
+        guard unsafe gmtime_r(&seconds, &parts) != nil else { return "" }
+        return unsafe text("%Y-%m-%dT%H:%M:%SZ", parts)
+    }
+
+    /// The time of day where the host is, as syslog(3) writes it (RFC 3164 §4.1.2).
+    package static func syslogTimestamp() -> String {
+        var seconds = read(CLOCK_REALTIME).tv_sec
+        var parts = unsafe tm()
+        unsafe localtime_r(&seconds, &parts)
+        return unsafe text("%b %e %H:%M:%S", parts)
+    }
+
+    private static func text(_ format: String, _ parts: tm) -> String {
+        var parts = unsafe parts
+        var text = [CChar](repeating: 0, count: 64)
+        let length = unsafe strftime(&text, text.count, format, &parts)
+        return String(decoding: text.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// One clock's reading in nanoseconds.
+    package static func nanoseconds(_ clock: clockid_t) -> Int64 {
+        let time = read(clock)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    private static func read(_ clock: clockid_t) -> timespec {
+        var time = timespec()
+        unsafe clock_gettime(clock, &time)
+        return time
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// Stream sockets with a name in the file system (unix(7)).
+package enum UnixSocket {
+    /// Opens a socket.
+    ///
+    /// - Returns: The file descriptor, closed on exec.
+    package static func open() throws(SystemError) -> Int32 {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SystemError("socket", errno) }
+        return descriptor
+    }
+
+    /// Gives a socket the name of a path (bind(2)).
+    ///
+    /// - Throws: What the kernel says against it, or that the path is too long for a socket.
+    package static func bind(_ descriptor: Int32, to path: FilePath) throws(SystemError) {
+        let status = try unsafe withAddress(of: path) { unsafe Glibc.bind(descriptor, $0, $1) }
+        guard status == 0 else { throw SystemError("bind") }
+    }
+
+    /// Connects a socket to the one with the name of a path (connect(2)).
+    ///
+    /// - Throws: What the kernel says against it, or that the path is too long for a socket.
+    package static func connect(_ descriptor: Int32, to path: FilePath) throws(SystemError) {
+        let status = try unsafe withAddress(of: path) { unsafe Glibc.connect(descriptor, $0, $1) }
+        guard status == 0 else { throw SystemError("connect") }
+    }
+
+    private static func withAddress<Result>(
+        of path: FilePath, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) throws(SystemError) -> Result {
+        var address = sockaddr_un()
+        let bytes = Array(path.string.utf8)
+        guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw SystemError("socket path", ENAMETOOLONG)
+        }
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count + 1)
+        return unsafe withUnsafePointer(to: address) { address in
+            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0, length) }
+        }
+    }
+
+    /// The user at the other end (SO_PEERCRED).
+    package static func peerUser(_ descriptor: Int32) -> UInt32? {
+        var user: UInt32 = 0
+        return unsafe clinux_peer_user(descriptor, &user) == 0 ? user : nil
+    }
+
+    /// Limits how long reading and writing may take, in seconds.
+    package static func setTimeout(_ descriptor: Int32, seconds: Int) {
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+    }
+
+    /// Sends all of a text.
+    ///
+    /// - Parameters:
+    ///   - text: The text.
+    ///   - descriptor: The socket.
+    ///   - flags: Of send(2); with MSG_DONTWAIT, what cannot be sent at once is not.
+    /// - Returns: Whether all went out.
+    package static func send(_ text: String, to descriptor: Int32, flags: Int32 = 0) -> Bool {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = unsafe bytes.withUnsafeBytes { bytes in
+                unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | flags)
+            }
+            if count > 0 {
+                bytes = bytes.dropFirst(count)
+            } else if count == 0 || errno != EINTR {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Reads one line.
+    ///
+    /// - Returns: The line without its end; nil if there is none, or it is too long.
+    package static func readLine(_ descriptor: Int32, maximumLength: Int) -> String? {
+        var line: [UInt8] = []
+        while line.count <= maximumLength {
+            var byte: UInt8 = 0
+            let count = unsafe recv(descriptor, &byte, 1, 0)
+            if count < 0, errno == EINTR { continue }
+            guard count == 1 else { return nil }
+            if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
+            line.append(byte)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CNetfilter
+internal import Glibc
+public import Linux
+internal import Wire
+
+/// Giving connection tracking back what it has forgotten.
+extension ConntrackTable {
+    /// TCP_CONNTRACK_ESTABLISHED (linux/netfilter/nf_conntrack_tcp.h).
+    private static let establishedState: UInt8 = 3
+    /// IP_CT_TCP_FLAG_BE_LIBERAL: where the windows of the two ends lie is not known any longer, so no segment is to be
+    /// called invalid for its numbers.
+    private static let liberalFlag: UInt8 = 0x08
+    /// IPS_SEEN_REPLY, IPS_ASSURED (the entry is not thrown out when the table fills), IPS_CONFIRMED.
+    private static let status: UInt32 = 1 << 1 | 1 << 2 | 1 << 3
+    /// So often is it tried, while segments make entries of their own in between.
+    private static let tries = 3
+
+    /// Makes an entry for an established TCP connection, or gives the one that is there the mark.
+    ///
+    /// - Parameters:
+    ///   - original: The way of its first packet.
+    ///   - mark: The mark of a new entry.
+    ///   - markBits: The bits of the mark that an entry gets which is there.
+    ///   - seconds: How long the entry stays if nothing comes; the next segment sets this anew, as the kernel has it.
+    /// - Throws: What the kernel says against it.
+    public static func restore(
+        _ original: ConnectionTuple, mark: UInt32, markBits: UInt32, seconds: UInt32
+    ) throws(SystemError) {
+        for attempt in 1...tries {
+            do throws(SystemError) {
+                return try put(original, mark: mark, markMask: nil, seconds, NLM_F_CREATE | NLM_F_EXCL)
+            } catch {
+                guard error.number == EEXIST, attempt < tries else { throw error }
+            }
+            // A segment was faster. Where this end sent it, the entry is the wrong way round.
+            guard let there = try find(original) else { continue }
+            if there.original == original {
+                return try put(original, mark: markBits, markMask: markBits, seconds, 0)
+            }
+            _ = try remove(there)
+        }
+    }
+
+    private static func put(
+        _ original: ConnectionTuple, mark: UInt32, markMask: UInt32?, _ seconds: UInt32, _ flags: Int32
+    ) throws(SystemError) {
+        guard let entry = ConntrackEntry(original) else { throw SystemError("give back tracked connection", ENOMEM) }
+        entry.setReply(of: original)
+        let handle = unsafe entry.handle
+        unsafe nfct_set_attr_u8(handle, ATTR_TCP_STATE, establishedState)
+        for attribute in [ATTR_TCP_FLAGS_ORIG, ATTR_TCP_MASK_ORIG, ATTR_TCP_FLAGS_REPL, ATTR_TCP_MASK_REPL] {
+            unsafe nfct_set_attr_u8(handle, attribute, liberalFlag)
+        }
+        unsafe nfct_set_attr_u32(handle, ATTR_STATUS, status)
+        unsafe nfct_set_attr_u32(handle, ATTR_TIMEOUT, seconds)
+        unsafe nfct_set_attr_u32(handle, ATTR_MARK, mark)
+        let family = UInt8(original.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        try unsafe socket.request("give back tracked connection", flags: NLM_F_ACK | flags) { memory in
+            let message = unsafe message(memory, IPCTNL_MSG_CT_NEW, family)
+            guard unsafe nfct_nlmsg_build(message, handle) == 0 else { return nil }
+            if let markMask { unsafe mnl_attr_put_u32(message, UInt16(CTA_MARK_MASK.rawValue), markMask.bigEndian) }
+            return unsafe message
+        }
+    }
+
+    /// The entry of a connection, whichever end sent its first packet.
+    private static func find(_ tuple: ConnectionTuple) throws(SystemError) -> TrackedConnection? {
+        guard let entry = ConntrackEntry(tuple) else { throw SystemError("find tracked connection", ENOMEM) }
+        let family = UInt8(tuple.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        var found: TrackedConnection?
+        do throws(SystemError) {
+            try unsafe socket.request(
+                "find tracked connection", flags: NLM_F_ACK,
+                build: { memory in
+                    let message = unsafe message(memory, IPCTNL_MSG_CT_GET, family)
+                    return unsafe nfct_nlmsg_build(message, entry.handle) == 0 ? message : nil
+                },
+                each: { message in found = unsafe TrackedConnection(message) })
+        } catch {
+            guard error.number == ENOENT else { throw error }
+        }
+        return found
+    }
+}

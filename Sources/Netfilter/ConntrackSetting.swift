@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
+public import Linux
+internal import SystemPackage
+
+/// A switch of connection tracking in the calling thread's network namespace
+/// (Documentation/networking/nf_conntrack-sysctl.rst of the kernel).
+public enum ConntrackSetting: String, CaseIterable, Sendable {
+    /// Whether bytes are counted, of connections that begin from then on.
+    case accounting = "nf_conntrack_acct"
+    /// Whether there are events: 1 for all connections, 2 for those that begin while somebody listens.
+    case events = "nf_conntrack_events"
+
+    /// What came of turning it on.
+    public enum Outcome: Equatable, Sendable {
+        /// It was on.
+        case wasOn
+        /// It was off and is on now.
+        case turnedOn
+        /// It is off and stays so: the kernel has no connection tracking yet (ENOENT), or this process may not (EACCES,
+        /// EPERM, EROFS).
+        case failed(SystemError)
+    }
+
+    /// Turns it on if it is off.
+    public func turnOn() -> Outcome {
+        let path = FilePath("/proc/sys/net/netfilter/\(rawValue)")
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            let first = try file.closeAfter {
+                var byte: UInt8 = 0
+                _ = unsafe try withUnsafeMutableBytes(of: &byte) { unsafe try file.read(into: $0) }
+                return byte
+            }
+            guard first == UInt8(ascii: "0") else { return .wasOn }
+        } catch {
+            return .failed(SystemError("read \(path)", Self.number(error)))
+        }
+        do {
+            let file = try FileDescriptor.open(path, .writeOnly, options: .closeOnExec)
+            _ = try file.closeAfter { try file.writeAll("1\n".utf8) }
+            return .turnedOn
+        } catch {
+            return .failed(SystemError("write \(path)", Self.number(error)))
+        }
+    }
+
+    private static func number(_ error: any Error) -> Int32 { (error as? Errno)?.rawValue ?? EIO }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CNetfilter
+internal import Glibc
+public import Linux
+public import Wire
+
+/// The kernel's table of tracked connections (linux/netfilter/nfnetlink_conntrack.h), of which this is about TCP's.
+public enum ConntrackTable {
+    /// Which connections are meant.
+    public struct Filter: Equatable, Sendable {
+        /// The ports that first packets went to; nil for all.
+        public var ports: [UInt16]?
+        /// What the mark is to be in the bits of the mask.
+        public var mark: UInt32 = 0
+        /// The bits of the mark that count; none for all marks.
+        public var markMask: UInt32 = 0
+
+        /// Takes all connections.
+        public init() {}
+
+        /// Takes connections to some ports, whose mark has all of some bits.
+        public init(ports: [UInt16]?, markBits: UInt32 = 0) {
+            self.ports = ports
+            mark = markBits
+            markMask = markBits
+        }
+
+        func contains(_ connection: TrackedConnection) -> Bool {
+            connection.mark & markMask == mark & markMask
+                && ports.map { $0.contains(connection.original.destinationPort) } ?? true
+        }
+    }
+
+    /// Hands connections of both families to the caller while they are read; the table may change in the meantime.
+    ///
+    /// - Throws: What the kernel says against it.
+    public static func forEach(
+        _ filter: Filter = Filter(), _ body: (TrackedConnection) -> Void
+    ) throws(SystemError) {
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        try unsafe socket.request(
+            "list tracked connections", flags: NLM_F_DUMP,
+            build: { memory in
+                let message = unsafe message(memory, IPCTNL_MSG_CT_GET, UInt8(AF_UNSPEC))
+                if filter.markMask != 0 {
+                    unsafe mnl_attr_put_u32(message, UInt16(CTA_MARK.rawValue), filter.mark.bigEndian)
+                    unsafe mnl_attr_put_u32(message, UInt16(CTA_MARK_MASK.rawValue), filter.markMask.bigEndian)
+                }
+                return unsafe message
+            },
+            each: { message in
+                if let connection = unsafe TrackedConnection(message), filter.contains(connection) { body(connection) }
+            })
+    }
+
+    /// Lists connections of both families, as many as there are; the kernel bounds its table.
+    ///
+    /// - Throws: What the kernel says against it.
+    public static func list(_ filter: Filter = Filter()) throws(SystemError) -> [TrackedConnection] {
+        var connections: [TrackedConnection] = []
+        try forEach(filter) { connections.append($0) }
+        return connections
+    }
+
+    /// Removes the entries of all TCP connections from an address to one of some ports.
+    ///
+    /// What was known of such a connection, its mark above all, is forgotten; its next segment is one of no connection.
+    ///
+    /// - Parameters:
+    ///   - address: The source of the connections' first packets.
+    ///   - ports: The ports that those packets went to.
+    /// - Returns: How many entries were removed.
+    /// - Throws: What the kernel says against it.
+    public static func removeConnections(
+        from address: IPAddress, toPorts ports: [UInt16]
+    ) throws(SystemError) -> Int {
+        var found: [TrackedConnection] = []
+        try forEach(Filter(ports: ports)) { connection in
+            if connection.original.sourceAddress == address { found.append(connection) }
+        }
+        var removed = 0
+        for connection in found where try remove(connection) { removed += 1 }
+        return removed
+    }
+
+    /// Removes the entry of exactly this connection, not of a later one between the same ends; these the kernel can tell
+    /// apart unless the later one was given the memory of the former.
+    ///
+    /// - Returns: Whether there was one.
+    /// - Throws: What the kernel says against it.
+    public static func remove(_ connection: TrackedConnection) throws(SystemError) -> Bool {
+        try remove(
+            connection.original, id: connection.id, zone: connection.zone, originalZone: connection.originalZone)
+    }
+
+    /// Removes the entry of the TCP connection between two ends, in the default zone.
+    ///
+    /// - Parameter original: The way of its first packet.
+    /// - Returns: Whether there was one.
+    /// - Throws: What the kernel says against it.
+    public static func remove(_ original: ConnectionTuple) throws(SystemError) -> Bool {
+        try remove(original, id: nil, zone: nil, originalZone: nil)
+    }
+
+    static func remove(
+        _ original: ConnectionTuple, id: UInt32?, zone: UInt16?, originalZone: UInt16?
+    ) throws(SystemError) -> Bool {
+        guard let entry = ConntrackEntry(original) else { throw SystemError("remove tracked connection", ENOMEM) }
+        if let zone { unsafe nfct_set_attr_u16(entry.handle, ATTR_ZONE, zone) }
+        if let originalZone { unsafe nfct_set_attr_u16(entry.handle, ATTR_ORIG_ZONE, originalZone) }
+        let family = UInt8(original.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+        let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
+        do throws(SystemError) {
+            try unsafe socket.request("remove tracked connection", flags: NLM_F_ACK) { memory in
+                let message = unsafe message(memory, IPCTNL_MSG_CT_DELETE, family)
+                guard unsafe nfct_nlmsg_build(message, entry.handle) == 0 else { return nil }
+                if let id { unsafe mnl_attr_put_u32(message, UInt16(CTA_ID.rawValue), id.bigEndian) }
+                return unsafe message
+            }
+            return true
+        } catch {
+            // It ended in the meantime.
+            guard error.number == ENOENT else { throw error }
+            return false
+        }
+    }
+
+    static func message(
+        _ memory: UnsafeMutableRawPointer, _ type: cntl_msg_types, _ family: UInt8
+    ) -> UnsafeMutablePointer<nlmsghdr>? {
+        let header = unsafe mnl_nlmsg_put_header(memory)
+        unsafe header?.pointee.nlmsg_type = UInt16(NFNL_SUBSYS_CTNETLINK) << 8 | UInt16(type.rawValue)
+        guard let body = unsafe mnl_nlmsg_put_extra_header(header, MemoryLayout<nfgenmsg>.size) else { return nil }
+        unsafe body.storeBytes(
+            of: nfgenmsg(nfgen_family: family, version: UInt8(NFNETLINK_V0), res_id: 0), as: nfgenmsg.self)
+        return unsafe header
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CNetfilter
+internal import Glibc
+public import Linux
+internal import Wire
+
+/// Says whether this host has a socket that is one end of a connection (sock_diag(7)).
+///
+/// Connection tracking believes what passes by: a RST whose sequence number is only nearly right ends a connection for it,
+/// and not for the socket, which alone knows.
+public final class SocketLookup {
+    /// The states of TCP (`net/tcp_states.h`) in which data can still come or go: ESTABLISHED, FIN_WAIT1, FIN_WAIT2,
+    /// CLOSE_WAIT, LAST_ACK, CLOSING.
+    private static let connectedStates: Set<UInt8> = [1, 4, 5, 8, 9, 11]
+
+    private let socket: NetlinkSocket
+
+    /// Opens a socket to the kernel in the calling thread's network namespace.
+    ///
+    /// - Throws: What the kernel says against it.
+    public init() throws(SystemError) {
+        socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG)
+    }
+
+    /// Whether there is a connected socket with exactly these ends; one lookup in the kernel's table.
+    ///
+    /// - Parameter incoming: The way of the packets that this host receives.
+    /// - Returns: Whether there is one.
+    /// - Throws: What the kernel says against it.
+    public func isConnected(_ incoming: ConnectionTuple) throws(SystemError) -> Bool {
+        let family = incoming.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6
+        var found = false
+        do throws(SystemError) {
+            try unsafe socket.request(
+                "look for a socket", flags: NLM_F_ACK,
+                build: { memory in unsafe Self.message(memory, family, incoming) },
+                each: { message in
+                    guard unsafe mnl_nlmsg_get_payload_len(message) >= MemoryLayout<inet_diag_msg>.size,
+                        let payload = unsafe mnl_nlmsg_get_payload(message)
+                    else { return }
+                    let entry = unsafe payload.loadUnaligned(as: inet_diag_msg.self)
+                    // Where there is no connection, the kernel takes the listening socket for the one that is meant.
+                    found =
+                        Self.connectedStates.contains(entry.idiag_state)
+                        && entry.id.idiag_dport == incoming.sourcePort.bigEndian
+                        && entry.id.idiag_sport == incoming.destinationPort.bigEndian
+                })
+        } catch {
+            guard error.number == ENOENT else { throw error }
+            return false
+        }
+        return found
+    }
+
+    private static func message(
+        _ memory: UnsafeMutableRawPointer, _ family: Int32, _ incoming: ConnectionTuple
+    ) -> UnsafeMutablePointer<nlmsghdr>? {
+        let header = unsafe mnl_nlmsg_put_header(memory)
+        unsafe header?.pointee.nlmsg_type = UInt16(SOCK_DIAG_BY_FAMILY)
+        let size = MemoryLayout<inet_diag_req_v2>.size
+        guard let body = unsafe mnl_nlmsg_put_extra_header(header, size) else { return nil }
+        var request = inet_diag_req_v2()
+        request.sdiag_family = UInt8(family)
+        request.sdiag_protocol = UInt8(IPPROTO_TCP)
+        request.idiag_states = ~0
+        request.id.idiag_sport = incoming.destinationPort.bigEndian
+        request.id.idiag_dport = incoming.sourcePort.bigEndian
+        request.id.idiag_src = words(incoming.destinationAddress)
+        request.id.idiag_dst = words(incoming.sourceAddress)
+        // Whatever its cookie is (INET_DIAG_NOCOOKIE).
+        request.id.idiag_cookie = (~0, ~0)
+        unsafe body.storeBytes(of: request, as: inet_diag_req_v2.self)
+        return unsafe header
+    }
+
+    private static func words(_ address: IPAddress) -> (UInt32, UInt32, UInt32, UInt32) {
+        if let ipv4 = address.ipv4 { return (ipv4.bigEndian, 0, 0, 0) }
+        let (high, low) = (address.high, address.low)
+        return (
+            UInt32(truncatingIfNeeded: high >> 32).bigEndian, UInt32(truncatingIfNeeded: high).bigEndian,
+            UInt32(truncatingIfNeeded: low >> 32).bigEndian, UInt32(truncatingIfNeeded: low).bigEndian
+        )
+    }
+}

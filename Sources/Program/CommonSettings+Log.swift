@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import Logging
+package import Settings
+
+extension CommonSettings {
+    /// Makes the logger that the settings ask for.
+    package func logger(_ label: String) -> Logger {
+        let handler =
+            switch logTarget {
+            case .stderr: LogLineHandler(level: logLevel, format: logFormat)
+            case .syslog: LogLineHandler(level: logLevel, format: logFormat, syslog: Syslog(program: label))
+            }
+        return Logger(label: label) { _ in handler }
+    }
+}
+
+extension EffectiveSettings {
+    /// Writes to the log what is right but hardly meant.
+    package func logWarnings(to logger: Logger) {
+        for warning in warnings { logger.warning("\(warning)") }
+    }
+}

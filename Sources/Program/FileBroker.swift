@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+package import Linux
+internal import Settings
+internal import Synchronization
+package import SystemPackage
+
+/// Opens configuration and key files for a daemon that has become somebody else and may not read what is root's.
+///
+/// A child stays root, without any capability, and hands over open files: the configuration file, and the key files that
+/// it names, as it reads them itself. So a daemon that somebody has taken over gets nothing by it that it has not had.
+/// The child ends with the daemon.
+package final class FileBroker: Sendable {
+    /// The flag with which the daemon's program is that child.
+    static let flag = "--open-files"
+    /// The longest path that is asked for, in bytes.
+    private static let longestPath = 4_096
+    /// How long the child may take, in seconds.
+    private static let patience = 10
+
+    private static let current = Mutex<FileBroker?>(nil)
+
+    private let link: Mutex<Int32>
+
+    private init(_ link: Int32) { self.link = Mutex(link) }
+
+    // MARK: The daemon
+
+    /// Starts the child if the daemon is about to become somebody else than root; while there is one thread.
+    ///
+    /// - Parameter identity: Whom it becomes; nil if nobody.
+    /// - Throws: Why there is no child.
+    package static func start(for identity: Identity?) throws(FatalError) {
+        guard let identity, identity.user != 0, geteuid() == 0 else { return }
+        do throws(SystemError) {
+            let broker = FileBroker(try spawn())
+            current.withLock { $0 = broker }
+        } catch {
+            throw FatalError("no child that opens files: \(error)", status: EX_OSERR)
+        }
+    }
+
+    /// Opens a file as open(2) does, for reading; through the child if there is one and this process may not.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - options: As for open(2).
+    /// - Returns: Its descriptor, to be closed.
+    /// - Throws: Why it cannot be opened.
+    package static func open(_ path: FilePath, _ options: FileDescriptor.OpenOptions) throws(Errno) -> FileDescriptor {
+        do {
+            return try FileDescriptor.open(path, .readOnly, options: options)
+        } catch Errno.permissionDenied {
+            guard let broker = current.withLock({ $0 }) else { throw .permissionDenied }
+            return try broker.ask(path)
+        } catch {
+            throw error as? Errno ?? .ioError
+        }
+    }
+
+    private func ask(_ path: FilePath) throws(Errno) -> FileDescriptor {
+        let bytes = Array(path.string.utf8)
+        guard bytes.count <= Self.longestPath else { throw .fileNameTooLong }
+        return try link.withLock { link throws(Errno) in
+            let sent = unsafe bytes.withUnsafeBytes {
+                unsafe send(link, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard sent == bytes.count else { throw .permissionDenied }
+            var file: Int32 = -1
+            let error = unsafe clinux_receive_file(link, &file)
+            guard error == 0 else { throw Errno(rawValue: error) }
+            return FileDescriptor(rawValue: file)
+        }
+    }
+
+    private static func spawn() throws(SystemError) -> Int32 {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw SystemError("socketpair", errno) }
+        defer { close(ends[1]) }
+        UnixSocket.setTimeout(ends[0], seconds: patience)
+        do throws(SystemError) {
+            try ChildProcess.spawn(again: CommandLine.arguments + [flag], input: ends[1])
+        } catch {
+            close(ends[0])
+            throw error
+        }
+        return ends[0]
+    }
+
+    // MARK: The child
+
+    /// Opens files for the daemon at the other end of standard input, until that has ended.
+    ///
+    /// - Parameter flags: Those of the daemon.
+    /// - Throws: What the kernel says against giving up all privileges.
+    static func serve<Flags: DaemonFlags>(_ flags: Flags) throws(FatalError) {
+        try Privileges.giveUpAll()
+        var keyFiles = keyFiles(flags)
+        while let path = receivePath() {
+            let isConfiguration = path == flags.configurationFile
+            // Who asks for it reads it anew, and then the key files that it names.
+            if isConfiguration { keyFiles = Self.keyFiles(flags) }
+            hand(path, isGranted: isConfiguration || keyFiles.contains(path))
+        }
+    }
+
+    /// Those that the configuration names now; none where it is wrong, or others can have written it.
+    private static func keyFiles<Flags: DaemonFlags>(_ flags: Flags) -> Set<FilePath> {
+        (try? flags.settings()).map { Set(Flags.keyFiles($0).map(\.path)) } ?? []
+    }
+
+    private static func receivePath() -> FilePath? {
+        var bytes = [UInt8](repeating: 0, count: longestPath)
+        let count = unsafe recv(STDIN_FILENO, &bytes, bytes.count, 0)
+        return count > 0 ? FilePath(String(decoding: bytes[..<count], as: UTF8.self)) : nil
+    }
+
+    private static func hand(_ path: FilePath, isGranted: Bool) {
+        guard isGranted else {
+            clinux_send_file(STDIN_FILENO, -1, EACCES)
+            return
+        }
+        let file = unsafe path.withPlatformString { unsafe Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC) }
+        clinux_send_file(STDIN_FILENO, file, file < 0 ? errno : 0)
+        if file >= 0 { close(file) }
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import KnockProtocol
+package import Linux
+package import Settings
+
+extension FileTransaction {
+    /// Adds a configuration file with what was added to it; it keeps its mode and owner, and a new one has 0600.
+    package func add<Settings: CommonSettings>(_ edit: SettingsEdit<Settings>) throws(FileError) {
+        try add(
+            edit.target, edit.text.span, mode: edit.attributes?.mode ?? 0o600,
+            owner: edit.attributes.map { (user: $0.user, group: $0.group) }, replacing: edit.attributes != nil)
+    }
+}

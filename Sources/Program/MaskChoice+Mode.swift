@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import KnockProtocol
+package import Settings
+
+extension MaskChoice {
+    /// The mask to ask for; nil leaves it to whether there is a NAT.
+    package var mode: MaskMode? {
+        switch self {
+        case .auto: nil
+        case .full: .full
+        case .windowed: .windowed
+        }
+    }
+}

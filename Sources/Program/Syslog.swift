@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import CLinux
+internal import Glibc
+internal import KeyFiles
+internal import Linux
+internal import Synchronization
+
+/// Sends lines to the syslog daemon of the host: datagrams to its socket, as syslog(3) sends them (RFC 3164 §4.1).
+///
+/// Nobody ever waits for that daemon: what it does not take at once is lost and counted, and a line says so when it takes
+/// lines again. Whether it is there at all is said on standard error, once until that changes.
+package final class Syslog: Sendable {
+    /// How urgent a line is (RFC 3164 §4.1.1).
+    package enum Priority: Int, Sendable {
+        /// Critical conditions.
+        case critical = 2
+        /// Error conditions.
+        case error
+        /// Warning conditions.
+        case warning
+        /// Normal but significant.
+        case notice
+        /// Informational.
+        case informational
+        /// For debugging.
+        case debug
+    }
+
+    private struct Connection {
+        var descriptor: Int32 = -1
+        var lost: UInt64 = 0
+        var trouble: SystemError?
+    }
+
+    /// LOG_DAEMON of syslog(3).
+    private static let facility = 3 << 3
+    /// What is longer is cut off: syslog daemons take 8 KiB.
+    private static let maximumLength = 8 * 1024
+
+    private let tag: String
+    private let path: String
+    private let connection = Mutex(Connection())
+
+    /// Names the program; connects when there is something to send.
+    ///
+    /// - Parameters:
+    ///   - program: The name before each line.
+    ///   - path: The syslog daemon's socket.
+    package init(program: String, path: String = "/dev/log") {
+        tag = "\(program)[\(getpid())]"
+        self.path = path
+    }
+
+    deinit {
+        connection.withLock { Self.disconnect(&$0) }
+    }
+
+    /// Sends a line; returns at once.
+    package func write(_ text: String, _ priority: Priority) {
+        let trouble = connection.withLock { connection -> SystemError? in
+            let before = connection.trouble
+            do throws(SystemError) {
+                try reportLost(&connection)
+                try send(text, priority, &connection)
+                connection.trouble = nil
+            } catch {
+                connection.lost &+= 1
+                // A daemon that is too slow will hear of it itself.
+                guard error.number != EAGAIN, error.number != ENOBUFS else { return nil }
+                connection.trouble = error
+            }
+            return connection.trouble == before ? nil : connection.trouble
+        }
+        if let trouble {
+            StandardError.write("\(tag): \(path): \(trouble); log lines are lost until a syslog daemon takes them\n")
+        }
+    }
+
+    private func reportLost(_ connection: inout Connection) throws(SystemError) {
+        guard connection.lost > 0 else { return }
+        try send("WARNING log lines were lost count=\(connection.lost)", .warning, &connection)
+        connection.lost = 0
+    }
+
+    private func send(_ text: String, _ priority: Priority, _ connection: inout Connection) throws(SystemError) {
+        let line = "<\(Self.facility | priority.rawValue)>\(SystemClock.syslogTimestamp()) \(tag): \(text)"
+        let bytes = Array(line.utf8.prefix(Self.maximumLength))
+        // A connection may lead to a syslog daemon that has ended, and another one have taken its place.
+        for isFirstTry in [true, false] {
+            if connection.descriptor < 0 { try connect(&connection) }
+            while true {
+                let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+                guard unsafe Glibc.send(connection.descriptor, bytes, bytes.count, flags) < 0 else { return }
+                if errno != EINTR { break }
+            }
+            let error = SystemError("send", errno)
+            guard error.number != EAGAIN, error.number != ENOBUFS else { throw error }
+            Self.disconnect(&connection)
+            if !isFirstTry { throw error }
+        }
+    }
+
+    private func connect(_ connection: inout Connection) throws(SystemError) {
+        var address = sockaddr_un()
+        let name = Array(path.utf8)
+        guard name.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw SystemError("connect", ENAMETOOLONG)
+        }
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: name) }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SystemError("socket", errno) }
+        let result = unsafe withUnsafePointer(to: address) { address in
+            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe Glibc.connect(descriptor, address, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            let error = SystemError("connect", errno)
+            close(descriptor)
+            throw error
+        }
+        connection.descriptor = descriptor
+    }
+
+    private static func disconnect(_ connection: inout Connection) {
+        if connection.descriptor >= 0 { close(connection.descriptor) }
+        connection.descriptor = -1
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+package import DaemonCore
+internal import Glibc
+package import KnockEngine
+internal import KnockProtocol
+package import Program
+package import Settings
+package import Wire
+
+/// The guests of a configuration, with their keys: what the engine needs, and what everybody else does.
+package struct GuestRoster: Sendable {
+    /// Those who are enabled, for the engine.
+    package let guests: [Guest]
+    /// All that the configuration says of each of them.
+    package let settings: [KeyID: GuestSettings]
+    /// The fingerprint of the key where there is but one guest.
+    package let fingerprint: String?
+    private let byID: [KeyID: Guest]
+
+    /// Reads all keys.
+    ///
+    /// - Parameters:
+    ///   - settings: The configuration.
+    ///   - registry: Where names and numbers come from.
+    /// - Throws: Which key cannot be read, or that two guests have the same.
+    package init(_ settings: ServerSettings, _ registry: KeyRegistry) throws(FatalError) {
+        var guests: [Guest] = []
+        var settingsByID: [KeyID: GuestSettings] = [:]
+        var owners: [String: String] = [:]
+        for guest in settings.effectiveGuests where guest.enabled {
+            let keys = try KeySchedule.read(guest.keyFile, forDaemonOf: settings.user)
+            let fingerprint = keys.fingerprint
+            if let other = owners.updateValue(guest.name, forKey: fingerprint) {
+                throw FatalError(
+                    "guest \"\(guest.name)\" has the same key as \"\(other)\"; each needs one of their own",
+                    status: EX_CONFIG)
+            }
+            let id = registry.id(of: guest.name, fingerprint: fingerprint)
+            settingsByID[id] = guest
+            guests.append(
+                Guest(
+                    id: id, keys: keys, ports: guest.ports ?? settings.targetPorts, networks: guest.networks,
+                    expires: guest.expires, isRoaming: guest.roaming))
+        }
+        self.guests = guests
+        self.settings = settingsByID
+        byID = Dictionary(guests.map { ($0.id, $0) }) { first, _ in first }
+        fingerprint = owners.count == 1 ? owners.first?.key : nil
+    }
+
+    /// Why a connection of a guest would not be admitted now; nil if it would.
+    package func refusal(of flow: Flow, _ id: KeyID, at now: Instant) -> String? {
+        guard let guest = byID[id] else { return "revoked" }
+        return guest.refusal(of: flow, at: now)?.name
+    }
+}
+
+extension ServerEngine.Configuration {
+    /// What the configuration of the daemon says to the engine.
+    package init(_ settings: ServerSettings) {
+        self.init()
+        targetPorts = settings.targetPorts
+        exempt = settings.exempt.compactMap { if case .prefix(let prefix) = $0 { prefix } else { nil } }
+        lockoutSeconds = settings.lockoutSeconds
+        lockoutScope =
+            switch settings.lockoutScope {
+            case .guest: .guest
+            case .address: .address
+            }
+        guestSYNRate = settings.guestSYNRate
+        usesTime = !settings.noTime
+        guestSearch =
+            switch settings.guestSearch {
+            case .auto: .auto
+            case .hint: .hint
+            case .all: .all
+            }
+        looksClosed = settings.onFailure == .reset
+        acceptsFastOpen = settings.fastOpen
+        wrongCodeLimit = settings.lockoutAfterWrongCodes
+        wrongCodeSeconds = settings.wrongCodeSeconds
+        reporting = settings.logLevel == .debug ? .drops : []
+    }
+}

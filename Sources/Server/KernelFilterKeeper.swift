@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import DaemonCore
+internal import Dispatch
+internal import Glibc
+internal import KernelFilter
+package import KnockEngine
+internal import Linux
+package import Logging
+package import Program
+package import Settings
+internal import SystemPackage
+
+/// Keeps the program in the kernel supplied with the keys and the time, where there is one.
+///
+/// All calls to the filter are made on one dispatch queue, which is why this may be shared.
+package final class KernelFilterKeeper: @unchecked Sendable {
+    /// How often the program is told the time, in seconds: as long as a changed clock can go unnoticed.
+    private static let refreshInterval = 1
+
+    private let choice: KernelFilterChoice
+    private let parent: FilePath
+    private let queueNumber: UInt16
+    private let usesTime: Bool
+    private let logger: Logger
+    private let queue = DispatchQueue(label: "kernel filter")
+    private var timer: (any DispatchSourceTimer)?
+    /// nil while there is none, or it is switched off.
+    private var filter: KernelFilter?
+    /// One that is switched off; later this process may have no right to load one or to find it.
+    private var spare: KernelFilter?
+    /// What was said last of why there is none.
+    private var obstacle: String?
+
+    /// Takes what does not change while the daemon runs; there is no program yet.
+    package init(_ settings: ServerSettings, logger: Logger) {
+        choice = settings.kernelFilter
+        parent = settings.pinFolder
+        queueNumber = settings.queues.lowerBound
+        usesTime = !settings.noTime
+        self.logger = logger
+    }
+
+    /// Tells the program the time from now on.
+    package func start() {
+        queue.sync {
+            timer = queue.every(seconds: Self.refreshInterval) { [unowned self] in refresh() }
+        }
+    }
+
+    /// Gives the program the keys of these guests.
+    ///
+    /// Loads it, or takes over the one that is there, if that has not been done; so call it before privileges are given
+    /// up, but after the first queue of the daemon was bound.
+    ///
+    /// - Throws: What keeps the program out of the kernel, where the choice is `on`; then it is switched off.
+    package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {
+        let refusal = queue.sync { () -> String? in
+            do throws(KernelFilterError) {
+                guard choice != .off else {
+                    try switchOff()
+                    return nil
+                }
+                if let obstacle = Self.obstacle(guests, settings) {
+                    try switchOff()
+                    return obstacle
+                }
+                try update(guests, settings)
+                return nil
+            } catch {
+                // The rules may hold one that an earlier run has left.
+                try? switchOff()
+                return choice == .off ? nil : error.description
+            }
+        }
+        let isNews = queue.sync { obstacle != refusal }
+        queue.sync { obstacle = refusal }
+        guard let refusal else { return }
+        guard choice == .auto else {
+            throw FatalError("--kernel-filter on: \(refusal)", status: EX_UNAVAILABLE)
+        }
+        guard isNews else { return }
+        logger.notice("no kernel filter, the daemon judges all SYNs: \(refusal)")
+    }
+
+    /// What a program that drops wrong codes unseen does not go together with.
+    private static func obstacle(_ guests: [Guest], _ settings: ServerSettings) -> String? {
+        if settings.onFailure == .reset { return "on_failure is reset, and it could only drop" }
+        if settings.lockoutAfterWrongCodes > 0 { return "wrong codes are to be counted" }
+        if guests.count > KernelFilter.maximumKeys {
+            return KernelFilterError.tooManyKeys(guests.count).description
+        }
+        return nil
+    }
+
+    private func update(_ guests: [Guest], _ settings: ServerSettings) throws(KernelFilterError) {
+        let isNew = filter == nil
+        let folder = try KernelFilter.pinFolder(in: parent, queue: queueNumber)
+        let filter: KernelFilter
+        if let loaded = self.filter ?? spare {
+            filter = loaded
+            self.filter = loaded
+            spare = nil
+        } else {
+            filter = try KernelFilter.load(object: try KernelFilter.locateObject(), pinFolder: folder)
+            self.filter = filter
+        }
+        try filter.update(
+            keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock(),
+            acceptsData: settings.fastOpen)
+        try filter.refreshOwnAddresses()
+        // Kernels before 5.19 ask for CAP_BPF at each change, which this process will not have.
+        try Privileges.whileReduced { () throws(KernelFilterError) in try filter.refreshClock(Self.clock()) }
+        guard isNew else { return }
+        let advice =
+            filter.origin == .takenOver ? "rules that hold it use it on" : "'server.sh up' puts it into the rules"
+        logger.notice("kernel filter ready: \(advice)", metadata: ["program": "\(folder.appending("syn_code"))"])
+        if let obstacle = filter.hookObstacle {
+            tell("the kernel filter cannot be attached to the network itself, so it has no gate either", obstacle)
+        } else if let obstacle = filter.gateObstacle {
+            tell(
+                "the kernel filter has no gate: while another program has flushed the rules, a right code alone is enough",
+                obstacle)
+        }
+    }
+
+    private func tell(_ consequence: String, _ obstacle: KernelFilterError) {
+        logger.notice("\(consequence)", metadata: ["reason": "\(obstacle)"])
+        for line in obstacle.verifierLines { logger.debug("verifier: \(line)") }
+    }
+
+    private func switchOff() throws(KernelFilterError) {
+        if let loaded = filter ?? spare {
+            loaded.disarm()
+            (filter, spare) = (nil, loaded)
+            return
+        }
+        try KernelFilter.switchOff(pinFolder: try KernelFilter.pinFolder(in: parent, queue: queueNumber))
+    }
+
+    private func refresh() {
+        guard let filter else { return }
+        do throws(KernelFilterError) {
+            try filter.refreshClock(Self.clock())
+            try filter.refreshOwnAddresses()
+        } catch {
+            logger.error("kernel filter switched off: \(error)")
+            filter.disarm()
+            (self.filter, spare) = (nil, filter)
+        }
+    }
+
+    /// Takes the keys out of the kernel again.
+    package func stop() {
+        queue.sync {
+            timer?.cancel()
+            filter?.disarm()
+            (filter, spare) = (nil, nil)
+        }
+    }
+
+    /// How many SYNs the program has dropped, and let pass; nil if there is none.
+    package var counters: (wrong: UInt64, passed: UInt64)? {
+        queue.sync { (try? filter?.counters()).flatMap { $0 }.map { ($0.wrong, $0.passed) } }
+    }
+
+    private static func clock() -> FilterClock {
+        FilterClock(
+            wallClock: SystemClock.nanoseconds(CLOCK_REALTIME), monotonic: SystemClock.nanoseconds(CLOCK_MONOTONIC))
+    }
+}

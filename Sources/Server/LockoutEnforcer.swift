@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Glibc
+internal import Linux
+package import Logging
+internal import Netfilter
+package import Wire
+
+/// Ends the connections of an address that is locked out.
+package struct LockoutEnforcer: Sendable {
+    private let logger: Logger
+
+    /// Takes where it says what it did.
+    package init(logger: Logger) {
+        self.logger = logger
+    }
+
+    /// Destroys this host's sockets, so that the peer's RST still finds its tracked connection; then removes the
+    /// tracked connections, of forwarded ones too, so that nothing of them is verified any longer.
+    ///
+    /// - Parameters:
+    ///   - address: Who is locked out.
+    ///   - ports: The protected ports.
+    package func enforce(on address: IPAddress, ports: [UInt16]) {
+        var destroyed = 0
+        var removed = 0
+        do throws(SystemError) {
+            for port in ports {
+                destroyed += try SocketDestroyer.destroyConnections(from: address, toPort: port)
+            }
+        } catch {
+            logger.error(
+                "sockets not closed: \(SocketDestroyer.explanation(of: error))", metadata: ["client": "\(address)"])
+        }
+        do throws(SystemError) {
+            removed = try ConntrackTable.removeConnections(from: address, toPorts: ports)
+        } catch {
+            logger.error("tracked connections not removed: \(error)", metadata: ["client": "\(address)"])
+        }
+        logger.notice(
+            "connections closed",
+            metadata: ["client": "\(address)", "sockets": "\(destroyed)", "tracked": "\(removed)"])
+    }
+}

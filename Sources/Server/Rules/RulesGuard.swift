@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
+internal import Dispatch
+internal import Glibc
+internal import KeyFiles
+internal import KnockEngine
+internal import Linux
+package import Logging
+internal import Netfilter
+internal import Program
+package import Settings
+internal import Synchronization
+internal import SystemPackage
+
+/// Knows whether the ports have their firewall rules, says so when they lose them, and has lost ones put back.
+///
+/// A child looks and puts back, since the daemon itself has no right to once it has given up its privileges:
+/// `server.sh guard --report`. It looks when the kernel says that rules have changed, or somebody wants to know; where the
+/// kernel does not say so, every second. It ends with the daemon, because its standard input does.
+package final class RulesGuard: Sendable {
+    private struct Knowledge {
+        var meant: RulesReport.Meant
+        var report: RulesReport?
+        /// Why there is no report.
+        var reason: String
+        var losses: UInt64 = 0
+        /// What the log was told last.
+        var told: Protection?
+        var toldFailure = ""
+        /// Whether the ports have changed since then.
+        var isReloaded = false
+        /// The number of the last look that somebody wants, that was asked for, and that was answered.
+        var wanted: UInt64 = 1
+        var asked: UInt64 = 0
+        var answered: UInt64 = 0
+        var waiting: [(number: UInt64, answer: DispatchSemaphore)] = []
+        /// Whether somebody has waited for a look in vain, so that what is known may be out of date.
+        var isLate = false
+        var isClosing = false
+        var hasEnded = false
+    }
+
+    /// Where the script is after `make install`.
+    private static let installed: FilePath = "/usr/local/lib/tcpknock/server.sh"
+    /// The tables that our rules are in.
+    private static let tables = ["raw", "mangle"]
+    /// How long somebody waits for a look, in seconds.
+    private static let patience = 10.0
+    /// How long the child may take at the end, in milliseconds: it may be putting rules back.
+    private static let patienceAtEnd: UInt64 = 3_000
+    /// How long it may take for an answer before nothing is known any more, in milliseconds.
+    private static let longestLook: UInt64 = 60_000
+    /// How often to look anyway, in milliseconds: where the kernel tells of changes, where it does not, and where rules
+    /// could not be put back.
+    private static let interval = (told: 30_000 as UInt64, untold: 1_000 as UInt64, lost: 5_000 as UInt64)
+    /// How often to ask the kernel whether rules of iptables-legacy have changed, in milliseconds.
+    private static let legacyInterval: Int32 = 200
+    /// How long after a look the next one is at the earliest if the kernel tells of changes, in milliseconds.
+    private static let pause: UInt64 = 1_000
+
+    private let choice: RulesGuardChoice
+    private let script: FilePath
+    private let logger: Logger
+    private let child: ChildProcess?
+    private let changes: RuleChanges?
+    private let waker: Waker?
+    private let knowledge: Mutex<Knowledge>
+    private let ended = DispatchSemaphore(value: 0)
+
+    /// Starts the child, if there is to be one; so make this before privileges are given up, but no thread is needed yet.
+    ///
+    /// The child is root's and has what `Privileges.limitPrograms` leaves to programs.
+    ///
+    /// - Parameters:
+    ///   - settings: Those of the daemon.
+    ///   - logger: Where it says what has become of rules.
+    package init(_ settings: ServerSettings, logger: Logger) {
+        choice = settings.rulesGuard
+        self.logger = logger
+        let found = Self.locateScript()
+        script = found ?? Self.installed
+        var knowledge = Knowledge(
+            meant: RulesReport.Meant(settings), reason: "nobody has looked yet")
+        (child, waker, changes) = Self.start(settings, found, &knowledge)
+        self.knowledge = Mutex(knowledge)
+    }
+
+    private static func start(
+        _ settings: ServerSettings, _ script: FilePath?, _ knowledge: inout Knowledge
+    ) -> (ChildProcess?, Waker?, RuleChanges?) {
+        guard settings.rulesGuard != .off else {
+            knowledge.reason = "rules_guard is \"off\", so nobody looks"
+            return (nil, nil, nil)
+        }
+        guard let script else {
+            knowledge.reason = "server.sh is not where it is installed, \(installed)"
+            return (nil, nil, nil)
+        }
+        guard geteuid() == 0 else {
+            knowledge.reason = "only root may look at firewall rules, and the daemon was not started as root"
+            return (nil, nil, nil)
+        }
+        var arguments = [
+            script.string, "guard", "--report", "--queue-num", QueueNumbers.text(settings.queues),
+            "--pin-folder", settings.pinFolder.string,
+        ]
+        if settings.rulesGuard == .tell { arguments.append("--tell") }
+        var environment: [String: String] = [:]
+        for name in ["TCPKNOCK_FIREWALL_STATE", "TCPKNOCK_BIN"] {
+            environment[name] = unsafe getenv(name).map { unsafe String(cString: $0) }
+        }
+        do throws(FatalError) {
+            let waker = try fatally { () throws(SystemError) in try Waker() }
+            // Without it, there is a look each second.
+            let changes = try? RuleChanges(tables: tables)
+            do throws(SystemError) {
+                return (try ChildProcess(conversing: arguments, environment: environment), waker, changes)
+            } catch {
+                knowledge.reason = "\(script) cannot be run: \(error)"
+            }
+        } catch {
+            knowledge.reason = error.description
+        }
+        return (nil, nil, nil)
+    }
+
+    /// Where the script of this installation is: beside the program as it was installed, or in the source it was built of.
+    private static func locateScript() -> FilePath? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
+        guard length > 0 else { return nil }
+        let program = FilePath(String(decoding: buffer[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self))
+        let folder = program.removingLastComponent()
+        var candidates = [folder.removingLastComponent().appending("lib/tcpknock/server.sh")]
+        if let build = program.components.lastIndex(where: { $0.string.hasPrefix(".build") }) {
+            var source = FilePath(root: program.root, program.components[..<build])
+            source.append("firewall/server.sh")
+            candidates.append(source)
+        }
+        return candidates.first { path in unsafe path.withPlatformString { unsafe access($0, X_OK) } == 0 }
+    }
+
+    // MARK: What is known
+
+    /// Whether the ports of the settings in force have their rules, as far as is known.
+    var protection: Protection { knowledge.withLock { protection($0) } }
+
+    /// How often rules were lost that nobody took down; nil if nobody looks.
+    var losses: UInt64? { child == nil ? nil : knowledge.withLock { $0.losses } }
+
+    private func protection(_ knowledge: Knowledge) -> Protection {
+        guard let report = knowledge.report, !knowledge.isLate else {
+            let reason = knowledge.isLate ? "the guard of the rules has not answered in time" : knowledge.reason
+            return Protection(ports: knowledge.meant.ports, knowledge: .unknown(reason))
+        }
+        var cure = "\(script) up"
+        if !report.instance.isEmpty, !knowledge.meant.flags.contains("--instance") {
+            cure += " --instance \(report.instance)"
+        }
+        cure += " \(knowledge.meant.flags.joined(separator: " "))"
+        return Protection(
+            ports: knowledge.meant.ports, knowledge: .looked(report.faults(knowledge.meant), cure: cure),
+            gate: report.closed)
+    }
+
+    /// Takes over other settings.
+    func adopt(_ settings: ServerSettings) {
+        knowledge.withLock { knowledge in
+            let meant = RulesReport.Meant(settings)
+            knowledge.isReloaded = knowledge.isReloaded || knowledge.meant != meant
+            knowledge.meant = meant
+        }
+    }
+
+    /// Has the rules looked at now, and returns when that has been done, or has taken too long.
+    func look() {
+        guard let waker else { return }
+        let answer = DispatchSemaphore(value: 0)
+        let isWaiting = knowledge.withLock { knowledge in
+            guard !knowledge.hasEnded else { return false }
+            // One that has not been asked for yet will be late enough.
+            if knowledge.wanted == knowledge.asked { knowledge.wanted += 1 }
+            knowledge.waiting.append((knowledge.wanted, answer))
+            return true
+        }
+        guard isWaiting else { return }
+        waker.wake()
+        if answer.wait(timeout: .now() + Self.patience) == .timedOut { knowledge.withLock { $0.isLate = true } }
+    }
+
+    // MARK: The child
+
+    /// Begins to look, on a thread of its own.
+    func start() {
+        guard let child, let waker else {
+            let reason = knowledge.withLock { $0.reason }
+            if choice != .off { logger.warning("the firewall rules are not guarded: \(reason)") }
+            return
+        }
+        DispatchQueue(label: "rules").async { [self] in
+            serve(child, waker)
+            ended.signal()
+        }
+    }
+
+    /// Ends the child, and returns when it has ended, or takes too long.
+    func stop() {
+        guard child != nil, let waker else { return }
+        knowledge.withLock { $0.isClosing = true }
+        waker.wake()
+        ended.wait()
+    }
+
+    private func serve(_ child: ChildProcess, _ waker: Waker) {
+        var lines = LineReader(child.standardError)
+        var schedule = Schedule()
+        var legacy: LegacyRules?
+        while true {
+            var descriptors = [waker.descriptor, child.standardError, schedule.isDeaf ? -1 : changes?.descriptor ?? -1]
+                .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            let wait = schedule.wait(at: Self.now)
+            unsafe poll(
+                &descriptors, nfds_t(descriptors.count), legacy == nil ? wait : min(wait, Self.legacyInterval))
+            waker.clear()
+            if knowledge.withLock({ $0.isClosing }) { break }
+            if descriptors[2].revents != 0 { hear(&schedule) }
+            if legacy?.haveChanged() == true { schedule.hasChange(at: Self.now, pause: Self.pause) }
+            for line in lines.read() { take(line, &schedule) }
+            if lines.isAtEnd {
+                // What it said last is why.
+                giveUp("the guard of the rules has ended: \(schedule.lastWords)")
+                break
+            }
+            ask(child, &schedule)
+            watchLegacy(&legacy, &schedule)
+        }
+        knowledge.withLock { knowledge in
+            knowledge.hasEnded = true
+            for waiting in knowledge.waiting { waiting.answer.signal() }
+            knowledge.waiting = []
+        }
+        close(child.standardInput)
+        let deadline = Self.now + Self.patienceAtEnd
+        while child.end() == nil, Self.now < deadline { usleep(5_000) }
+        close(child.standardError)
+    }
+
+    /// When to look.
+    private struct Schedule {
+        /// When there was the last look, and when the next is to be, in milliseconds.
+        var last: UInt64 = 0
+        var next: UInt64 = 0
+        /// Whether there is an answer to come.
+        var isAsking = false
+        /// Whether the kernel no longer tells of changes.
+        var isDeaf = false
+        /// What the child said that is no answer.
+        var lastWords = "it said nothing"
+
+        /// Whether the kernel is asked about the rules of iptables-legacy.
+        var watchesLegacy = false
+
+        /// Takes note of a change at a time in milliseconds, with a pause between looks.
+        mutating func hasChange(at now: UInt64, pause: UInt64) {
+            // One more after the look that is under way, which may have been too early.
+            next = isAsking ? last + pause : min(next, max(now, last + pause))
+        }
+
+        /// For how many milliseconds to wait at most.
+        func wait(at now: UInt64) -> Int32 {
+            isAsking ? 1_000 : Int32(next > now ? min(next - now, 60_000) : 0)
+        }
+    }
+
+    private func hear(_ schedule: inout Schedule) {
+        do throws(SystemError) {
+            guard try changes?.receive() == true else { return }
+            schedule.hasChange(at: Self.now, pause: Self.pause)
+        } catch {
+            logger.warning(
+                "changes of firewall rules are not heard of any more, so they are looked at every second: \(error)")
+            schedule.isDeaf = true
+        }
+    }
+
+    /// Watches the tables of iptables-legacy while our rules are in them: to look at others would make them.
+    private func watchLegacy(_ legacy: inout LegacyRules?, _ schedule: inout Schedule) {
+        let isLegacy = knowledge.withLock { $0.report?.isLegacy == true && $0.report?.state != .down }
+        if isLegacy, legacy == nil {
+            legacy = try? LegacyRules(tables: Self.tables)
+            _ = legacy?.haveChanged()
+        } else if !isLegacy {
+            legacy = nil
+        }
+        schedule.watchesLegacy = legacy != nil
+    }
+
+    private func ask(_ child: ChildProcess, _ schedule: inout Schedule) {
+        let now = Self.now
+        if schedule.isAsking {
+            if now > schedule.last + Self.longestLook { forget("the guard of the rules does not answer") }
+            return
+        }
+        let number = knowledge.withLock { knowledge -> UInt64? in
+            if knowledge.wanted == knowledge.asked {
+                guard now >= schedule.next else { return nil }
+                knowledge.wanted += 1
+            }
+            knowledge.asked = knowledge.wanted
+            return knowledge.asked
+        }
+        guard let number else { return }
+        (schedule.last, schedule.isAsking) = (now, true)
+        schedule.next = now + interval(schedule)
+        let line = Array("look \(number)\n".utf8)
+        _ = unsafe line.withUnsafeBytes { unsafe write(child.standardInput, $0.baseAddress, $0.count) }
+    }
+
+    private func interval(_ schedule: Schedule) -> UInt64 {
+        let report = knowledge.withLock { $0.report }
+        let isTold = report?.isLegacy == true ? schedule.watchesLegacy : changes != nil && !schedule.isDeaf
+        if !isTold { return Self.interval.untold }
+        return report?.isLoss == true ? Self.interval.lost : Self.interval.told
+    }
+
+    private func take(_ line: String, _ schedule: inout Schedule) {
+        switch GuardLine(line) {
+        case .rules(let number, let report):
+            note(report, number)
+            schedule.isAsking = false
+            schedule.next = min(schedule.next, schedule.last + interval(schedule))
+        case .unknown(let number, let reason):
+            forget(reason)
+            answer(number)
+            schedule.isAsking = false
+        case .says(let isError, let text):
+            let isNews = knowledge.withLock { knowledge in
+                defer { knowledge.toldFailure = isError ? text : "" }
+                return !isError || knowledge.toldFailure != text
+            }
+            if isNews { logger.log(level: isError ? .error : .notice, "\(text)") }
+        case nil:
+            schedule.lastWords = line
+            logger.debug("guard of the rules: \(line)")
+        }
+    }
+
+    private func answer(_ number: UInt64) {
+        knowledge.withLock { knowledge in
+            knowledge.answered = max(knowledge.answered, number)
+            for waiting in knowledge.waiting where waiting.number <= knowledge.answered { waiting.answer.signal() }
+            knowledge.waiting.removeAll { $0.number <= knowledge.answered }
+        }
+    }
+
+    private func note(_ report: RulesReport, _ number: UInt64) {
+        let (before, told, now, isReloaded) = knowledge.withLock { knowledge in
+            let before = knowledge.report
+            let told = knowledge.told
+            knowledge.report = report
+            knowledge.isLate = false
+            if report.isLoss, before?.isLoss != true { knowledge.losses += 1 }
+            let now = protection(knowledge)
+            knowledge.told = now
+            defer { knowledge.isReloaded = false }
+            return (before, told, now, knowledge.isReloaded)
+        }
+        // Before those who wait go on, so that what they are told is in the log.
+        defer { answer(number) }
+        if report.isLoss, before?.isLoss != true {
+            let consequence = choice == .restore ? "; they are being put back" : ""
+            logger.error("firewall rules are missing that nobody took down: \(now.line)\(consequence)")
+        } else if now != told {
+            // Whoever starts the daemon before the rules, or takes them down, knows.
+            let level: Logger.Level = now.isProtected == true ? .notice : isReloaded ? .error : .warning
+            logger.log(level: level, "\(now.line)")
+        }
+    }
+
+    private func forget(_ reason: String) {
+        let isNews = knowledge.withLock { knowledge in
+            defer { (knowledge.report, knowledge.reason) = (nil, reason) }
+            let isNews = knowledge.report != nil || knowledge.reason != reason
+            if isNews { knowledge.told = nil }
+            return isNews
+        }
+        if isNews { logger.error("it is not known whether the ports are protected: \(reason)") }
+    }
+
+    private func giveUp(_ reason: String) { forget("\(reason); it begins again when the daemon does") }
+
+    private static var now: UInt64 { SystemClock.uptime }
+}

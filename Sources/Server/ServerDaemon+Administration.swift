@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
+internal import DaemonCore
+internal import Glibc
+internal import JSONText
+internal import KnockEngine
+internal import Linux
+internal import Logging
+internal import Netfilter
+internal import Program
+internal import Settings
+internal import Synchronization
+internal import Wire
+
+/// What people ask for.
+extension ServerDaemon {
+    var settings: ServerSettings { state.withLock { $0.settings } }
+
+    func roster(_ settings: ServerSettings) throws(FatalError) -> GuestRoster { try GuestRoster(settings, registry) }
+
+    func keepFixed(_ keeper: inout SettingsKeeper<ServerSettings>) {
+        keeper.keep(\.queues, "queue_num")
+        keeper.keep(\.mark, "mark")
+        keeper.keep(\.onFailure, "on_failure")
+        keeper.keep(\.noTime, "no_time")
+        keeper.keep(\.kernelFilter, "kernel_filter")
+        keeper.keep(\.pinFolder, "pin_folder")
+        keeper.keep(\.rulesGuard, "rules_guard")
+        keeper.keep(\.stateFolder, "state_dir")
+        keeper.keep(\.hookLimit, "hook_limit")
+        keeper.keep(\.hookSeconds, "hook_seconds")
+    }
+
+    func adopt(_ settings: ServerSettings, _ roster: GuestRoster) throws(FatalError) -> String {
+        // A key that the filter does not know yet would be dropped, one that it still knows does no harm.
+        try filter.supply(roster.guests, settings)
+        let configuration = ServerEngine.Configuration(settings)
+        let before = state.withLock { state in
+            defer { state.adopt(settings, roster) }
+            return Set(state.roster.guests.map(\.id))
+        }
+        shared.adopt(configuration)
+        hooks.adopt(settings)
+        rules.adopt(settings)
+        if !workers.perform({ $0.adopt(guests: roster.guests, configuration: configuration) }) {
+            logger.error("not all queues have taken over the new configuration in time")
+        }
+        closeWhatIsNotAdmitted()
+        let now = Set(roster.guests.map(\.id))
+        return "\(now.subtracting(before).count) guests added, \(before.subtracting(now).count) removed, "
+            + "\(now.intersection(before).count) kept"
+    }
+
+    func freshen() { rules.look() }
+
+    func noteReload() -> String? {
+        rules.look()
+        let protection = rules.protection
+        guard let ports = protection.unprotectedPorts, !ports.isEmpty else { return nil }
+        return "\(protection.line) (under systemd, 'systemctl reload' of the service does that, too)"
+    }
+
+    func doChores() {
+        closeWhatIsNotAdmitted()
+        if shared.keepRoom(at: SystemClock.now()) { UnusedMemory.release() }
+        let codes = shared.usedCodes
+        usedCodeRoom.withLock { $0.look(codes.taken, of: codes.capacity, logger) }
+    }
+
+    func locks(_ form: ControlRequest.Form) -> ControlAnswer {
+        let list = LockList(shared.lockedOut(at: SystemClock.now()), now: SystemClock.now()) { [registry] in
+            registry.name(of: $0)
+        }
+        return .done(form == .json ? list.json.text + "\n" : list.text)
+    }
+
+    func unlock(_ address: IPAddress) -> ControlAnswer {
+        let wasLockedOut = shared.unlock(address, at: SystemClock.now())
+        keeper?.note()
+        guard wasLockedOut else { return .failed(EX_DATAERR, "\(address) is not locked out") }
+        logger.notice("let in again before its time", metadata: ["client": "\(address)"])
+        return .done("\(address) is let in again\n")
+    }
+
+    func statusReport() -> StatusReport {
+        let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
+        let totals = workers.totals { $0.handshakeCount }
+        return StatusReport(
+            program: "tcpknock-server", partyLabel: "guest", started: started, now: SystemClock.now(),
+            queues: queueListing.all().filter { settings.queues.contains($0.number) }.map(StatusReport.Queue.init),
+            counters: totals.counters,
+            handshakes: totals.handshakes,
+            parties: roster.guests.compactMap { guest in
+                roster.settings[guest.id].map { StatusReport.Party(name: $0.name, scope: guest.scope) }
+            },
+            connections: connections.rows(registry),
+            unrecorded: connections.book.unrecorded, lockedOut: shared.lockedOut(at: SystemClock.now()).count,
+            usedCodes: shared.usedCodes, kernelFilter: filter.counters,
+            places: (settings.protect.map(\.description), settings.exempt.map(\.description)),
+            protection: rules.protection, rulesLost: rules.losses)
+    }
+}
+
+extension Guest {
+    /// From where, to where, and until when, for people.
+    var scope: String {
+        var parts = [ports.isEmpty ? "only knocks" : "ports \(ports.map(String.init).joined(separator: ", "))"]
+        if !networks.isEmpty { parts.append("from \(networks.map(\.description).joined(separator: ", "))") }
+        if isRoaming { parts.append("roaming") }
+        if let expires { parts.append("until \(SystemClock.timestamp(unixSeconds: expires))") }
+        return parts.joined(separator: ", ")
+    }
+}
