@@ -5,7 +5,7 @@
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
 	libtomlplusplus-dev pkg-config
 RUN_PACKAGES = iptables conntrack nftables iproute2 procps
-TEST_PACKAGES = openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
+TEST_PACKAGES = binutils openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
 	python3-prometheus-client shellcheck
 
 # Of machines for `make vm-test`: what emulates and makes them, and where disks are kept, some gigabytes.
@@ -116,6 +116,7 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
+	.ci/rooms
 	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run .ci/sanitize \
 		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 

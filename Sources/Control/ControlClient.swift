@@ -37,8 +37,7 @@ package enum ControlClient {
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         var refusal = ""
         while true {
-            let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
-            if count < 0, errno == EINTR { continue }
+            let count = uninterrupted { unsafe recv(descriptor, &buffer, buffer.count, 0) }
             guard count > 0 else { break }
             let text = String(decoding: buffer.prefix(count), as: UTF8.self)
             if isDone { write(text) } else { refusal += text }

@@ -55,7 +55,7 @@ package final class ControlSocket: Sendable {
                 // Made for this socket: so who uses it can remove the socket at the end.
                 hand(folder, to: identity)
             } else if errno != EEXIST {
-                throw SystemError("mkdir \(folder)", errno)
+                throw SystemError("mkdir \(folder)")
             }
         }
         try removeLeftover(path)
@@ -66,7 +66,7 @@ package final class ControlSocket: Sendable {
             defer { umask(mask) }
             try UnixSocket.bind(descriptor, to: path)
             hand(path, to: identity)
-            guard listen(descriptor, 16) == 0 else { throw SystemError("listen", errno) }
+            guard listen(descriptor, 16) == 0 else { throw SystemError("listen") }
         } catch {
             close(descriptor)
             throw error
@@ -102,9 +102,9 @@ package final class ControlSocket: Sendable {
     ) {
         listener.async { [descriptor, answers, places] in
             while true {
-                let connection = clinux_accept(descriptor)
+                let connection = uninterrupted { clinux_accept(descriptor) }
                 guard connection >= 0 else {
-                    if errno == EINTR || errno == ECONNABORTED { continue }
+                    if errno == ECONNABORTED { continue }
                     // Out of descriptors: those in use come back.
                     if errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM {
                         sleep(1)

@@ -108,7 +108,7 @@ package final class WatchBoard: Sendable {
 
     private static func hasGone(_ connection: Int32) -> Bool {
         var byte: UInt8 = 0
-        let count = unsafe recv(connection, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-        return count == 0 || count < 0 && errno != EAGAIN && errno != EINTR
+        let count = uninterrupted { unsafe recv(connection, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) }
+        return count == 0 || count < 0 && errno != EAGAIN
     }
 }

@@ -43,13 +43,11 @@ public struct KeyMaterial: Sendable {
         var filled = 0
         while filled < content.count {
             var rest = content._mutatingExtracting(filled..<content.count)
-            let count = unsafe rest.withUnsafeMutableBytes { unsafe clinux_getrandom($0.baseAddress, $0.count) }
-            let reason = Errno(rawValue: Glibc.errno)
-            if count > 0 {
-                filled += count
-            } else if reason != .interrupted {
-                throw .system(call: "getrandom", path: "", reason)
+            let count = unsafe rest.withUnsafeMutableBytes { bytes in
+                uninterrupted { unsafe clinux_getrandom(bytes.baseAddress, bytes.count) }
             }
+            guard count > 0 else { throw .system(call: "getrandom", path: "", Errno(rawValue: Glibc.errno)) }
+            filled += count
         }
     }
 }

@@ -75,7 +75,7 @@ package struct ChildProcess {
     /// Makes a pipe beyond the standard descriptors, which the daemon may have been started without.
     private static func pipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe", errno) }
+        guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe") }
         for index in ends.indices where ends[index] <= STDERR_FILENO {
             let moved = fcntl(ends[index], F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
             let reason = errno
@@ -97,8 +97,8 @@ package struct ChildProcess {
     /// Fetches the status if it has ended; nil if not.
     package func end() -> End? {
         var status: Int32 = 0
-        let result = unsafe waitpid(processID, &status, WNOHANG)
-        guard result != 0, !(result < 0 && errno == EINTR) else { return nil }
+        let result = uninterrupted { unsafe waitpid(processID, &status, WNOHANG) }
+        guard result != 0 else { return nil }
         guard result == processID else { return .unknown }
         // The macros of wait(2), which Swift does not import.
         let signal = status & 0x7f

@@ -31,14 +31,14 @@ package struct FirstLine {
         var total = 0
         while !isAtEnd, total < Self.bytesAtOnce {
             let count = unsafe buffer.withUnsafeMutableBytes {
-                unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
+                bytes in uninterrupted { unsafe Glibc.read(descriptor, bytes.baseAddress, bytes.count) }
             }
             if count > 0 {
                 total += count
                 keep(buffer[..<count])
             } else if count == 0 {
                 isAtEnd = true
-            } else if errno != EINTR {
+            } else {
                 return
             }
         }

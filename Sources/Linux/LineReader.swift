@@ -18,9 +18,8 @@ package struct LineReader {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while !isAtEnd {
             let count = unsafe buffer.withUnsafeMutableBytes {
-                unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
+                bytes in uninterrupted { unsafe Glibc.read(descriptor, bytes.baseAddress, bytes.count) }
             }
-            if count < 0, errno == EINTR { continue }
             if count < 0 { break }
             if count == 0 { isAtEnd = true }
             rest += buffer[..<count]

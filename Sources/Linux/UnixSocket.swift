@@ -10,7 +10,7 @@ package enum UnixSocket {
     /// - Returns: The file descriptor, closed on exec.
     package static func open() throws(SystemError) -> Int32 {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw SystemError("socket", errno) }
+        guard descriptor >= 0 else { throw SystemError("socket") }
         return descriptor
     }
 
@@ -71,13 +71,12 @@ package enum UnixSocket {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = unsafe bytes.withUnsafeBytes { bytes in
-                unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | flags)
+                uninterrupted {
+                    unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | flags)
+                }
             }
-            if count > 0 {
-                bytes = bytes.dropFirst(count)
-            } else if count == 0 || errno != EINTR {
-                return false
-            }
+            guard count > 0 else { return false }
+            bytes = bytes.dropFirst(count)
         }
         return true
     }
@@ -89,9 +88,7 @@ package enum UnixSocket {
         var line: [UInt8] = []
         while line.count <= maximumLength {
             var byte: UInt8 = 0
-            let count = unsafe recv(descriptor, &byte, 1, 0)
-            if count < 0, errno == EINTR { continue }
-            guard count == 1 else { return nil }
+            guard uninterrupted({ unsafe recv(descriptor, &byte, 1, 0) }) == 1 else { return nil }
             if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
             line.append(byte)
         }

@@ -86,7 +86,6 @@ public final class ConntrackEvents: Sendable {
         }
         switch Glibc.errno {
         case EAGAIN: return false
-        case EINTR: return true
         case ENOBUFS: batch.overflowed = true
         // Longer than the buffer, which no event is.
         case ENOSPC: batch.malformedMessages += 1

@@ -98,10 +98,7 @@ final class NetlinkSocket {
             guard sent >= 0 else { return .failure(SystemError(name)) }
             while true {
                 let received = unsafe receive(bytes)
-                guard received >= 0 else {
-                    if Glibc.errno == EINTR { continue }
-                    return .failure(SystemError(name))
-                }
+                guard received >= 0 else { return .failure(SystemError(name)) }
                 var rest = Int32(received)
                 var message = unsafe UnsafePointer(start.assumingMemoryBound(to: nlmsghdr.self))
                 while unsafe Self.isWhole(message, rest) {
@@ -133,8 +130,10 @@ final class NetlinkSocket {
             var length = socklen_t(MemoryLayout<sockaddr_nl>.size)
             let count = unsafe withUnsafeMutablePointer(to: &sender) { sender in
                 unsafe sender.withMemoryRebound(to: sockaddr.self, capacity: 1) { sender in
-                    unsafe recvfrom(
-                        descriptor, bytes.baseAddress, bytes.count, Int32(MSG_TRUNC), sender, &length)
+                    uninterrupted {
+                        unsafe recvfrom(
+                            descriptor, bytes.baseAddress, bytes.count, Int32(MSG_TRUNC), sender, &length)
+                    }
                 }
             }
             guard count >= 0 else { return -1 }

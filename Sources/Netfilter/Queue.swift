@@ -109,10 +109,12 @@ public final class Queue: PacketQueue {
         _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict
     ) throws(SystemError) -> ReceivedBatch {
         var batch = ReceivedBatch()
-        let count = unsafe clinux_recvmmsg_nonblocking(descriptor, headers, UInt32(Self.batchSize))
+        let count = uninterrupted {
+            unsafe clinux_recvmmsg_nonblocking(descriptor, headers, UInt32(Self.batchSize))
+        }
         guard count >= 0 else {
             switch Glibc.errno {
-            case EAGAIN, EINTR:
+            case EAGAIN:
                 return batch
             case ENOBUFS:
                 batch.overflowed = true
@@ -210,8 +212,8 @@ public final class Queue: PacketQueue {
     private func sendVerdicts() throws(SystemError) {
         guard verdictLength > 0 else { return }
         defer { verdictLength = 0 }
-        while unsafe mnl_socket_sendto(socket.handle, verdicts, verdictLength) < 0 {
-            guard Glibc.errno == EINTR || Glibc.errno == EAGAIN else { throw SystemError("send verdicts") }
+        while uninterrupted({ unsafe mnl_socket_sendto(socket.handle, verdicts, verdictLength) }) < 0 {
+            guard Glibc.errno == EAGAIN else { throw SystemError("send verdicts") }
         }
     }
 }

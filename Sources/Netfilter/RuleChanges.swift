@@ -66,7 +66,6 @@ public final class RuleChanges: Sendable {
                 }
                 switch Glibc.errno {
                 case EAGAIN: return hasChanged
-                case EINTR: continue
                 // Lost, or longer than the buffer.
                 case ENOBUFS, ENOSPC: hasChanged = true
                 default: throw SystemError("receive changes of rules")

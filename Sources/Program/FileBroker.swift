@@ -77,7 +77,7 @@ package final class FileBroker: Sendable {
     private static func spawn() throws(SystemError) -> Int32 {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw SystemError("socketpair", errno) }
+        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw SystemError("socketpair") }
         defer { close(ends[1]) }
         UnixSocket.setTimeout(ends[0], seconds: patience)
         do throws(SystemError) {

@@ -8,7 +8,7 @@ package enum Privileges {
     /// Keeps keys out of core files and from other programs of the same user; before any key is read.
     package static func forbidDumps() throws(FatalError) {
         guard clinux_forbid_dumps() == 0 else {
-            throw FatalError(SystemError("prctl PR_SET_DUMPABLE", errno).description, status: EX_OSERR)
+            throw FatalError(SystemError("prctl PR_SET_DUMPABLE").description, status: EX_OSERR)
         }
     }
 

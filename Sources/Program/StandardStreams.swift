@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import KeyFiles
+internal import Linux
 
 /// File descriptor 1: results for people and scripts.
 package enum StandardOutput {
@@ -17,11 +17,10 @@ package enum StandardError {
 private func writeAll(_ text: String, to descriptor: Int32) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
-        let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-        if count > 0 {
-            bytes = bytes.dropFirst(count)
-        } else if count == 0 || errno != EINTR {
-            return
+        let count = unsafe bytes.withUnsafeBytes { bytes in
+            uninterrupted { unsafe Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
         }
+        guard count > 0 else { return }
+        bytes = bytes.dropFirst(count)
     }
 }

@@ -88,12 +88,10 @@ package final class Syslog: Sendable {
         // A connection may lead to a syslog daemon that has ended, and another one have taken its place.
         for isFirstTry in [true, false] {
             if connection.descriptor < 0 { try connect(&connection) }
-            while true {
-                let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-                guard unsafe Glibc.send(connection.descriptor, bytes, bytes.count, flags) < 0 else { return }
-                if errno != EINTR { break }
-            }
-            let error = SystemError("send", errno)
+            let descriptor = connection.descriptor
+            let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+            guard uninterrupted({ unsafe Glibc.send(descriptor, bytes, bytes.count, flags) }) < 0 else { return }
+            let error = SystemError("send")
             guard error.number != EAGAIN, error.number != ENOBUFS else { throw error }
             Self.disconnect(&connection)
             if !isFirstTry { throw error }
@@ -109,14 +107,14 @@ package final class Syslog: Sendable {
         address.sun_family = sa_family_t(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: name) }
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw SystemError("socket", errno) }
+        guard descriptor >= 0 else { throw SystemError("socket") }
         let result = unsafe withUnsafePointer(to: address) { address in
             unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
                 unsafe Glibc.connect(descriptor, address, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
         guard result == 0 else {
-            let error = SystemError("connect", errno)
+            let error = SystemError("connect")
             close(descriptor)
             throw error
         }

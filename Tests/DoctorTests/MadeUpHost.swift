@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import NetfilterQueue
+import Netfilter
 import SystemPackage
 
 @testable import Doctor

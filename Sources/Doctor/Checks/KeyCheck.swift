@@ -2,7 +2,6 @@
 internal import Linux
 internal import Program
 
-
 /// Looks whether every key file is a key that nobody else can read or replace, and each another one.
 enum KeyCheck {
     private static let name = "key"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import NetfilterQueue
+internal import Netfilter
 internal import Settings
 internal import Wire
 

@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 internal import KeyFiles
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Linux
 
 extension Host {
     /// Where programs are looked for: not in PATH, which may name folders of others.
@@ -84,9 +85,9 @@ extension Host {
         var status: Int32 = 0
         var isKilled = false
         while true {
-            let result = unsafe waitpid(child, &status, WNOHANG)
+            let result = uninterrupted { unsafe waitpid(child, &status, WNOHANG) }
             if result == child { break }
-            if result < 0, errno != EINTR { return nil }
+            if result < 0 { return nil }
             let now = monotonicMilliseconds()
             if now > deadline, !isKilled {
                 kill(child, SIGKILL)
@@ -136,10 +137,10 @@ private final class Pipe {
     /// Takes what is there, and keeps it up to the limit.
     func take(_ limit: Int) {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        let count = unsafe Glibc.read(reader, &buffer, buffer.count)
+        let count = uninterrupted { unsafe Glibc.read(reader, &buffer, buffer.count) }
         if count > 0 {
             bytes += buffer.prefix(count).prefix(max(0, limit - bytes.count))
-        } else if count == 0 || errno != EINTR {
+        } else {
             isOpen = false
         }
     }

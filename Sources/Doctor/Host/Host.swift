@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import NetfilterQueue
+package import Netfilter
 package import SystemPackage
 package import Wire
 

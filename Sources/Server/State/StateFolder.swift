@@ -54,15 +54,15 @@ final class StateFolder: Sendable {
         self.name = name
         owner = identity?.user ?? geteuid()
         if unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) != 0, errno != EEXIST {
-            throw SystemError("mkdir \(path)", errno)
+            throw SystemError("mkdir \(path)")
         }
         let folder = unsafe path.withPlatformString { unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        guard folder >= 0 else { throw SystemError("open \(path)", errno) }
+        guard folder >= 0 else { throw SystemError("open \(path)") }
         do throws(SystemError) {
             try Self.examine(folder, path, owner)
             // O_NOFOLLOW: whoever the folder belonged to before may have left a link.
             let lock = unsafe openat(folder, "\(name).lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-            guard lock >= 0 else { throw SystemError("create \(path)/\(name).lock", errno) }
+            guard lock >= 0 else { throw SystemError("create \(path)/\(name).lock") }
             guard Self.acquire(lock) else {
                 close(lock)
                 throw SystemError("another daemon keeps its state in \(path)/\(name)", EBUSY)
@@ -83,7 +83,7 @@ final class StateFolder: Sendable {
 
     private static func examine(_ folder: Int32, _ path: FilePath, _ owner: UInt32) throws(SystemError) {
         var status = stat()
-        guard unsafe fstat(folder, &status) == 0 else { throw SystemError("stat \(path)", errno) }
+        guard unsafe fstat(folder, &status) == 0 else { throw SystemError("stat \(path)") }
         let (user, mode) = (status.st_uid, status.st_mode & 0o7777)
         guard user == 0 || user == owner else {
             throw SystemError("\(path) belongs to user \(user), not to root or user \(owner); chown it", EPERM)
@@ -135,7 +135,7 @@ final class StateFolder: Sendable {
         let file = unsafe openat(folder, fileName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0)
         guard file >= 0 else {
             if errno == ENOENT { return nil }
-            throw .system(SystemError("open", errno))
+            throw .system(SystemError("open"))
         }
         do throws(Distrust) { try examine(file) } catch {
             close(file)
@@ -146,7 +146,7 @@ final class StateFolder: Sendable {
 
     private func examine(_ file: Int32) throws(Distrust) {
         var status = stat()
-        guard unsafe fstat(file, &status) == 0 else { throw .system(SystemError("stat", errno)) }
+        guard unsafe fstat(file, &status) == 0 else { throw .system(SystemError("stat")) }
         let (user, mode, length) = (status.st_uid, status.st_mode, Int(status.st_size))
         guard mode & S_IFMT == S_IFREG, mode & 0o077 == 0, user == owner || user == geteuid() || user == 0 else {
             throw .accessible(owner: user, mode: mode & 0o7777)
@@ -159,13 +159,10 @@ final class StateFolder: Sendable {
         var offset = 0
         return StateInput { bytes throws(SystemError) in
             bytes.append(contentsOf: repeatElement(0, count: portion))
-            var count: Int
-            repeat {
-                count = unsafe bytes.withUnsafeMutableBytes { bytes in
-                    unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, offset)
-                }
-            } while count < 0 && errno == EINTR
-            guard count >= 0 else { throw SystemError("read", errno) }
+            let count = unsafe bytes.withUnsafeMutableBytes { bytes in
+                uninterrupted { unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, offset) }
+            }
+            guard count >= 0 else { throw SystemError("read") }
             bytes.removeLast(bytes.count - count)
             offset += count
         }
@@ -173,7 +170,7 @@ final class StateFolder: Sendable {
 
     /// Puts the file aside for people to look at, in place of one that was put aside before.
     func setAside() throws(SystemError) {
-        guard unsafe renameat(folder, fileName, folder, damagedName) == 0 else { throw SystemError("rename", errno) }
+        guard unsafe renameat(folder, fileName, folder, damagedName) == 0 else { throw SystemError("rename") }
     }
 
     /// Begins a new file with mode 0600, which has not its name yet; one of an earlier try is gone.
@@ -183,7 +180,7 @@ final class StateFolder: Sendable {
         _ = unsafe unlinkat(folder, newName, 0)
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND
         let file = unsafe openat(folder, newName, flags, 0o600)
-        guard file >= 0 else { throw SystemError("create", errno) }
+        guard file >= 0 else { throw SystemError("create") }
         // The first one is begun before the daemon becomes the user.
         if owner != geteuid() { fchown(file, owner, gid_t.max) }
         return file
@@ -191,7 +188,7 @@ final class StateFolder: Sendable {
 
     /// Gives the new file its name.
     func put() throws(SystemError) {
-        guard unsafe renameat(folder, newName, folder, fileName) == 0 else { throw SystemError("rename", errno) }
+        guard unsafe renameat(folder, newName, folder, fileName) == 0 else { throw SystemError("rename") }
     }
 
     /// Removes the new file, which is not to be.

@@ -145,7 +145,7 @@ package final class StateKeeper: Sendable {
         let file = state.withLock { $0.file.descriptorToSynchronise() }
         guard file >= 0 else { return }
         defer { Glibc.close(file) }
-        if fdatasync(file) != 0 { report(SystemError("fdatasync", errno)) }
+        if fdatasync(file) != 0 { report(SystemError("fdatasync")) }
     }
 
     // MARK: A new file
@@ -189,7 +189,7 @@ package final class StateKeeper: Sendable {
         var descriptor: Int32 = -1
         try change { state throws(SystemError) in descriptor = try state.file.completeNew() }
         defer { Glibc.close(descriptor) }
-        guard fdatasync(descriptor) == 0 else { throw SystemError("fdatasync", errno) }
+        guard fdatasync(descriptor) == 0 else { throw SystemError("fdatasync") }
     }
 
     /// Does something with the file while no change is taken from the engines.

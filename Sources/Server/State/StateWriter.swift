@@ -104,9 +104,10 @@ struct StateWriter: ~Copyable {
         var written = 0
         while written < waiting.count {
             let count = unsafe waiting.withUnsafeBytes { bytes in
-                unsafe Glibc.write(file, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
+                uninterrupted {
+                    unsafe Glibc.write(file, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
+                }
             }
-            if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw SystemError("write", count < 0 ? errno : EIO) }
             written += count
         }
