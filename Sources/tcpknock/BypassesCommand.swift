@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Program
 import Doctor
+import Program
 import Settings
 
 /// What `server.sh guard` asks, so that only one program knows how rules are read.
