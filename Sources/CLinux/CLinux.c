@@ -263,7 +263,9 @@ int clinux_receive_file(int socket, int *file) {
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     struct cmsghdr *header;
-    ssize_t length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    ssize_t length;
+    do length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    while (length < 0 && errno == EINTR);
     *file = -1;
     if (length < 0) return errno;
     if (length != sizeof error) return EIO;

@@ -16,8 +16,6 @@ package final class FileBroker: Sendable {
     static let flag = "--open-files"
     /// The longest path that is asked for, in bytes.
     private static let longestPath = 4_096
-    /// How long the child may take, in seconds.
-    private static let patience = 10
 
     private static let current = Mutex<FileBroker?>(nil)
 
@@ -67,6 +65,7 @@ package final class FileBroker: Sendable {
                 unsafe send(link, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             guard sent == bytes.count else { throw .permissionDenied }
+            // It answers, or ends. A limit of time would leave an answer for the next who asks.
             var file: Int32 = -1
             let error = unsafe clinux_receive_file(link, &file)
             guard error == 0 else { throw Errno(rawValue: error) }
@@ -79,7 +78,6 @@ package final class FileBroker: Sendable {
         let kind = Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw SystemError("socketpair") }
         defer { close(ends[1]) }
-        UnixSocket.setTimeout(ends[0], seconds: patience)
         do throws(SystemError) {
             try ChildProcess.spawn(again: CommandLine.arguments + [flag], input: ends[1])
         } catch {
