@@ -156,18 +156,17 @@ class Patient:
 
 
 
-def _build(case: "Case", network: Network) -> Patient:
-    host, other = (network.server, network.client) if case.role == "server" else (network.client, network.server)
+def _build(case: "Case", installed: Installed, other: Host) -> Patient:
     settings = {"key_file": '"key.dat"'}
     if case.role == "server":
         settings["kernel_filter"] = '"auto"' if case.with_filter else '"off"'
         # What is to be found it would put right itself.
         settings["rules_guard"] = '"off"'
-    patient = Patient(case.role, Installed(host), other, settings)
+    patient = Patient(case.role, installed, other, settings)
     patient.installed.run("keygen", "/etc/tcpknock/key.dat")
     patient.configure(**case.settings)
     if case.role == "server":
-        patient.service = echo_server(host, 22)
+        patient.service = echo_server(patient.host, 22)
     patient.start()
     patient.up()
     return patient
@@ -839,17 +838,18 @@ def _pattern(key: str) -> "re.Pattern[str]":
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.role}-{number}-{case.key[:60]}" for number, case in enumerate(CASES)])
 def test_the_cure_cures(direct: Network, case: Case) -> None:
-    patient = _build(case, direct)
-    pattern = _pattern(case.key)
+    host, other = (direct.server, direct.client) if case.role == "server" else (direct.client, direct.server)
+    with Installed(host) as installed:
+        patient = _build(case, installed, other)
+        pattern = _pattern(case.key)
 
-    def matching() -> List[Dict[str, str]]:
-        return [finding for finding in patient.findings() if pattern.match(finding["found"]) and "cure" in finding]
+        def matching() -> List[Dict[str, str]]:
+            return [finding for finding in patient.findings() if pattern.match(finding["found"]) and "cure" in finding]
 
-    def troubles() -> List[Dict[str, str]]:
-        return [finding for finding in patient.findings()
-                if finding["severity"] in ("warning", "error") and finding["check"] not in (CLOCK, *case.leaves)]  # fmt: skip
+        def troubles() -> List[Dict[str, str]]:
+            return [finding for finding in patient.findings()
+                    if finding["severity"] in ("warning", "error") and finding["check"] not in (CLOCK, *case.leaves)]  # fmt: skip
 
-    try:
         assert troubles() == []
         case.plant(patient)
         # The whole text of another one may be part of a longer one.
@@ -857,5 +857,3 @@ def test_the_cure_cures(direct: Network, case: Case) -> None:
         case.act(patient, finding["cure"])
         eventually(lambda: not matching(), what=f"the end of: {finding}")
         assert troubles() == []
-    finally:
-        patient.installed.close()
