@@ -33,6 +33,9 @@ PYTEST = /usr/bin/python3 -m pytest -o cache_dir=$(CURDIR)/.build/pytest-cache -
 # How many files of end-to-end tests run at a time.
 WORKERS = 2
 
+# Of PyPI, since Debian has none.
+RUFF = .build/lint/bin/ruff
+
 # The fuzz targets to run, and for how long each.
 FUZZ = $$($(FUZZER))
 FUZZ_SECONDS = 600
@@ -65,7 +68,7 @@ build: build-packages ## the programs, in the folder that `swift build -c releas
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$(BIN)"
 
 kernel-filter: build-packages ## the programs for the kernel, in FOLDER (that of the release build)
-	@[ -n "$(BPF_CLANG)" ] || .ci/install-packages clang
+	@[ -n "$(BPF_CLANG)" ] || scripts/install-packages clang
 	for program in $(BPF_PROGRAMS); do \
 		$(or $(BPF_CLANG),/usr/bin/clang) $(BPF_FLAGS) -c Sources/KernelFilter/bpf/$$program.bpf.c \
 			-o "$(FOLDER)/$$program.bpf.o" || exit; done
@@ -89,7 +92,7 @@ soak: build test-packages ## a hostile flood of ten million packets, and what it
 	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py
 
 vm-test: build test-packages ## the services, begun by systemd on stock kernels in emulated machines (as root; half an hour)
-	.ci/install-packages $(VM_PACKAGES)
+	scripts/install-packages $(VM_PACKAGES)
 	VM_CACHE=$(VM_CACHE) VM_SUITES="$(VM_SUITES)" $(PYTEST) -n 0 -v Tests/VM
 
 packet-rewriter: build-packages
@@ -99,14 +102,14 @@ fuzzer: build-packages
 	TCPKNOCK_FUZZ="$(FUZZ_RUNTIME)" swift build -c release --scratch-path .build-fuzz --product tcpknock-fuzz
 
 fuzz: fuzzer ## all fuzz targets, FUZZ_SECONDS (600) each; what is found is kept in .build-fuzz/found
-	.ci/fuzz $(FUZZER) $(FUZZ_SECONDS) $(FUZZ)
+	scripts/fuzz $(FUZZER) $(FUZZ_SECONDS) $(FUZZ)
 
 fuzz-short: fuzzer ## all fuzz targets, 4 seconds each, from the corpora
-	.ci/fuzz $(FUZZER) 4 $(FUZZ)
+	scripts/fuzz $(FUZZER) 4 $(FUZZ)
 
 sanitize: build-packages test-packages ## AddressSanitizer and ThreadSanitizer: unit tests, some end-to-end tests (as root)
-	.ci/sanitize address $(WORKERS) $(ADDRESS_TESTS)
-	.ci/sanitize thread $(WORKERS) $(THREAD_TESTS)
+	scripts/sanitize address $(WORKERS) $(ADDRESS_TESTS)
+	scripts/sanitize thread $(WORKERS) $(THREAD_TESTS)
 
 demo: build test-packages ## the main job, live, in two network namespaces
 	/usr/bin/python3 Tests/EndToEnd/demo.py
@@ -116,12 +119,19 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	.ci/rooms
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh .ci/coverage .ci/coverage-rooms .ci/fuzz .ci/install-packages .ci/run .ci/sanitize \
+	scripts/rooms
+	@$(MAKE) --no-print-directory $(RUFF)
+	$(RUFF) check .
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh scripts/coverage scripts/coverage-rooms scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
 		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 
+$(RUFF):
+	scripts/install-packages python3-venv
+	/usr/bin/python3 -m venv $(@D)/..
+	$(@D)/pip install --quiet --disable-pip-version-check ruff==0.15.0
+
 coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
-	@WORKERS=$(WORKERS) .ci/coverage
+	@WORKERS=$(WORKERS) scripts/coverage
 
 install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -147,10 +157,10 @@ clean: ## remove what was built
 	rm -rf .build .build-*
 
 build-packages:
-	@.ci/install-packages $(BUILD_PACKAGES)
+	@scripts/install-packages $(BUILD_PACKAGES)
 
 test-packages:
-	@.ci/install-packages $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@scripts/install-packages $(RUN_PACKAGES) $(TEST_PACKAGES)
 
 bench-packages:
-	@.ci/install-packages $(RUN_PACKAGES) $(BENCH_PACKAGES)
+	@scripts/install-packages $(RUN_PACKAGES) $(BENCH_PACKAGES)

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import List
 
-import pytest
 
 from harness.capture import Capture
 from harness.echo import echo, echo_server

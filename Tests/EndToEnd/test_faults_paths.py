@@ -1,27 +1,21 @@
 """Kinds of paths: small and large packets, fragments, offloads, VLANs, gateways, and full tables on the way."""
 
-import socket
-import struct
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Iterator, List
 
 import pytest
 
 from harness.capture import Capture
-from harness.crowd import Crowd, crowd_server
 from harness.echo import echo, echo_server
 from harness.hosts import PYTHON, Host
-from harness.inside import connect, echoes, gets_in, inside
+from harness.inside import connect, echoes, gets_in
 from harness.knock import (
     EVERYWHERE,
     FAMILIES,
     assert_nobody_locked_out,
     counted,
-    counters,
     equip,
     keep_kernel_quiet,
-    knockpeer,
     nat_addresses,
     peer,
     protect,

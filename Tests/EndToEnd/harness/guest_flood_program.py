@@ -9,9 +9,7 @@ import ipaddress
 import os
 import random
 import select
-import socket
 import sys
-import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peer"))
 
