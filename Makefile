@@ -122,7 +122,8 @@ lint: test-packages ## format and style
 	scripts/rooms
 	@$(MAKE) --no-print-directory $(RUFF)
 	$(RUFF) check .
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh scripts/coverage scripts/coverage-rooms scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
+	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh \
+		scripts/coverage scripts/coverage-rooms scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
 		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 
 $(RUFF):

@@ -456,12 +456,12 @@ def refusal(host: Host, key_file: str, folder: "str | Path") -> "subprocess.Comp
 
 
 def test_folders_that_cannot_be_used(host: Host, key_file: str, tmp_path: Path) -> None:
-    for folder, expected, status in (
+    for folder, expected, exit_status in (
         (tmp_path / "none" / "none", "mkdir", CANTCREAT),
         (key_file, "", CANTCREAT),
     ):
         result = refusal(host, key_file, folder)
-        assert result.returncode == status, result.stderr
+        assert result.returncode == exit_status, result.stderr
         assert str(folder) in result.stderr and expected in result.stderr
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
