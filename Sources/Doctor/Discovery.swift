@@ -3,31 +3,31 @@ internal import Program
 internal import Settings
 internal import SystemPackage
 
-/// Finds out what a host is meant to be.
+/// The discovery of what is installed on a host, and with which values.
 package struct Discovery {
     private let firewall: Firewall
     private let processes: Processes
     private let host: Host
 
-    /// Takes what was read of a host, and the host.
     package init(_ firewall: Firewall, _ processes: Processes, _ host: Host) {
         self.firewall = firewall
         self.processes = processes
         self.host = host
     }
 
-    /// What is here: whose daemon runs, that has rules, or that a usual configuration declares.
+    /// The installations on this host: those whose daemon runs, that have rules, or that a usual configuration file
+    /// declares.
     ///
-    /// A server by a name also is here if its control socket is, as for `tcpknock status`.
+    /// A named server is also included if its control socket exists, as for `tcpknock status`.
     package var installations: [Installation] {
         let servers = instances.map { Installation(.server, instance: $0) }
         return [Installation(.server)].filter(isHere) + servers + [Installation(.client)].filter(isHere)
     }
 
-    /// The servers that are here, or the one without a name if there is none; else the client.
+    /// The installations of a role on this host; if there are none, the one without a name.
     ///
-    /// - Parameter role: Which of them to examine, whether it is here or not.
-    /// - Returns: At least one.
+    /// - Parameter role: The role to examine, whether it is installed or not.
+    /// - Returns: At least one installation.
     package func installations(of role: Role) -> [Installation] {
         let found = installations.filter { $0.role == role }
         return found.isEmpty ? [Installation(role)] : found
@@ -38,13 +38,13 @@ package struct Discovery {
             || isDeclared(installation)
     }
 
-    /// Whether there is the usual configuration, though this user may not look at it.
+    /// Whether the usual configuration file exists, or may exist because this user cannot look.
     private func isDeclared(_ installation: Installation) -> Bool {
         if case .failure(.noSuchFileOrDirectory) = host.status(installation.usualFile) { return false }
         return true
     }
 
-    /// The names of all servers that have one, in order.
+    /// The names of all named servers, sorted.
     private var instances: [String] {
         let files = host.list(ServerSettings.defaultFile.removingLastComponent().string).compactMap {
             Installation.instance(ofFile: $0, ".toml")
@@ -55,13 +55,13 @@ package struct Discovery {
         return found.sorted()
     }
 
-    /// What an installation is meant to be, going by the command line of its daemon and its configuration, else by a
-    /// configuration, else by the rules, else by the defaults.
+    /// The intended values of an installation: from its daemon's command line and its configuration, else from a
+    /// configuration, else from the rules, else the defaults.
     ///
     /// - Parameters:
-    ///   - installation: Which.
-    ///   - configuration: A configuration that was named; nil for the usual one if it is there.
-    /// - Returns: What is meant to be.
+    ///   - installation: The installation.
+    ///   - configuration: The path of a configuration; nil for the usual one, if it exists.
+    /// - Returns: The values that the checks compare with.
     package func subject(_ installation: Installation, configuration: String? = nil) -> DoctorSubject {
         let daemons = processes.daemons(of: installation)
         let named = configuration.map { ["--config", $0] } ?? []
@@ -73,7 +73,7 @@ package struct Discovery {
         return subject.configuration == nil && subject.configurationError == nil ? adjusted(subject) : subject
     }
 
-    /// Takes from the rules what no configuration says.
+    /// Takes values from the rules where no configuration gives them.
     private func adjusted(_ subject: DoctorSubject) -> DoctorSubject {
         let notes = firewall.notes(of: subject.installation)
         guard !notes.isEmpty else { return subject }

@@ -6,12 +6,12 @@ internal import SystemPackage
 internal import Wire
 
 extension DoctorSubject {
-    /// What a daemon with this command line and its configuration is meant to be.
+    /// Takes the values of a daemon from its command line and its configuration.
     ///
     /// - Parameters:
-    ///   - installation: Whose daemon it is.
-    ///   - arguments: The flags of the daemon, whose paths begin at the root.
-    ///   - origin: Where the command line comes from, for people.
+    ///   - installation: The installation of the daemon.
+    ///   - arguments: The flags of the daemon, with absolute paths.
+    ///   - origin: A description of where the command line comes from.
     init(_ installation: Installation, arguments: [String], origin: String) {
         self.init(installation.role, instance: installation.instance)
         do {
@@ -55,7 +55,7 @@ extension DoctorSubject {
         natAddresses = translations.flatMap { translation in
             if case .addresses(let addresses) = translation { Array(addresses.values) } else { [] as [IPAddress] }
         }
-        // Where nothing is bound to an address, it does not matter which one servers see.
+        // If no code is bound to an address, it does not matter which address servers see.
         let bindings =
             settings.targets.map { $0.nat ?? settings.nat } + (settings.sharedKeyFile == nil ? [] : [settings.nat])
         isRoaming = bindings.allSatisfy { $0 == .automatic }
@@ -76,7 +76,7 @@ extension DoctorSubject {
 }
 
 extension DaemonProcess {
-    /// The flags of its command line, all paths from the root.
+    /// The flags of its command line, with absolute paths.
     var flags: [String] {
         let paths: Set<String> = ["--config", "--key-file", "--control-socket", "--metrics-file", "--pin-folder"]
         var flags: [String] = []

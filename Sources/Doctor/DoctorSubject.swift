@@ -2,7 +2,7 @@
 package import Settings
 package import Wire
 
-/// The two roles that a host can have, both at once too.
+/// The two roles of a host; it may have both.
 package enum Role: String, CaseIterable, Sendable {
     /// Protects ports.
     case server
@@ -11,9 +11,9 @@ package enum Role: String, CaseIterable, Sendable {
 
     /// The name of the daemon's program.
     package var program: String { "tcpknock-\(rawValue)" }
-    /// The queue where none is given.
+    /// The default queue.
     package var defaultQueue: UInt16 { self == .server ? 100 : 200 }
-    /// What is the case while nobody listens to the queue.
+    /// What happens while no daemon listens to the queue.
     var withoutDaemon: String {
         self == .server
             ? "nobody can open a new connection to the protected ports"
@@ -21,97 +21,97 @@ package enum Role: String, CaseIterable, Sendable {
     }
 }
 
-/// What the installation of one role on this host is meant to be.
+/// The intended values of an installation on this host.
 package struct DoctorSubject: Sendable {
-    /// A key file, and whose it is.
+    /// A key file and the name of its owner.
     package struct NamedKey: Sendable {
-        /// The name of the guest or target; empty where there is only one key.
+        /// The name of the guest or target; empty if there is only one key.
         package let name: String
-        /// Where the file is.
+        /// The path of the file.
         package let path: String
 
-        /// Takes both.
         package init(name: String = "", path: String) {
             self.name = name
             self.path = path
         }
     }
 
-    /// Which one it is.
+    /// The installation.
     package let installation: Installation
     /// The queues that the daemon listens to.
     package var queues: ClosedRange<UInt16>
     /// The ports of the protected services.
     package var targetPorts: [UInt16] = [22]
-    /// Whose ports are protected; only the server uses it.
+    /// The places whose ports are protected; only the server uses it.
     package var protect = [Place.own]
-    /// Who needs no knock; only the server uses it.
+    /// The places that need no knock; only the server uses it.
     package var exempt: [Place] = []
-    /// The bit of packet and connection marks that says 'verified'; only the server uses it.
+    /// The bit of packet and connection marks that means 'verified'; only the server uses it.
     package var mark: UInt32 = 0x1000
     /// The key files.
     package var keyFiles = [NamedKey(path: "/etc/port_protector.dat")]
-    /// In which folder the daemon pins its programs for the kernel; only the server uses it.
+    /// The folder in which the daemon pins its programs for the kernel; only the server uses it.
     package var pinFolder = "/sys/fs/bpf/tcpknock"
-    /// The path of the control socket; nil for none.
+    /// The path of the control socket; nil if there is none.
     package var controlSocket: String?
-    /// The path of the configuration; nil for none.
+    /// The path of the configuration; nil if there is none.
     package var configuration: String?
     /// Whether codes depend on the clock.
     package var usesTime = true
-    /// The addresses that servers are told to see; only the client uses them.
+    /// The addresses that the client is told servers see (`--nat-ip`); only the client uses it.
     package var natAddresses: [IPAddress] = []
-    /// Where the client's targets are: addresses, prefixes and names; only the client uses them.
+    /// The addresses, prefixes and names of the client's targets; only the client uses it.
     package var targets: [TargetHost] = []
-    /// Whether the client leaves its address out of the code, so that translation does not matter.
+    /// Whether all codes of the client leave its address out, so that translation does not matter.
     package var isRoaming = false
-    /// Whether the server answers what it refuses, so that the rules drop nothing themselves.
+    /// Whether the server answers the connections that it refuses, so that the rules drop nothing themselves.
     package var answersRefused = false
-    /// The user that the daemon becomes; nil if it stays who it is.
+    /// The user that the daemon switches to; nil if it does not switch.
     package var user: String?
-    /// In which kind of iptables the rules are to be.
+    /// The kind of iptables that the rules should be in.
     package var iptables = IPTablesChoice.auto
-    /// What is wrong with the configuration, so that the other values are not those of the daemon; nil if nothing is.
+    /// The error in the configuration; nil if there is none. With an error, the other values are not those of the
+    /// daemon.
     package var configurationError: String?
-    /// Flags that were given over the configuration, for the daemon.
+    /// Daemon flags that override the configuration.
     package var given: [String] = []
-    /// Where these values come from, for people.
+    /// A description of where these values come from.
     package var origin = "the defaults"
 
     /// Server or client.
     package var role: Role { installation.role }
 
-    /// Takes the defaults of a role.
+    /// Starts with the defaults of a role.
     ///
     /// - Parameters:
     ///   - role: Server or client.
-    ///   - instance: The name of a server that is one of several.
+    ///   - instance: The name of a server that is one of several; nil otherwise.
     package init(_ role: Role, instance: String? = nil) {
         installation = Installation(role, instance: instance)
         queues = role.defaultQueue...role.defaultQueue
     }
 
-    /// `100` or `100:103`, as `--queue-num` has it.
+    /// The queues as `--queue-num` takes them: `100` or `100:103`.
     package var queueText: String {
         queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound):\(queues.upperBound)"
     }
 
-    /// Whether ports of other hosts are protected, or may be.
+    /// Whether ports of other hosts are, or may be, protected.
     var isGateway: Bool { role == .server && protect != [.own] }
 
-    /// `0x1000`, as `--mark` has it.
+    /// The mark as `--mark` takes it: `0x1000`.
     package var markText: String { "0x" + String(mark, radix: 16) }
 }
 
-// MARK: What people are to type
+// MARK: Commands for people to type
 
 extension DoctorSubject {
-    /// A command line of the firewall script: with all values for `up`, which needs them.
+    /// A command line of the firewall script; for `up`, with all values.
     ///
     /// - Parameters:
-    ///   - command: What the script is to do.
-    ///   - dropsPorts: Whether `up` is to protect fewer ports than now, which it refuses otherwise.
-    /// - Returns: What a person types.
+    ///   - command: The command of the script.
+    ///   - dropsPorts: Whether `up` may protect fewer ports than now, which it otherwise refuses.
+    /// - Returns: The line for a person to type.
     func script(_ command: String, dropsPorts: Bool = false) -> String {
         let words = ["/usr/local/lib/tcpknock/\(role.rawValue).sh", command] + installation.flags
         var line = words.joined(separator: " ")
@@ -127,7 +127,7 @@ extension DoctorSubject {
         return line
     }
 
-    /// The command line of the daemon.
+    /// The command line that starts the daemon.
     var daemonCommand: String {
         var line = ([role.program] + installation.flags).joined(separator: " ")
         if let configuration {

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-/// What all checks of one role look at.
+/// What all checks of one installation examine.
 package struct Examination {
     /// The host.
     package let host: Host
-    /// All firewall rules on it, read once.
+    /// All firewall rules of the host, read once.
     package let firewall: Firewall
-    /// Its processes, read once.
+    /// The processes of the host, read once.
     package let processes: Processes
-    /// What the installation is meant to be.
+    /// The intended values of the installation.
     package let subject: DoctorSubject
 
-    /// Joins what was read of a host with what is meant to be.
     package init(host: Host, firewall: Firewall, processes: Processes, subject: DoctorSubject) {
         self.host = host
         self.firewall = firewall
@@ -29,32 +28,32 @@ package struct Examination {
         KernelFilterCheck.run, LockoutCheck.run, ConfirmationCheck.run,
     ]
 
-    /// Runs all checks that are about the role; each gives at least one finding, if only that all is well.
+    /// Runs all checks. Each check that applies to the role gives at least one finding, if only that all is well.
     package func run() -> [Finding] {
         Self.checks.flatMap { $0(self) }
     }
 
-    /// The processes that are the daemon: one, if all is well.
+    /// The processes of the daemon; exactly one if all is well.
     var daemons: [DaemonProcess] { processes.daemons(of: subject.installation) }
 
-    /// The families that the kernel runs with.
+    /// The address families that the kernel supports.
     var families: [IPFamily] {
         host.read("/proc/net/if_inet6") == .missing ? [.ipv4] : [.ipv4, .ipv6]
     }
 
-    /// Whether packets of others can pass through this host.
+    /// Whether this host forwards packets of others.
     var forwards: Bool {
         ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"].contains {
             (host.read($0).number ?? 0) > 0
         }
     }
 
-    /// `findings`, or that all is well if there are none.
+    /// Returns `findings`, or one that all is well if there are none.
     static func findings(_ findings: [Finding], or check: String, _ text: String) -> [Finding] {
         findings.isEmpty ? [Finding(check, .ok, text)] : findings
     }
 
-    /// `findings`, or that all is well if there are none and all rules could be looked at.
+    /// Returns `findings`, or one that all is well if there are none; adds a note if some rules could not be read.
     func findings(aboutRules findings: [Finding], or check: String, _ text: String) -> [Finding] {
         guard !firewall.unread.isEmpty else { return Self.findings(findings, or: check, text) }
         return findings + [
@@ -67,7 +66,7 @@ package struct Examination {
         Finding(check, .note, "could not look at \(what)", cure: "run this as root")
     }
 
-    /// `port 22` or `ports 22, 443`.
+    /// Formats ports as `port 22` or `ports 22, 443`.
     static func text(ports: [UInt16]) -> String {
         "port\(ports.count == 1 ? "" : "s") \(ports.map(String.init).joined(separator: ", "))"
     }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// How bad a finding is; the later, the worse.
+/// How bad a finding is, in increasing order.
 package enum Severity: String, CaseIterable, Comparable, Sendable {
-    /// As it must be.
+    /// As it should be.
     case ok
-    /// Good to know, or what could not be looked at.
+    /// Good to know, or something that could not be examined.
     case note
-    /// Works now, or for some; but should be changed.
+    /// Works now, or for some, but should be changed.
     case warning
     /// Does not work, or does not protect.
     case error
 
-    /// Says which is less bad.
+    /// Whether the left severity is less bad than the right one.
     package static func < (left: Severity, right: Severity) -> Bool {
         left.rank < right.rank
     }
@@ -19,18 +19,18 @@ package enum Severity: String, CaseIterable, Comparable, Sendable {
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 }
 
-/// What one check has found.
+/// One result of a check.
 package struct Finding: Equatable, Sendable {
     /// The name of the check.
     package let check: String
-    /// How bad it is.
+    /// How bad the finding is.
     package let severity: Severity
-    /// What is there: one line, without characters that a terminal would obey.
+    /// What was found: one line, without control characters that a terminal would interpret.
     package let found: String
-    /// What a person types or does about it: one line; nil where there is nothing to do.
+    /// What a person types or does about it, in one line; nil if there is nothing to do.
     package let cure: String?
 
-    /// Takes what was found; other people's text may be part of it.
+    /// Makes a finding and cleans its texts, which may contain text of other people.
     package init(_ check: String, _ severity: Severity, _ found: String, cure: String? = nil) {
         self.check = check
         self.severity = severity
@@ -41,7 +41,8 @@ package struct Finding: Equatable, Sendable {
     /// The longest text of a finding, in characters.
     private static let longest = 600
 
-    /// Comments of rules and names of files are chosen by others, and may be meant for the terminal of who looks.
+    /// Replaces control characters. Others choose the comments of rules and the names of files, and may aim them at the
+    /// terminal of whoever runs the doctor.
     private static func printable(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars.prefix(longest) {

@@ -2,36 +2,34 @@
 internal import JSONText
 internal import Program
 
-/// What was found on a host, for people and for programs.
+/// The findings on a host, for people and for programs.
 package struct Report {
-    /// What was examined, and what was found there.
+    /// The findings for one installation.
     package struct Part {
-        /// What the installation is meant to be.
+        /// The intended values of the installation.
         package let subject: DoctorSubject
-        /// What was found, in the order of the checks.
+        /// The findings, in the order of the checks.
         package let findings: [Finding]
 
-        /// Takes both.
         package init(subject: DoctorSubject, findings: [Finding]) {
             self.subject = subject
             self.findings = findings
         }
     }
 
-    /// One part for each role.
+    /// One part for each installation.
     package let parts: [Part]
 
-    /// Takes the parts.
     package init(_ parts: [Part]) {
         self.parts = parts
     }
 
-    /// How many findings are that bad.
+    /// The number of findings of this severity.
     package func count(_ severity: Severity) -> Int {
         parts.reduce(0) { $0 + $1.findings.count { $0.severity == severity } }
     }
 
-    /// One line a finding, with its cure indented below.
+    /// The report as text: one line for each finding, with its cure indented below.
     package var text: String {
         let width = parts.flatMap(\.findings).map(\.check.count).max() ?? 0
         var text = ""
@@ -60,7 +58,7 @@ package struct Report {
         severity >= .warning ? severity.rawValue.uppercased() : severity.rawValue
     }
 
-    /// One JSON object (RFC 8259).
+    /// The report as a JSON object (RFC 8259).
     package var json: String {
         let examined = parts.map { part -> String in
             let subject = part.subject
@@ -97,7 +95,7 @@ package struct Report {
 }
 
 extension DoctorSubject {
-    /// What is examined, in one line.
+    /// A one-line description of what is examined.
     var description: String {
         let ports = Examination.text(ports: targetPorts)
         let marks = role == .server ? ", mark \(markText)" : ""
@@ -106,7 +104,7 @@ extension DoctorSubject {
 }
 
 extension String {
-    /// Adds spaces until it has so many characters.
+    /// Pads the text with spaces to at least this many characters.
     fileprivate func padded(to count: Int) -> String {
         self + String(repeating: " ", count: max(0, count - self.count))
     }

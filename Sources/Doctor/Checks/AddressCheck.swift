@@ -2,7 +2,7 @@
 internal import Settings
 internal import Wire
 
-/// Looks whether the address in the client's codes can be the one that servers see.
+/// A check that the address in the client's codes can be the one that servers see.
 enum AddressCheck {
     private static let name = "address"
 
@@ -27,7 +27,7 @@ enum AddressCheck {
 
     private static func finding(nat address: IPAddress, _ own: [InterfaceAddress], _ translates: Bool) -> Finding? {
         if let interface = own.first(where: { $0.address == address })?.interface {
-            // Where this host itself changes the source, it may well be to another address of its own.
+            // Where this host itself translates the source, the new source may well be another of its own addresses.
             guard !translates else { return nil }
             return Finding(
                 name, .warning,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Program
 
-/// Looks whether the daemon runs: once, in this version, and with the values that are meant.
+/// A check that the daemon runs once, in this version, and with the intended values.
 enum DaemonCheck {
     private static let name = "daemon"
 
@@ -57,7 +57,7 @@ enum DaemonCheck {
             ]
         }
         guard let program = daemon.program else { return [] }
-        // As root, nothing is run that another user has put there.
+        // Do not run, perhaps as root, a file that another user could have put there.
         let path = "/proc/\(daemon.number)/exe"
         guard case .success(let status) = host.status(path), [0, host.userID].contains(status.owner),
             status.permissions & 0o022 == 0, let text = host.run([path, "--version"]).output
@@ -72,8 +72,9 @@ enum DaemonCheck {
         ]
     }
 
-    /// Compares the daemon's flags with what is meant; flags that it was not given have their default, if there is no
-    /// configuration that could say otherwise.
+    /// Compares the daemon's flags with the intended values.
+    ///
+    /// A flag that the daemon was not given has its default, unless a configuration may say otherwise.
     private static func values(_ daemon: DaemonProcess, _ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let named = daemon.values(of: "--config").last

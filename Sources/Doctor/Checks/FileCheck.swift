@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import SystemPackage
 
-/// Looks whether others can change the configuration, or give the daemon orders.
+/// A check that others can neither change the configuration nor give the daemon orders.
 enum FileCheck {
     private static let name = "files"
 
@@ -81,7 +81,7 @@ enum FileCheck {
         }
     }
 
-    /// The maps in the folder of a queue hold keys.
+    /// Checks the permissions of the pin folder: the maps in it hold keys.
     private static func pinFolder(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
         let path = KernelFilterCheck.folder(examination)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks whether the filter tables of iptables and nft let in what the daemon has admitted.
+/// A check that the filter tables of iptables and nft let in what the daemon has admitted.
 enum FilterCheck {
     private static let name = "filter"
 
@@ -24,7 +24,7 @@ enum FilterCheck {
         return examination.findings(aboutRules: findings, or: name, "the filter table lets in what the daemon admits")
     }
 
-    /// A verdict of one table is not the last word: each base chain of each table can drop.
+    /// Checks the chains of nft. An accept in one table is not final: each base chain of each table can still drop.
     private static func native(_ examination: Examination) -> [Finding] {
         guard !examination.subject.isGateway else { return [] }
         let chains = examination.firewall.nativeChains.filter {
@@ -35,7 +35,7 @@ enum FilterCheck {
             examination.subject.targetPorts.compactMap { port in
                 guard let reason = examination.firewall.drop(port, in: chain) else { return nil }
                 let place = "\(chain.family) \(chain.table) \(chain.name)"
-                // firewalld takes back what others change in its table.
+                // firewalld undoes changes that others make in its table.
                 let cure =
                     chain.table == "firewalld"
                     ? "firewall-cmd --add-port=\(port)/tcp, and again with --permanent"
@@ -47,7 +47,7 @@ enum FilterCheck {
         }
     }
 
-    /// What drops the first packet of a connection; nil if it can get through.
+    /// The rule or policy that drops the first packet of a connection; nil if the packet can get through.
     private static func drop(_ port: UInt16, _ table: RuleTable) -> String? {
         let reached = RuleWalk.reach(from: table.rules(in: "INPUT"), in: table) { rule in
             let states = rule.value("--ctstate", "--state")

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks whether the kernel has what the daemons and their rules need, without loading a module.
+/// A check that the kernel has what the daemons and their rules need. It loads no module.
 enum KernelFeatureCheck {
     private static let name = "kernel"
 
-    /// One thing that a kernel can have.
+    /// A feature that a kernel may have.
     private struct Feature {
-        /// What people call it.
+        /// Its name in messages.
         let title: String
-        /// Its option in the kernel's configuration.
+        /// Its option in the kernel's configuration, without `CONFIG_`.
         let option: String
-        /// The name of its module.
+        /// The name of its module; empty if it cannot be one.
         let module: String
-        /// How the kernel lists it while it is there: a file, and a line in it; or only the file.
+        /// How the kernel shows that the feature is loaded: a file and a line in it, or only the file.
         let sign: (file: String, line: String?)
-        /// Whether it does not work without.
+        /// Whether tcpknock cannot work without it.
         let isNeeded: Bool
-        /// What is missing without.
+        /// What does not work without it.
         let without: String
     }
 
@@ -100,14 +100,14 @@ enum KernelFeatureCheck {
         return Examination.findings(findings, or: name, "Linux \(release) has all that is needed")
     }
 
-    /// The text of the kernel's configuration; nil if it is kept nowhere.
+    /// The text of the kernel's configuration; nil if it is not available.
     private static func configuration(_ host: Host, _ release: String) -> String? {
         if let text = host.read("/boot/config-\(release)").text { return text }
         guard host.read("/proc/config.gz") != .missing else { return nil }
         return host.run(["gzip", "-dc", "/proc/config.gz"]).output
     }
 
-    /// Whether a feature is there; nil if that cannot be found out.
+    /// Whether a feature is present; nil if that cannot be determined.
     private static func presence(_ feature: Feature, _ host: Host, _ configuration: String?, _ modules: String) -> Bool?
     {
         if !feature.sign.file.isEmpty {
@@ -120,7 +120,7 @@ enum KernelFeatureCheck {
         }
         if !feature.module.isEmpty, modules.contains("/\(feature.module).ko") { return true }
         guard let configuration else { return nil }
-        // A module that the configuration has, but that is not installed, is not there.
+        // A feature that is configured as a module is missing if that module is not installed.
         let lines = configuration.split(separator: "\n")
         if lines.contains(where: { $0 == "CONFIG_\(feature.option)=y" }) { return true }
         return lines.contains { $0 == "CONFIG_\(feature.option)=m" } && modules.isEmpty ? nil : false

@@ -2,7 +2,7 @@
 internal import SystemPackage
 internal import Wire
 
-/// Looks whether daemon and rules agree about the program that drops wrong codes in the kernel.
+/// A check that the daemon and the rules agree on the program that drops wrong codes in the kernel.
 enum KernelFilterCheck {
     private static let name = "kernel-filter"
 
@@ -44,7 +44,8 @@ enum KernelFilterCheck {
         }
     }
 
-    /// Where the daemon pins its program: as `KernelFilter.pinFolder` names it, after `net:[4026531840]`.
+    /// The folder in which the daemon pins its program, named as in `KernelFilter.pinFolder` after the network
+    /// namespace (`net:[4026531840]`) and the first queue.
     static func folder(_ examination: Examination) -> String {
         let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
         return "\(examination.subject.pinFolder)/\(namespace)-\(examination.subject.queues.lowerBound)"
@@ -66,14 +67,14 @@ enum KernelFilterCheck {
         return Finding(name, .ok, "not used; the daemon judges all SYNs")
     }
 
-    /// A pinned link in the daemon's folder, if there is one.
+    /// A link that is pinned in the daemon's folder; nil if there is none.
     private static func leftLink(_ examination: Examination) -> String? {
         (links(in: folder(examination) + "/") + gateLinks(in: folder(examination) + "/")).first {
             (try? examination.host.status($0).get()) != nil
         }
     }
 
-    /// Whether the gate of a family is attached, which lets nobody in where there are no rules.
+    /// Whether the gate of a family is attached. It lets nobody in while there are no rules.
     static func isGateClosed(_ family: IPFamily, _ examination: Examination) -> Bool {
         guard examination.subject.role == .server else { return false }
         let end = "-ipv\(family.rawValue)"
@@ -82,22 +83,22 @@ enum KernelFilterCheck {
         }
     }
 
-    /// What keeps the program attached, for each family.
+    /// The pinned links that keep the program attached, one for each family.
     private static func links(in folder: String) -> [String] { ["link-ipv4", "link-ipv6"].map { folder + $0 } }
 
-    /// What keeps the gate attached, for each family and place.
+    /// The pinned links that keep the gate attached, one for each family and hook.
     private static func gateLinks(in folder: String) -> [String] {
         ["link-in-ipv4", "link-in-ipv6", "link-forward-ipv4", "link-forward-ipv6"].map { folder + $0 }
     }
 
-    /// The first file that is not there.
+    /// The first of the files that does not exist.
     private static func firstMissing(_ paths: [String], _ examination: Examination) -> String? {
         paths.first { path in
             if case .failure(.noSuchFileOrDirectory) = examination.host.status(path) { true } else { false }
         }
     }
 
-    /// The rules use the program at a path, which is there.
+    /// The finding where the rules use the program at a path, and it exists.
     private static func finding(using path: String, _ examination: Examination) -> Finding {
         let isUsed = Finding(name, .ok, "the rules use \(path)")
         guard path.hasSuffix("/syn_code_hook") else { return isUsed }
@@ -122,7 +123,8 @@ enum KernelFilterCheck {
         return isUsed
     }
 
-    /// The rules hold a program: that of the path, as long as the file there has the same number.
+    /// The finding where the rules use a program. It is the one at the noted path if the file there still has the noted
+    /// inode number.
     private static func ruleFinding(_ noted: String, _ examination: Examination) -> Finding {
         let subject = examination.subject
         guard let colon = noted.lastIndex(of: ":") else {

@@ -2,7 +2,7 @@
 internal import Linux
 internal import Program
 
-/// Looks whether every key file is a key that nobody else can read or replace, and each another one.
+/// A check that every key file holds a key of its own that nobody else can read or replace.
 enum KeyCheck {
     private static let name = "key"
 
@@ -32,7 +32,8 @@ enum KeyCheck {
         return Examination.findings(findings, or: name, "there are no key files")
     }
 
-    /// The server cannot tell guests with one key apart; to the client it is right for two targets of one server.
+    /// The finding for two key files with the same key. A server cannot tell such guests apart; for a client it is
+    /// right if both targets are the same server.
     private static func shared(
         _ key: DoctorSubject.NamedKey, _ title: String, _ other: DoctorSubject.NamedKey, _ role: Role
     ) -> Finding {
@@ -47,13 +48,14 @@ enum KeyCheck {
             cure: "leave it if they are one server; of two, each needs a key of its own, made there and copied here")
     }
 
-    /// To whom a key file may belong: root, the daemon's user, and who it is started as, which may be who looks.
+    /// The users that may own a key file: root, the daemon's user, the user that the daemon was started as, and the
+    /// user who runs the check, who may be the one to start it.
     private static func owners(_ examination: Examination) -> [UInt32] {
         let user = (try? Identity.find(examination.subject.user))?.user
         return [0, examination.host.userID] + (user.map { [$0] } ?? []) + examination.daemons.compactMap(\.userID)
     }
 
-    /// The daemons refuse it.
+    /// The finding for a key file that belongs to another user; the daemons refuse it.
     private static func foreign(_ path: String, _ owner: UInt32) -> Finding {
         return Finding(
             name, .error,
@@ -62,7 +64,7 @@ enum KeyCheck {
                 + "keygen --force \(path.shellWord)")
     }
 
-    /// Whoever may change a folder above the file can put another key there.
+    /// Checks the folders above the file: whoever may change one of them can put another key there.
     private static func folders(above path: String, _ host: Host) -> [Finding] {
         guard let end = path.lastIndex(of: "/") else { return [] }
         let folder = end == path.startIndex ? "/" : String(path[..<end])
@@ -70,14 +72,14 @@ enum KeyCheck {
     }
 }
 
-/// Who may change what is in a folder.
+/// A check of who may change the contents of a folder.
 enum FolderTrust {
-    /// Looks at a folder and at all above it.
+    /// Checks a folder and all folders above it.
     static func findings(_ check: String, _ folder: String, _ host: Host) -> [Finding] {
         var path = folder
         while true {
             if case .success(let status) = host.status(path) {
-                // In a folder with the sticky bit, others cannot touch what is not theirs.
+                // In a folder with the sticky bit, others cannot replace files that are not theirs.
                 let isSticky = status.permissions & 0o1000 != 0
                 if status.permissions & 0o022 != 0, !isSticky {
                     let mode = String(status.permissions & 0o7777, radix: 8)

@@ -2,10 +2,10 @@
 internal import Settings
 internal import SystemPackage
 
-/// Looks for who is locked out now, which the daemon alone knows.
+/// A check for lockouts in force, which only the daemon knows.
 enum LockoutCheck {
     private static let name = "lockouts"
-    /// So many addresses are named.
+    /// The greatest number of addresses that are reported.
     private static let most = 10
 
     static func run(_ examination: Examination) -> [Finding] {
@@ -25,7 +25,7 @@ enum LockoutCheck {
         }
     }
 
-    /// A line of `tcpknock locks` begins with the address.
+    /// The finding for one line of `tcpknock locks`, which begins with the address.
     private static func finding(_ line: String, _ socket: String, _ examination: Examination) -> Finding? {
         let words = line.split(separator: " ")
         guard let address = words.first else { return nil }
@@ -40,12 +40,12 @@ enum LockoutCheck {
     }
 }
 
-/// Looks whether the rules come down soon, because nobody has confirmed them.
+/// A check whether the rules are about to come down because nobody has confirmed them.
 enum ConfirmationCheck {
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
         let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
-        // As `pending_file` of firewall/server.sh names it.
+        // The name is that of `pending_file` in firewall/server.sh.
         let instance = examination.subject.installation.instance.map { ".\($0)" } ?? ""
         switch examination.host.status("/run/tcpknock-firewall/confirm.\(namespace)\(instance)") {
         case .success:

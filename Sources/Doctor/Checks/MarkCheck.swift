@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks for what else uses the bit that says 'verified', or overwrites whole marks.
+/// A check for anything else that uses the bit that means 'verified', or that overwrites whole marks.
 enum MarkCheck {
     private static let name = "mark"
 
@@ -42,7 +42,8 @@ enum MarkCheck {
         }
     }
 
-    /// Rules of policy routing see the bit on the RSTs of the daemon, and where somebody copies marks of connections.
+    /// Checks the rules of policy routing. They see the bit on RSTs from the daemon, and wherever another program
+    /// copies connection marks to packets.
     private static func routing(_ examination: Examination) -> [Finding] {
         let bit = examination.subject.mark
         return ["-4", "-6"].flatMap { family -> [Finding] in
@@ -61,8 +62,8 @@ enum MarkCheck {
         }
     }
 
-    /// Programs that use some bits of the marks, the interface that shows that they are here, and their bits: from
-    /// their documentation, as firewall/server.sh has them.
+    /// Programs that use some bits of the marks: the prefix of the interfaces that show their presence, and their bits.
+    /// From their documentation, as in firewall/server.sh.
     private static let systems: [(interface: String, title: String, bits: UInt32)] = [
         ("kube-ipvs0", "kube-proxy", 0xc000), ("cilium_", "Cilium", 0xffff_0f00), ("cali", "Calico", 0xffff_0000),
         ("tailscale", "Tailscale", 0xff_0000), ("weave", "Weave", 0x2_0000), ("eni", "the AWS VPC plug-in", 0x80),
@@ -81,21 +82,21 @@ enum MarkCheck {
     }
 }
 
-/// What a rule does to our bit of a mark, or how it looks at it.
+/// What a rule does with our bit of a mark, or how it tests it.
 struct MarkUse {
     let severity: Severity
     let effect: String
-    /// Whether it has our bit say what the daemon has not said.
+    /// Whether the rule can set the bit where the daemon has not verified anything.
     var verifies = false
 
-    /// Looks at a rule of iptables; nil if our bit is nothing to it.
+    /// Examines a rule of iptables; nil if it does not concern our bit.
     init?(_ rule: Rule, bit: UInt32) {
         switch rule.target {
         case "CONNMARK":
             if let (value, mask) = Self.assignment(rule), (value | mask) & bit != 0 {
                 self = .assignment(ofConnection: true, sets: value & bit != 0)
             } else if rule.has("--save-mark"), Self.mask(rule, "--ctmask") & bit != 0 {
-                // A verified connection's packets do not have the bit, only its mark has.
+                // The packets of a verified connection do not carry the bit; only the connection's mark does.
                 self.init(
                     severity: .error, effect: "a rule copies packet marks, without our bit, to verified connections")
             } else if rule.has("--restore-mark"), Self.mask(rule, "--nfmask") & bit != 0 {
@@ -104,7 +105,7 @@ struct MarkUse {
                 return nil
             }
         case "MARK":
-            // What is in POSTROUTING comes behind ours.
+            // Rules in POSTROUTING come after ours.
             guard rule.chain != "POSTROUTING", let (value, _) = Self.assignment(rule), value & bit != 0
             else { return nil }
             self = .assignment(ofConnection: false, sets: true)
@@ -115,11 +116,11 @@ struct MarkUse {
         }
     }
 
-    /// Looks at a rule of nft; nil if our bit is nothing to it.
+    /// Examines a rule of nft; nil if it does not concern our bit.
     init?(native rule: NativeRule, bit: UInt32) {
         for (words, ofConnection) in [("ct mark set ", true), ("meta mark set ", false)] {
             guard let place = rule.text.ranges(of: words).first else { continue }
-            // What comes before, but for a counter, is a condition.
+            // Anything before it, except a counter, is a condition.
             let before = rule.text[..<place.lowerBound].split(separator: " ").filter { Int($0) == nil }
             let isForSome = before.contains { !["counter", "packets", "bytes"].contains($0) }
             let value = rule.text[place.upperBound...].split(separator: " ")
@@ -129,7 +130,7 @@ struct MarkUse {
                 self.init(severity: isForSome ? min(use.severity, .warning) : use.severity, effect: use.effect)
                 return
             }
-            // `ct mark set ct mark | 0x10`, `... & 0xff`; what ends behind two words is the whole of another mark.
+            // `ct mark set ct mark | 0x10` or `... & 0xff`. Without an operator, the whole of another mark is copied.
             let rest = value.dropFirst(2)
             let operators = zip(rest, rest.dropFirst())
             let isHarmless =
@@ -148,7 +149,7 @@ struct MarkUse {
         return nil
     }
 
-    /// Whether a rule takes our bit off packets.
+    /// Whether a rule clears our bit on packets.
     static func clears(_ rule: Rule, bit: UInt32) -> Bool {
         guard rule.target == "MARK", let (value, mask) = assignment(rule) else { return false }
         return mask & bit != 0 && value & bit == 0
@@ -175,7 +176,7 @@ struct MarkUse {
         }
     }
 
-    /// The value and mask of `--set-xmark`: the bits of the mask are cleared, then those of the value inverted.
+    /// The value and mask of `--set-xmark`: the bits of the mask are cleared, then the value is XORed in.
     private static func assignment(_ rule: Rule) -> (value: UInt32, mask: UInt32)? {
         rule.value("--set-xmark", "--set-mark").flatMap { pair($0.text) }
     }
@@ -184,18 +185,18 @@ struct MarkUse {
         (rule.value(option)?.text).flatMap { number(Substring($0)) } ?? .max
     }
 
-    /// `0x1/0xff`, or `0x1`, which is all bits.
+    /// Parses `0x1/0xff`, or `0x1`, which means all bits.
     private static func pair(_ text: String) -> (value: UInt32, mask: UInt32)? {
         let parts = text.split(separator: "/")
         guard let value = parts.first.flatMap({ number($0) }) else { return nil }
         return (value, parts.count > 1 ? number(parts[1]) ?? .max : .max)
     }
 
-    /// Reads `0x10` or `16`.
+    /// Parses `0x10` or `16`.
     static func number(_ text: Substring) -> UInt32? {
         text.hasPrefix("0x") ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
     }
 
-    /// Writes `0x10`.
+    /// Formats a number as `0x10`.
     static func text(_ number: UInt32) -> String { "0x" + String(number, radix: 16) }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Netfilter
 
-/// Looks whether the daemon is bound to its queues, and keeps up.
+/// A check that the daemon is bound to its queues and keeps up.
 enum QueueCheck {
     private static let name = "queue"
     private static let table = "/proc/net/netfilter/nfnetlink_queue"
-    /// Nobody waits for long while a daemon is well: verdicts take microseconds.
+    /// The number of waiting packets that is a sign of trouble. Verdicts take microseconds, so few packets wait for a
+    /// healthy daemon.
     private static let manyWaiting: UInt32 = 256
 
     static func run(_ examination: Examination) -> [Finding] {
@@ -86,7 +87,7 @@ enum QueueCheck {
         return findings
     }
 
-    /// The process that is bound to the queue, or to the first of several; nil if it is not known.
+    /// The process that is bound to the queue, or to the first of several; nil if it is unknown.
     static func owner(_ examination: Examination) -> Int32? {
         let entries = QueueStatistics.parse(examination.host.read(table).text ?? "")
         let entry = entries.first { $0.number == examination.subject.queues.lowerBound }
@@ -103,7 +104,7 @@ enum QueueCheck {
     }
 }
 
-/// Looks for rules of somebody else that send packets to the daemon's queues.
+/// A check for rules of other programs that send packets to the daemon's queues.
 enum ForeignQueueCheck {
     static func run(_ examination: Examination) -> [Finding] {
         let queues = examination.subject.queues

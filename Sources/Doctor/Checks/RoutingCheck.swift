@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks whether both directions of a connection come through this host.
+/// A check that both directions of a connection pass through this host.
 enum RoutingCheck {
     private static let name = "routing"
     private static let folder = "/proc/sys/net/ipv4/conf"
@@ -18,12 +18,14 @@ enum RoutingCheck {
         return Examination.findings(findings, or: name, "\(text); its routes are plain")
     }
 
-    /// The strict reverse path filter drops what comes in by another interface than answers go out by.
+    /// Checks the strict reverse path filter, which drops what arrives on another interface than the one that answers
+    /// leave by.
     private static func reversePath(_ host: Host) -> [Finding] {
         let defaults = RouteTable.defaultInterfaces(host.read("/proc/net/route").text ?? "")
         let all = host.read("\(folder)/all/rp_filter").number ?? 0
         let interfaces = host.list(folder).filter { !["all", "default", "lo"].contains($0) }
-        // The kernel takes the greater of both: 1 is strict, 2 is loose (Documentation/networking/ip-sysctl.rst).
+        // The kernel uses the greater of the two values: 1 is strict, 2 is loose
+        // (Documentation/networking/ip-sysctl.rst).
         let strict = interfaces.filter { max(all, host.read("\(folder)/\($0)/rp_filter").number ?? 0) == 1 }
         let affected = strict.filter { defaults.contains($0) }
         if defaults.count > 1, !affected.isEmpty {

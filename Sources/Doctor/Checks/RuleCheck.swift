@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-/// Looks whether the rules are up for both families, whole, and for the values that the daemon has.
+/// A check that the rules are up for both families, are complete, and have the daemon's values.
 enum RuleCheck {
     static func run(_ examination: Examination) -> [Finding] {
         IPFamily.allCases.flatMap { family -> [Finding] in
@@ -72,7 +72,7 @@ enum RuleCheck {
         return findings
     }
 
-    /// Ports that have jumps of ours, but are not meant to.
+    /// The ports that have jumps to our chains but should not.
     private static func otherPorts(_ set: RuleSet, _ subject: DoctorSubject) -> [UInt16] {
         var ports: Set<UInt16> = []
         for hook in OwnHook.all(subject) {
@@ -86,7 +86,7 @@ enum RuleCheck {
         return ports.subtracting(subject.targetPorts).sorted()
     }
 
-    // MARK: What our chains hold
+    // MARK: The contents of our chains
 
     private static func chains(_ name: String, _ set: RuleSet, _ examination: Examination) -> [Finding] {
         let subject = examination.subject
@@ -114,7 +114,7 @@ enum RuleCheck {
             rest = rest[(index + 1)...]
         }
         strange = (strange + rest).filter { rule in !chain.optional.contains { OwnChain.matches(rule, $0) } }
-        // What the raw table would drop, the daemon drops too.
+        // The daemon drops everything that the raw table would drop.
         let severity: Severity = chain.table == "raw" && subject.role == .server ? .warning : .error
         if let mark = otherMark(missing, rules, subject) {
             return [
@@ -139,7 +139,7 @@ enum RuleCheck {
         return findings
     }
 
-    /// The mark of our rules, where that is what is wrong with them.
+    /// The mark in our rules if a different mark is what is wrong with them; nil otherwise.
     private static func otherMark(_ missing: [String], _ rules: [Rule], _ subject: DoctorSubject) -> String? {
         guard subject.role == .server,
             missing.contains(where: { $0.contains("/\(subject.markText)") || $0.contains("-mask") })

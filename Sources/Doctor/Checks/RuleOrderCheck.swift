@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Settings
 
-/// Looks for rules before ours that decide about the packets that we must see.
+/// A check for rules before ours that decide the fate of packets that we must see.
 enum RuleOrderCheck {
     private static let name = "order"
-    /// So many findings say enough.
+    /// The greatest number of findings that are reported.
     private static let most = 10
 
     static func run(_ examination: Examination) -> [Finding] {
@@ -17,7 +17,7 @@ enum RuleOrderCheck {
                 }
             }
         }
-        // One rule can stand before several ports' jumps.
+        // One rule can come before the jumps of several ports.
         findings = findings.enumerated().filter { !findings.prefix($0.offset).contains($0.element) }.map(\.element)
         return examination.findings(
             aboutRules: Array(findings.prefix(most)), or: name, "no rule before ours decides about the ports")
@@ -34,7 +34,7 @@ enum RuleOrderCheck {
             + decisive(reached).map { finding($0, hook, table, set, examination.subject) }
     }
 
-    /// What the daemon has accepted begins the table once more, with the mark.
+    /// The finding for a rule that clears the daemon's mark. Accepted packets start the table again with that mark.
     private static func clearing(
         of found: ReachedRule, _ table: RuleTable, _ set: RuleSet, _ subject: DoctorSubject
     ) -> Finding {
@@ -44,7 +44,7 @@ enum RuleOrderCheck {
                 + "\(table.name): \(found.rule.text)", cure: "put ours first again: \(subject.script("up"))")
     }
 
-    /// What packets to or from a port can come to before our hook.
+    /// The rules that packets to or from a port can reach before our hook.
     static func rules(before hook: OwnHook, _ port: UInt16, _ table: RuleTable) -> [ReachedRule] {
         let chain = table.rules(in: hook.chain)
         guard let ours = hook.rules(in: table, port: port).last, let end = chain.lastIndex(of: ours) else { return [] }
@@ -53,7 +53,7 @@ enum RuleOrderCheck {
         }
     }
 
-    /// Those behind which our hook is not reached, one for each rule of the built-in chain.
+    /// The rules that keep packets from our hook, at most one for each rule of the built-in chain.
     static func decisive(_ reached: [ReachedRule]) -> [ReachedRule] {
         var tops: [Rule] = []
         return reached.filter { found in
@@ -70,7 +70,7 @@ enum RuleOrderCheck {
         let isConditional = decisive.isConditional
         let isDrop = ["DROP", "REJECT"].contains(decisive.rule.target)
         let isRaw = hook.table == "raw" && subject.role == .server
-        // Before the raw table's rules there is only what saves time: the daemon decides all the same.
+        // Our rules in the raw table only save time: the daemon decides in any case.
         let severity: Severity =
             isDrop ? (isConditional ? .note : .warning) : isRaw ? .note : isConditional ? .warning : .error
         let what = isDrop ? "drops" : "decides about"
@@ -84,9 +84,11 @@ enum RuleOrderCheck {
 }
 
 extension Rule {
-    /// Whether its conditions leave out many packets of a port: those of other hosts or interfaces, or above a rate.
+    /// Whether its conditions leave out many packets of a port, such as those of other hosts or interfaces, or those
+    /// above a rate.
     ///
-    /// A state that connections in progress have is no such condition: the third ACK of a handshake has it.
+    /// A match on a state that established connections have is not such a condition: the third ACK of a handshake has
+    /// it too.
     var isOnlyForSome: Bool {
         if let states = value("--ctstate", "--state"), states.text.contains("ESTABLISHED"), !states.isNegated {
             return false
@@ -95,7 +97,7 @@ extension Rule {
     }
 }
 
-/// Looks whether rules are spread over both kinds of iptables.
+/// A check whether rules are spread over both kinds of iptables.
 enum BackendCheck {
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject

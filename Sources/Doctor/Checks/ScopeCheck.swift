@@ -2,7 +2,7 @@
 internal import Settings
 internal import Wire
 
-/// Looks whether what is to be protected can be, and who is let in without a knock.
+/// A check that everything to be protected can be, and of who is let in without a knock.
 enum ScopeCheck {
     private static let name = "scope"
 

@@ -3,7 +3,7 @@ internal import Netfilter
 internal import Settings
 internal import Wire
 
-/// Looks for a service behind each protected port.
+/// A check for a service behind each protected port.
 enum ServiceCheck {
     private static let name = "service"
 
@@ -25,7 +25,7 @@ enum ServiceCheck {
         return Examination.findings(findings, or: name, "a service listens on \(ports)")
     }
 
-    /// Of TCP-AO the kernel tells nobody.
+    /// Checks for services that sign their segments with TCP MD5. The kernel does not report TCP-AO.
     private static func signing(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let exempt = subject.exempt.compactMap { place -> IPPrefix? in

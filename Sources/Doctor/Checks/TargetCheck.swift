@@ -2,10 +2,10 @@
 internal import Settings
 internal import Wire
 
-/// Looks whether the names of the client's targets lead to addresses at which it does not knock.
+/// A check whether the names of the client's targets resolve to addresses at which it does not knock.
 enum TargetCheck {
     private static let name = "targets"
-    /// So many addresses are asked about: a resolver that does not answer takes seconds for each.
+    /// The greatest number of addresses that are looked up. A resolver that does not answer costs seconds for each.
     private static let most = 5
 
     static func run(_ examination: Examination) -> [Finding] {
@@ -21,7 +21,8 @@ enum TargetCheck {
         return Examination.findings(findings, or: name, "no name of a target leads past the knock")
     }
 
-    /// A program that is given the name prefers IPv6, where nobody knocks and the server does not answer.
+    /// The finding for a name that also has an IPv6 address that is not a target. A program given that name prefers
+    /// IPv6, where the client does not knock and the server does not answer.
     private static func finding(_ address: IPAddress, _ name: String, _ prefixes: [IPPrefix], _ host: Host) -> Finding?
     {
         let others = ipv6Addresses(of: name, host).filter { other in !prefixes.contains { $0.contains(other) } }
@@ -33,14 +34,14 @@ enum TargetCheck {
             cure: "name it in the configuration: host = \"\(name)\", which is all its addresses; or use ssh -4 \(name)")
     }
 
-    /// The names of an address, by /etc/hosts and DNS.
+    /// The names of an address, from /etc/hosts and the DNS.
     private static func names(of address: IPAddress, _ host: Host) -> [String] {
         // "192.0.2.1   server.example.org server"
         let lines = host.run(["getent", "hosts", "\(address)"]).output?.split(separator: "\n") ?? []
         return lines.flatMap { $0.split { $0 == " " || $0 == "\t" }.dropFirst() }.map { $0.lowercased() }
     }
 
-    /// The IPv6 addresses of a name, without those that stand for IPv4 addresses.
+    /// The IPv6 addresses of a name, without IPv4-mapped ones.
     private static func ipv6Addresses(of name: String, _ host: Host) -> [IPAddress] {
         guard !name.hasPrefix("-") else { return [] }
         // "2001:db8::1     STREAM server.example.org"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks whether connections to the ports are tracked, and whether there is room to track more.
+/// A check that connections to the ports are tracked, and that there is room to track more.
 enum TrackingCheck {
     private static let name = "tracking"
     private static let folder = "/proc/sys/net/netfilter/nf_conntrack_"
 
-    /// Two hours: when TCP keepalive first asks, as the kernel has it.
+    /// Two hours in seconds, the kernel's default time before the first TCP keepalive probe.
     private static let shortestTimeout = 7200
 
     static func run(_ examination: Examination) -> [Finding] {
@@ -15,7 +15,7 @@ enum TrackingCheck {
             aboutRules: findings, or: name, "connections are tracked, and there is room for more")
     }
 
-    /// Rules that exclude the ports from connection tracking, without which no verdict can be kept.
+    /// Checks for rules that exclude the ports from connection tracking. Without tracking, no verdict can be kept.
     private static func untracked(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let both: [Rule.Direction] = [.toPort, .fromPort]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Looks whether this host itself translates what the daemon judges.
+/// A check whether this host itself translates what the daemon judges.
 enum TranslationCheck {
     private static let name = "nat"
 
@@ -14,7 +14,8 @@ enum TranslationCheck {
             aboutRules: findings, or: name, "this host does not translate what the daemon judges")
     }
 
-    /// Behind the translation a SYN/ACK comes from another port, so the daemon never sees it.
+    /// Checks for translations of the destination. After one, a SYN/ACK comes from another port, and the daemon never
+    /// sees it.
     private static func destinations(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let cure = "protect the service where its address and port are final, or take the translation out: "
@@ -39,12 +40,13 @@ enum TranslationCheck {
         return findings
     }
 
-    /// The translation comes behind our hook, so the code is for an address that servers do not see.
+    /// Checks for translations of the source. They happen after our hook, so the code is for an address that servers do
+    /// not see.
     private static func sources(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.natAddresses.isEmpty, !subject.isRoaming else { return [] }
         return sourceRules(examination).map { text, isSure in
-            // A rule for some interface or network, as for containers, may not be about our connections.
+            // A rule for a certain interface or network, such as one for containers, may not concern our connections.
             Finding(
                 name, isSure ? .warning : .note,
                 "this host changes its source address behind the daemon, for which the code is: \(text)",
@@ -54,7 +56,7 @@ enum TranslationCheck {
         }
     }
 
-    /// The rules of this host that can give its own connections another source, and whether they do so with all.
+    /// The rules of this host that can change the source of its own connections, and whether each is certain to do so.
     static func sourceRules(_ examination: Examination) -> [(text: String, isSure: Bool)] {
         let ports = examination.subject.targetPorts
         let rules = examination.firewall.foreignRules(reachedBy: ports, [.toPort], from: ["POSTROUTING"]) {

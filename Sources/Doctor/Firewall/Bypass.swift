@@ -2,21 +2,21 @@
 
 /// A rule of another program that lets packets to a protected port past the knock.
 package struct Bypass: Equatable, Sendable {
-    /// The port.
+    /// The protected port.
     package let port: UInt16
-    /// The rule: program, table and text.
+    /// The rule: its program, table and text.
     package let rule: String
-    /// Whether it does so no longer where ours come first again, which `server.sh up` sees to.
+    /// Whether the rule stops being a bypass once our rules come first again, which `server.sh up` achieves.
     package let yields: Bool
 
-    /// Finds them: what accepts before ours are reached, and what sets the bit that says 'verified'.
+    /// Finds rules that accept packets before ours are reached, and rules that set the bit that means 'verified'.
     ///
-    /// A rule for some packets, such as those of an address, counts as well: nobody asks those for the knock.
+    /// A rule for only some packets, such as those of one address, counts too: no knock is needed for those.
     ///
     /// - Parameters:
-    ///   - firewall: All rules.
-    ///   - subject: Whose are ours, a server's.
-    /// - Returns: One for each rule and port.
+    ///   - firewall: All rules of the host.
+    ///   - subject: The server whose rules are ours.
+    /// - Returns: One bypass for each rule and port.
     package static func all(_ firewall: Firewall, _ subject: DoctorSubject) -> [Bypass] {
         firewall.sets.filter { $0.hasRules(of: subject.installation) }.flatMap { set in
             subject.targetPorts.flatMap { port in
@@ -38,10 +38,10 @@ package struct Bypass: Equatable, Sendable {
             let reached = RuleOrderCheck.rules(before: hook, port, table)
             let accepting = RuleOrderCheck.decisive(reached).filter { !["DROP", "REJECT"].contains($0.rule.target) }
             let marking = reached.filter { MarkUse($0.rule, bit: subject.mark)?.verifies == true }
-            // Those that mark first: they open the gate of the kernel filter, too.
+            // Rules that mark packets come first: they also open the gate of the kernel filter.
             return (marking + accepting).map { bypass($0.rule, yields: true) }
         case own + "UNMARK":
-            // Before this hook the bit is taken away again.
+            // Our hook clears a bit that was set before it.
             let chain = table.rules(in: hook.chain)
             guard let end = chain.lastIndex(where: { hook.rules(in: table, port: port).contains($0) }) else {
                 return []

@@ -2,7 +2,7 @@
 internal import Program
 package import Wire
 
-/// The two places in which the kernel keeps rules of iptables; neither sees the other's.
+/// The two places in which the kernel keeps rules of iptables; neither shows the other's.
 package enum Backend: String, CaseIterable, Sendable {
     /// iptables-nft.
     case nft
@@ -14,35 +14,35 @@ package enum Backend: String, CaseIterable, Sendable {
 package struct RuleSet: Sendable {
     /// IPv4 or IPv6.
     package let family: IPFamily
-    /// Where they are.
+    /// The backend that holds them.
     package let backend: Backend
     /// The tables.
     package var tables: [RuleTable]
     /// The program that changes these tables.
     package let program: String
 
-    /// The table of a name.
+    /// The table with this name; nil if there is none.
     package func table(_ name: String) -> RuleTable? { tables.first { $0.name == name } }
 
-    /// A command line that takes a rule out.
+    /// A command line that deletes a rule.
     func removal(of rule: Rule, in table: RuleTable) -> String {
         let words = ["-t", table.name, "-D"] + RuleText.words(Substring(rule.text)).dropFirst()
         return ([program] + words).map(\.shellWord).joined(separator: " ")
     }
 }
 
-/// All rules on the host.
+/// All firewall rules on the host.
 package struct Firewall: Sendable {
-    /// What of iptables there is.
+    /// The tables of iptables.
     package var sets: [RuleSet] = []
-    /// Rules of nft(8) that iptables does not know.
+    /// The rules of nft(8) that iptables does not show.
     package var native: [NativeRule] = []
-    /// The chains of nft(8) that the kernel calls, of tables that iptables does not know.
+    /// The base chains of nft(8) in tables that iptables does not show.
     package var nativeChains: [NativeChain] = []
-    /// What could not be looked at, and why.
+    /// The parts that could not be read, and why.
     package var unread: [String] = []
 
-    /// Reads all of them, and changes nothing.
+    /// Reads all rules and changes nothing.
     package init(_ host: Host) {
         for family in IPFamily.allCases {
             for backend in Backend.allCases { read(family, backend, host) }
@@ -54,7 +54,7 @@ package struct Firewall: Sendable {
         let plain = family == .ipv4 ? "iptables" : "ip6tables"
         let name = "\(plain)-\(backend.rawValue)"
         if backend == .legacy {
-            // To look at a legacy table brings it into being; iptables-legacy-save looks at those that are there.
+            // Listing a legacy table creates it. iptables-legacy-save lists only the tables in this file.
             let names = host.read("/proc/net/\(family == .ipv4 ? "ip" : "ip6")_tables_names")
             if case .refused(let error) = names {
                 unread.append("\(name): \(error)")
@@ -65,7 +65,7 @@ package struct Firewall: Sendable {
         var program = name
         var result = host.run(["\(name)-save"])
         if result == .missing {
-            // A distribution that has only one of the two may have it under the plain name alone.
+            // A distribution with only one of the two may install it under the plain name alone.
             let version = host.run([plain, "--version"]).output
             if let version, version.contains("nf_tables") == (backend == .nft) {
                 program = plain
@@ -95,7 +95,7 @@ package struct Firewall: Sendable {
         guard case .ended(0, let output, _, let isComplete) = host.run(["nft", "-a", "list", "ruleset"]) else { return }
         if !isComplete { unread.append("nft: there are too many rules") }
         let own = sets.filter { $0.backend == .nft }
-        // Those of iptables-nft have been seen by iptables-nft-save.
+        // iptables-nft-save has already listed these.
         func isSeen(_ family: String, _ table: String) -> Bool {
             own.contains { family == ($0.family == .ipv4 ? "ip" : "ip6") && $0.table(table) != nil }
         }
@@ -103,17 +103,18 @@ package struct Firewall: Sendable {
         nativeChains = NativeChain.parse(output).filter { !isSeen($0.family, $0.table) }
     }
 
-    /// The sets in which an installation has rules, of one family.
+    /// The sets of one family in which an installation has rules.
     package func sets(of installation: Installation, _ family: IPFamily) -> [RuleSet] {
         sets.filter { $0.family == family && $0.hasRules(of: installation) }
     }
 
-    /// The names of the servers that have rules, but for the one without a name.
+    /// The names of all named servers that have rules.
     var instances: Set<String> {
         Set(sets.flatMap(\.tables).flatMap(\.policies.keys).compactMap { Installation.instance(ofChain: $0) })
     }
 
-    /// The values that the rules of an installation were made for, from their chain of notes: each name with all its values.
+    /// The values that the rules of an installation were made with: each name in their chain of notes with all its
+    /// values.
     package func notes(of installation: Installation) -> [String: [String]] {
         for set in sets where set.hasRules(of: installation) {
             for table in set.tables {
@@ -129,7 +130,7 @@ package struct Firewall: Sendable {
         return [:]
     }
 
-    /// All rules that are not of this project, with where they are.
+    /// All rules that this project did not make, with their set and table.
     package var foreignRules: [(set: RuleSet, table: RuleTable, rule: Rule)] {
         sets.flatMap { set in
             set.tables.flatMap { table in
@@ -140,14 +141,14 @@ package struct Firewall: Sendable {
 }
 
 extension RuleSet {
-    /// Whether an installation has any chain here.
+    /// Whether an installation has any chain in this set.
     func hasRules(of installation: Installation) -> Bool {
         tables.contains { $0.policies.keys.contains { $0.hasPrefix(installation.chainPrefix) } }
     }
 }
 
 extension Rule {
-    /// Whether it is of a firewall script of this project.
+    /// Whether the rule was made by one of this project's firewall scripts.
     package var isOurs: Bool {
         chain.hasPrefix("TCPKNOCK-") || target?.hasPrefix("TCPKNOCK-") == true
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A chain that the kernel itself calls, as nft(8) lists it.
+/// A base chain, as nft(8) lists it.
 package struct NativeChain: Equatable, Sendable {
     /// `ip`, `ip6`, `inet`, ...
     package let family: String
-    /// The name of its table.
+    /// The name of the chain's table.
     package let table: String
-    /// Its name.
+    /// The name of the chain.
     package let name: String
     /// `filter`, `nat` or `route`.
     package let type: String
     /// `prerouting`, `input`, ...
     package let hook: String
-    /// Whether what comes to its end is dropped.
+    /// Whether the chain's policy is drop.
     package let dropsByDefault: Bool
 
-    /// Reads the output of `nft -a list ruleset`; what it does not know is passed over.
+    /// Reads the output of `nft -a list ruleset`; unknown lines are skipped.
     package static func parse(_ text: String) -> [NativeChain] {
         var chains: [NativeChain] = []
         var family = ""
@@ -41,9 +41,10 @@ package struct NativeChain: Equatable, Sendable {
 }
 
 extension Firewall {
-    /// What drops the first packet of a connection to a port in a chain of nft's; nil if it can get through.
+    /// The rule or policy of an nft chain that drops the first packet of a connection to a port; nil if the packet can
+    /// get through.
     ///
-    /// Whatever may let it through is taken to do so: what is found is sure.
+    /// Wherever a rule may let the packet through, it is assumed to do so: a reported drop is certain.
     func drop(_ port: UInt16, in chain: NativeChain) -> String? {
         let rules = native.filter { $0.family == chain.family && $0.table == chain.table }
         switch NativeWalk(port: port, rules: rules).walk(chain.name, depth: 0) {
@@ -57,15 +58,15 @@ extension Firewall {
 /// A walk of the first packet of a connection through the rules of a table.
 private struct NativeWalk {
     enum End {
-        /// This rule drops all of them.
+        /// This rule drops all such packets.
         case drops(NativeRule)
-        /// Some or all get through.
+        /// Some or all such packets get through.
         case maybe
-        /// They come to the end of the chain.
+        /// Such packets reach the end of the chain.
         case goesOn
     }
 
-    /// How deep chains are followed; the kernel has no more (NFT_JUMP_STACK_SIZE).
+    /// The greatest depth of jumps; the kernel allows no more (NFT_JUMP_STACK_SIZE).
     private static let deepest = 16
 
     let port: UInt16
@@ -73,7 +74,8 @@ private struct NativeWalk {
 
     func walk(_ chain: String, depth: Int) -> End {
         guard depth < Self.deepest else { return .maybe }
-        // Where some have gone back to the calling chain, it decides about them; the others may be dropped here.
+        // If some packets returned to the calling chain, that chain decides about them, even if the rest is dropped
+        // here.
         var someReturned = false
         for rule in rules where rule.chain == chain && rule.mayConcern(port: port, .toPort) && rule.mayConcernNew {
             let isConditional = rule.isConditional
@@ -91,7 +93,7 @@ private struct NativeWalk {
             case .drops:
                 if !isConditional { return someReturned ? .goesOn : end }
             case .goesOn:
-                // A goto does not come back to this chain.
+                // A goto does not return to this chain.
                 guard verdict.name != "jump" else { continue }
                 guard isConditional else { return .goesOn }
                 someReturned = true
@@ -102,23 +104,23 @@ private struct NativeWalk {
 }
 
 extension NativeRule {
-    /// Its words without quoted text, such as a comment's or the prefix of a log line.
+    /// The words of the rule with quoted text blanked, such as a comment or the prefix of a log line.
     private var plainWords: [Substring] {
         text.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
             .flatMap { $0.offset.isMultiple(of: 2) ? $0.element.split(separator: " ") : ["\"\""] }
     }
 
-    /// What it does with a packet, and the chain that it leads to; empty if it goes on.
+    /// The verdict of the rule and the chain that it leads to; empty if packets go on to the next rule.
     fileprivate var verdict: (name: Substring, target: String) {
         let words = plainWords
-        // "tcp dport vmap { 22 : accept }", where each element has another verdict.
+        // `tcp dport vmap { 22 : accept }`: each element has a verdict of its own.
         if words.contains("vmap") { return ("vmap", "") }
         let names: Set<Substring> = ["accept", "drop", "reject", "return", "jump", "goto", "queue"]
         guard let index = words.lastIndex(where: names.contains) else { return ("", "") }
         return (words[index], index + 1 < words.count ? String(words[index + 1]) : "")
     }
 
-    /// Whether it can be about the first packet of a connection, which nobody translates.
+    /// Whether the rule can match the first packet of a connection that is not translated.
     fileprivate var mayConcernNew: Bool {
         // "ct state vmap { invalid : drop, established : accept, related : accept }"
         let words = text.split { $0 == " " || $0 == "," || $0 == "{" || $0 == "}" || $0 == ":" }
@@ -134,7 +136,7 @@ extension NativeRule {
         return named.isEmpty || named.contains("new") != isNegated
     }
 
-    /// Whether it looks at more than the protocol, the port, and that the connection is new.
+    /// Whether the rule tests more than the protocol, the port, and that the connection is new.
     fileprivate var isConditional: Bool {
         var words = plainWords.flatMap { $0.split(separator: ",") }[...]
         while let word = words.popFirst() {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// One rule, as nft(8) lists it.
+/// A rule, as nft(8) lists it.
 package struct NativeRule: Equatable, Sendable {
     /// `ip`, `ip6`, `inet`, ...
     package let family: String
-    /// The name of its table.
+    /// The name of the rule's table.
     package let table: String
-    /// The name of its chain.
+    /// The name of the rule's chain.
     package let chain: String
-    /// The rule itself.
+    /// The text of the rule.
     package let text: String
-    /// Its number in the kernel; nil if it was not listed.
+    /// The rule's handle in the kernel; nil if it was not listed.
     package var handle: Int?
 
-    /// Takes a line apart that `nft -a` may have put a number to: ` # handle 5`.
+    /// Splits a line into its text and the handle that `nft -a` appends: ` # handle 5`.
     static func split(_ line: Substring) -> (text: Substring, handle: Int?) {
         let mark = " # handle "
         guard let start = line.ranges(of: mark).last, let number = Int(line[start.upperBound...]) else {
@@ -22,7 +22,7 @@ package struct NativeRule: Equatable, Sendable {
         return (line[..<start.lowerBound], number)
     }
 
-    /// Reads the output of `nft -a list ruleset`; what it does not know is passed over.
+    /// Reads the output of `nft -a list ruleset`; unknown lines are skipped.
     package static func parse(_ text: String) -> [NativeRule] {
         var rules: [NativeRule] = []
         var family = ""
@@ -44,32 +44,33 @@ package struct NativeRule: Equatable, Sendable {
         return rules
     }
 
-    /// Where it is and what it is, for people.
+    /// The rule and its place, for messages.
     package var description: String { "nft table \(family) \(table), chain \(chain): \(text)" }
 
-    /// A command line that takes it out; nft wants its number for that, which only `nft -a` shows.
+    /// A command line that deletes the rule, or one that lists its handle, which nft needs for that, if it is not
+    /// known.
     package var removal: String {
         let place = [family, table, chain].map(\.shellWord).joined(separator: " ")
         return handle.map { "nft delete rule \(place) handle \($0)" } ?? "nft -a list chain \(place)"
     }
 
-    /// Whether it gives packets another destination.
+    /// Whether the rule changes the destination of packets.
     ///
-    /// The same words stand in matches, too: `ct status dnat accept`, as firewalld has it, changes nothing.
+    /// The same words can occur in matches: `ct status dnat accept`, as firewalld has it, changes nothing.
     package var translatesDestination: Bool {
         ["dnat to", "dnat ip to", "dnat ip6 to", "dnat ip addr", "dnat ip6 addr", "tproxy"].contains(where: has)
             || has("redirect") && !has("type redirect")
     }
 
-    /// Whether it gives packets another source.
+    /// Whether the rule changes the source of packets.
     package var translatesSource: Bool {
         ["masquerade", "snat to", "snat ip to", "snat ip6 to", "snat ip addr", "snat ip6 addr"].contains(where: has)
     }
 
-    /// Whether these words, with one space between, are part of it.
+    /// Whether the rule contains these words, separated by single spaces.
     package func has(_ words: String) -> Bool { " \(text) ".contains(" \(words) ") }
 
-    /// Says whether it can match packets to or from a TCP port; conditions that are not known are taken as met.
+    /// Whether the rule can match packets to or from a TCP port; unknown conditions count as met.
     package func mayConcern(port: UInt16, _ direction: Rule.Direction) -> Bool {
         let words = text.replacing(",", with: " ").split(separator: " ")
         for (index, word) in words.enumerated() where word == (direction == .toPort ? "dport" : "sport") {
@@ -84,7 +85,7 @@ package struct NativeRule: Equatable, Sendable {
             && !has("oifname \"lo\"")
     }
 
-    /// Whether its protocol is TCP, or not given.
+    /// Whether the rule is for TCP or for any protocol.
     private func isForTCP(_ words: [Substring]) -> Bool {
         guard !["icmp type", "icmpv6 type", "icmp code", "icmpv6 code"].contains(where: has) else { return false }
         for key in [["meta", "l4proto"], ["ip", "protocol"], ["ip6", "nexthdr"]] {
@@ -93,7 +94,7 @@ package struct NativeRule: Equatable, Sendable {
                 let isNegated = values.first == "!="
                 if isNegated { values.removeFirst() }
                 let list = values.first == "{" ? values.dropFirst().prefix { $0 != "}" } : values.prefix(1)
-                // A named set can hold anything.
+                // A named set can contain anything.
                 if list.contains(where: { $0.hasPrefix("@") }) { continue }
                 if list.contains(where: { ["tcp", "6"].contains($0) }) == isNegated { return false }
             }
@@ -101,7 +102,7 @@ package struct NativeRule: Equatable, Sendable {
         return true
     }
 
-    /// Whether a list of ports and ranges, as `22` `80-90`, has a port; nil if a part of it cannot be read.
+    /// Whether a list of ports and ranges, such as `22` `80-90`, contains a port; nil if a part of it cannot be read.
     private static func contains(_ list: ArraySlice<Substring>, _ port: UInt16) -> Bool? {
         var isThere = false
         for part in list {
@@ -112,7 +113,7 @@ package struct NativeRule: Equatable, Sendable {
         return list.isEmpty ? nil : isThere
     }
 
-    /// The queues that it sends packets to; nil if it is no such rule.
+    /// The queues that the rule sends packets to; nil if it sends them to none.
     package var queues: ClosedRange<UInt16>? {
         let words = text.split(separator: " ")
         guard let index = words.firstIndex(of: "queue") else { return nil }

@@ -2,7 +2,7 @@
 internal import Settings
 internal import Wire
 
-/// A jump from a built-in chain to one of ours, which a role needs for each port (firewall/server.sh, client.sh).
+/// A jump from a built-in chain to one of ours. A role needs each for every port (firewall/server.sh, client.sh).
 struct OwnHook {
     /// The table.
     let table: String
@@ -10,12 +10,12 @@ struct OwnHook {
     let chain: String
     /// Our chain.
     let target: String
-    /// The packets that it takes.
+    /// The direction of the packets that the jump takes.
     let direction: Rule.Direction
-    /// How many such jumps there are for each port.
+    /// The number of such jumps for each port.
     let count: Int
 
-    /// All jumps of a role.
+    /// Returns all jumps that a role needs.
     static func all(_ subject: DoctorSubject) -> [OwnHook] {
         let own = subject.installation.chainPrefix
         switch subject.role {
@@ -36,7 +36,7 @@ struct OwnHook {
         }
     }
 
-    /// The rules that are this jump, for a port.
+    /// The rules that make this jump for a port.
     func rules(in table: RuleTable, port: UInt16) -> [Rule] {
         table.rules(in: chain).filter { rule in
             rule.target == target
@@ -45,18 +45,18 @@ struct OwnHook {
     }
 }
 
-/// What one of our chains holds, in order.
+/// The expected contents of one of our chains.
 struct OwnChain {
     /// The table.
     let table: String
     /// The name of the chain.
     let name: String
-    /// What each rule has at least, in order; `@queue` stands for the daemon's queue.
+    /// The words that each rule must contain, in order of the rules; `@queue` stands for any rule that queues packets.
     let rules: [String]
-    /// What other rules of ours can be there.
+    /// The words of other rules of ours that may be there.
     let optional: [String]
 
-    /// All chains of a role, for the bit of the mark.
+    /// Returns all chains of a role, for the configured mark.
     static func all(_ subject: DoctorSubject, _ family: IPFamily) -> [OwnChain] {
         let own = subject.installation.chainPrefix
         let bit = subject.markText
@@ -98,7 +98,8 @@ struct OwnChain {
         ]
     }
 
-    /// A chain in which only what is protected goes on, and the one where it does if that is another one.
+    /// Returns a chain in which only packets of protected places go on, and the chain that they go on in, if that is
+    /// another.
     private static func scoped(
         _ subject: DoctorSubject, _ family: IPFamily, table: String, name: String, behind: String, before: [String],
         rules: [String], optional: [String]
@@ -118,7 +119,7 @@ struct OwnChain {
         ]
     }
 
-    /// A rule for each place of a family, in the order of the script.
+    /// Returns a rule for each place of a family, in the order of the script.
     private static func rulesForPlaces(
         _ places: [Place], _ family: IPFamily, isSource: Bool, isOut: Bool, _ target: String
     ) -> [String] {
@@ -133,7 +134,7 @@ struct OwnChain {
         }
     }
 
-    /// Whether a rule is what is meant.
+    /// Whether a rule matches a pattern.
     static func matches(_ rule: Rule, _ pattern: String) -> Bool {
         pattern == "@queue" ? rule.queues != nil : rule.has(sequence: pattern)
     }

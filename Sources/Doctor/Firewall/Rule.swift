@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// One rule, as iptables-save(8) writes it.
+/// A rule, as iptables-save(8) writes it.
 package struct Rule: Equatable, Sendable {
-    /// The chain that it is in.
+    /// The rule's chain.
     package let chain: String
-    /// Its matches and its target, word by word, without quotes and without its comment.
+    /// The words of its matches and target, without quotes and comments.
     package let words: [String]
     /// The values of its `--comment`s.
     package let comments: [String]
-    /// The line as it was, from `-A` on.
+    /// The line as it was written, from `-A` on.
     package let text: String
 
-    /// Reads a line that begins with `-A`, or with counters in brackets before that; nil if it is none.
+    /// Reads a line that begins with `-A`, or with counters in brackets before it; nil for any other line.
     package init?(_ line: Substring) {
         var line = line
         if line.first == "[" {
@@ -37,26 +37,26 @@ package struct Rule: Equatable, Sendable {
         self.comments = comments
     }
 
-    /// The value behind an option, or behind one of its spellings; nil if it is not there.
+    /// The value after an option, or after one of its spellings; nil if it is absent.
     package func value(_ options: String...) -> (text: String, isNegated: Bool)? {
         guard let index = words.firstIndex(where: options.contains), index + 1 < words.count else { return nil }
         return (words[index + 1], index > 0 && words[index - 1] == "!")
     }
 
-    /// Whether a word is there.
+    /// Whether the rule contains a word.
     package func has(_ word: String) -> Bool { words.contains(word) }
 
-    /// Whether these words, with one space between, come one after the other.
+    /// Whether the rule contains these words in this order, without others between.
     package func has(sequence: String) -> Bool {
         let wanted = sequence.split(separator: " ").map(String.init)
         guard !wanted.isEmpty, words.count >= wanted.count else { return false }
         return (0...words.count - wanted.count).contains { Array(words[$0..<$0 + wanted.count]) == wanted }
     }
 
-    /// The chain or the target that it leads to; nil for a rule that only counts.
+    /// The target or chain that the rule leads to; nil for a rule that only counts.
     package var target: String? { value("-j", "-g")?.text }
 
-    /// Whether it looks at more than protocol, ports and interface, and so does not concern every packet of a port.
+    /// Whether the rule tests more than protocol and ports, and so does not match every packet of a port.
     package var isConditional: Bool {
         let plain: Set = [
             "-p", "-m", "tcp", "multiport", "--dport", "--dports", "--sport", "--sports", "--ports", "-j", "-g", "!",
@@ -66,10 +66,10 @@ package struct Rule: Equatable, Sendable {
     }
 }
 
-// MARK: Which packets it is about
+// MARK: The packets that a rule can match
 
 extension Rule {
-    /// The direction of packets of a service.
+    /// The direction of a service's packets.
     package enum Direction: Sendable {
         /// To the port of the service.
         case toPort
@@ -77,9 +77,9 @@ extension Rule {
         case fromPort
     }
 
-    /// Says whether it can match packets to or from a TCP port that do not go over loopback.
+    /// Whether the rule can match packets to or from a TCP port that do not use the loopback interface.
     ///
-    /// Conditions that are not known are taken as met.
+    /// Unknown conditions count as met.
     package func mayConcern(port: UInt16, _ direction: Direction) -> Bool {
         if let (name, isNegated) = value("-p", "--protocol") {
             let isTCP = ["tcp", "6", "all", "0"].contains(name.lowercased())
@@ -88,7 +88,7 @@ extension Rule {
         for option in ["-i", "-o"] {
             if let (name, isNegated) = value(option), name == "lo", !isNegated { return false }
         }
-        // The port at the other end can be any.
+        // The port at the other end can be any port.
         for option in direction == .toPort ? ["--dport", "--dports"] : ["--sport", "--sports"] {
             if let (list, isNegated) = value(option), let isThere = Self.contains(list, port), isThere == isNegated {
                 return false
@@ -97,7 +97,7 @@ extension Rule {
         return true
     }
 
-    /// Whether a list of ports and ranges, as `22,80:90`, has a port; nil if a part of it cannot be read.
+    /// Whether a list of ports and ranges, such as `22,80:90`, contains a port; nil if a part of it cannot be read.
     private static func contains(_ list: String, _ port: UInt16) -> Bool? {
         var isThere = false
         for part in list.split(separator: ",") {
@@ -110,13 +110,13 @@ extension Rule {
         return isThere
     }
 
-    /// Whether it ends the way of a packet through the table.
+    /// Whether the rule ends a packet's way through the table.
     package var isFinal: Bool {
         guard let target else { return false }
         return ["ACCEPT", "DROP", "REJECT", "QUEUE", "NFQUEUE", "STOLEN", "TPROXY", "REDIRECT", "DNAT"].contains(target)
     }
 
-    /// The queues of an NFQUEUE target; nil for another one.
+    /// The queues of an NFQUEUE target; nil for any other target.
     package var queues: ClosedRange<UInt16>? {
         guard target == "NFQUEUE" else { return nil }
         if let range = value("--queue-balance")?.text {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// One table, as iptables-save(8) writes it.
+/// A table, as iptables-save(8) writes it.
 package struct RuleTable: Equatable, Sendable {
     /// `raw`, `mangle`, `nat`, `filter` or `security`.
     package let name: String
-    /// The names of its chains, and their policies; `-` for user-defined ones.
+    /// The names of its chains with their policies; `-` for user-defined chains.
     package var policies: [String: String] = [:]
-    /// Its rules in order.
+    /// Its rules, in order.
     package private(set) var rules: [Rule] = []
     private var chains: [String: [Rule]] = [:]
 
-    /// Makes a table without chains.
+    /// Creates a table without chains.
     init(name: String) {
         self.name = name
     }
 
-    /// The rules of a chain in order.
+    /// The rules of a chain, in order.
     package func rules(in chain: String) -> [Rule] { chains[chain] ?? [] }
 
     /// Adds a rule to the end of its chain.
@@ -25,11 +25,11 @@ package struct RuleTable: Equatable, Sendable {
     }
 }
 
-/// The text that iptables-save writes.
+/// A parser of the text that iptables-save(8) writes.
 package enum RuleText {
-    /// Reads the text of all tables; what is no line of the format is passed over.
+    /// Reads the text of all tables; lines that do not belong to the format are skipped.
     ///
-    /// - Returns: The tables, the names of those that only nft(8) can show, and whether each table was there to its end.
+    /// - Returns: The tables, the names of those that only nft(8) can show, and whether every table was complete.
     package static func parse(_ text: String) -> (tables: [RuleTable], foreign: [String], isComplete: Bool) {
         var tables: [RuleTable] = []
         var foreign: [String] = []
@@ -57,7 +57,8 @@ package enum RuleText {
         return (tables, foreign, !isOpen)
     }
 
-    /// Takes a line apart at its spaces, as a shell would: `"..."` is one word, and a backslash in it keeps the next.
+    /// Splits a line at spaces, as a shell would: `"..."` is one word, and a backslash in it escapes the next
+    /// character.
     package static func words(_ line: Substring) -> [String] {
         var words: [String] = []
         var word = ""

@@ -1,40 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A rule that packets of a port can come to.
+/// A rule that packets of a port can reach.
 package struct ReachedRule: Equatable, Sendable {
     /// The rule.
     package let rule: Rule
-    /// The rule of the chain where the walk began that led to it; itself, if it is there.
+    /// The rule of the first chain that led to it; the rule itself if it is in that chain.
     package let top: Rule
-    /// Whether some packets of the port do not come to it, or are not matched by it.
+    /// Whether some packets of the port do not reach the rule or do not match it.
     package let isConditional: Bool
 }
 
-/// A walk through the rules of a table, along jumps, in the order in which a packet would meet them.
+/// A walk through the rules of a table, following jumps, in the order in which a packet meets them.
 ///
-/// Each chain is walked at most twice, once with a condition before it and once without, so the walk ends whatever the
-/// rules are.
+/// Each chain is walked at most twice, once under a condition and once without, so the walk always ends.
 struct RuleWalk {
-    /// How deep chains are followed; the kernel has no more than the stack of a packet.
+    /// The greatest depth of jumps that is followed. The kernel limits it too, by the size of its jump stack.
     private static let deepest = 64
 
     private let table: RuleTable
     private let concerns: (Rule) -> Bool
     private let isCondition: (Rule) -> Bool
     private var reached: [ReachedRule] = []
-    /// Chains that were walked, and whether with a condition.
+    /// The chains that were walked, and whether under a condition.
     private var walked: [String: Bool] = [:]
-    /// Whether packets go on behind a chain that was walked.
+    /// Whether packets go on after a chain that was walked.
     private var goesOn: [String: Bool] = [:]
 
-    /// Walks from some rules of a chain.
+    /// Walks from the given rules of a chain.
     ///
     /// - Parameters:
-    ///   - rules: Where it begins: the rules of a chain, or the first of them.
-    ///   - table: The table that they are in.
+    ///   - rules: The rules to begin with: all rules of a chain, or the first of them.
+    ///   - table: The table that contains them.
     ///   - isCondition: Whether a rule leaves out some packets.
     ///   - concerns: Whether a rule can match any of the packets.
-    /// - Returns: All rules that packets can come to, but for jumps.
+    /// - Returns: All rules that packets can reach, except jumps.
     static func reach(
         from rules: some Sequence<Rule>, in table: RuleTable, isCondition: @escaping (Rule) -> Bool = \.isConditional,
         concerns: @escaping (Rule) -> Bool
@@ -50,7 +49,7 @@ struct RuleWalk {
         self.isCondition = isCondition
     }
 
-    /// Returns whether packets go on behind these rules.
+    /// Visits rules, and returns whether packets go on after them.
     private mutating func visit(_ rules: some Sequence<Rule>, top: Rule?, isConditional: Bool, depth: Int) -> Bool {
         var isConditional = isConditional
         var someReturn = false
@@ -58,7 +57,7 @@ struct RuleWalk {
             let isForSome = isCondition(rule)
             if let target = rule.target, table.policies[target] != nil {
                 let returns = visit(chain: target, top ?? rule, isConditional: isConditional || isForSome, depth + 1)
-                // A goto does not come back to this chain.
+                // A goto does not return to this chain.
                 if !isForSome, !returns || rule.has("-g") { return returns || someReturn }
                 continue
             }
@@ -84,10 +83,10 @@ struct RuleWalk {
 }
 
 extension RuleTable {
-    /// The names of the chains that the kernel calls.
+    /// The names of the built-in chains, sorted.
     var builtInChains: [String] { policies.filter { $0.value != "-" }.keys.sorted() }
 
-    /// All rules that packets to or from a port can come to, from any of the chains given.
+    /// Returns all rules that packets to or from a port can reach from any of the given chains.
     func reach(from chains: [String], port: UInt16, _ directions: [Rule.Direction]) -> [ReachedRule] {
         var found: [ReachedRule] = []
         for chain in chains {
@@ -100,14 +99,14 @@ extension RuleTable {
 }
 
 extension Firewall {
-    /// The rules of others that packets of some ports can come to, each once, with where they are.
+    /// Returns the rules of others that packets of some ports can reach, each once, with their set and table.
     ///
     /// - Parameters:
     ///   - ports: The ports.
-    ///   - directions: Packets to them, from them, or both.
-    ///   - chains: The built-in chains to begin at; nil for all.
-    ///   - wanted: Which of the rules.
-    /// - Returns: The rules, and one port whose packets come to each.
+    ///   - directions: Packets to the ports, from them, or both.
+    ///   - chains: The built-in chains to begin with; nil for all.
+    ///   - wanted: Whether a rule is of interest.
+    /// - Returns: The rules, each with one port whose packets reach it.
     func foreignRules(
         reachedBy ports: [UInt16], _ directions: [Rule.Direction], from chains: [String]? = nil,
         where wanted: (Rule) -> Bool
@@ -118,7 +117,7 @@ extension Firewall {
                 var seen: Set<String> = []
                 let starts = table.builtInChains.filter { chains?.contains($0) ?? true }
                 for port in ports {
-                    // Where a rule is reached in two ways, the one without a condition says more.
+                    // If a rule is reached in two ways, keep the one without a condition.
                     let reached = table.reach(from: starts, port: port, directions)
                         .filter { wanted($0.rule) && !$0.rule.isOurs }
                     for rule in reached.filter({ !$0.isConditional }) + reached.filter(\.isConditional)

@@ -1,19 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 internal import Glibc
 internal import KeyFiles
-// SPDX-License-Identifier: GPL-2.0-or-later
 internal import Linux
 
 extension Host {
-    /// Where programs are looked for: not in PATH, which may name folders of others.
+    /// The folders that are searched for programs. PATH is not used: it may name folders of other users.
     private static let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
 
-    /// Runs a program to its end (posix_spawn(3)), without a shell and with nothing to read; only listens to it.
+    /// Runs a program to its end (posix_spawn(3)), without a shell and with an empty standard input.
     ///
     /// - Parameters:
-    ///   - words: The name of the program, or its path, then its arguments.
-    ///   - seconds: After so many it is ended.
-    ///   - limit: So many bytes of its output are kept; it is ended when it writes more.
-    /// - Returns: What it wrote.
+    ///   - words: The name or path of the program, then its arguments.
+    ///   - seconds: The time limit, after which the program is killed.
+    ///   - limit: The most bytes of output that are kept; the program is killed when it writes more.
+    /// - Returns: What the program wrote and how it ended.
     package static func runBounded(_ words: [String], seconds: Int64 = 10, limit: Int = 16 << 20) -> ToolRun {
         guard let name = words.first, let path = locate(name) else { return .missing }
         guard let output = Pipe(), let errors = Pipe() else { return .missing }
@@ -25,7 +26,7 @@ extension Host {
         let isComplete = collect(output, limit, errors, 4096, until: deadline)
         if !isComplete { kill(child, SIGKILL) }
         guard let status = wait(for: child, until: deadline) else { return .timeout }
-        // It was ended by us: because of the time, or because of too much output.
+        // We killed it: because of the time, or because of too much output.
         guard isComplete || output.bytes.count >= limit else { return .timeout }
         return .ended(
             status: isComplete ? status : 0, output: String(decoding: output.bytes, as: UTF8.self),
@@ -46,7 +47,7 @@ extension Host {
         unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output.writer, STDOUT_FILENO)
         unsafe posix_spawn_file_actions_adddup2(&actions, errors.writer, STDERR_FILENO)
-        // In English, and with programs of the system alone.
+        // In English, and with the system's programs only.
         let environment = ["LC_ALL=C", "PATH=\(folders.joined(separator: ":"))", "SWIFT_BACKTRACE=enable=no"]
         return unsafe withStrings(words) { arguments in
             unsafe withStrings(environment) { environment in
@@ -63,7 +64,7 @@ extension Host {
         return unsafe body(&pointers)
     }
 
-    /// Reads both pipes to their end; false if there was no end before the deadline or the limit.
+    /// Reads both pipes to their ends; false if the deadline or the limit came first.
     private static func collect(
         _ output: Pipe, _ limit: Int, _ errors: Pipe, _ errorLimit: Int, until deadline: Int64
     ) -> Bool {
@@ -93,12 +94,12 @@ extension Host {
                 kill(child, SIGKILL)
                 isKilled = true
             }
-            // One that the kernel holds on to cannot be waited for.
+            // A process that is stuck in the kernel cannot be waited for.
             if now > deadline + 2000 { return nil }
             usleep(1000)
         }
         guard !isKilled else { return nil }
-        // wait(2): the low seven bits are the signal that ended it.
+        // wait(2): the low seven bits are the signal that ended the process.
         return status & 0x7f == 0 ? (status >> 8) & 0xff : -(status & 0x7f)
     }
 
@@ -109,7 +110,7 @@ extension Host {
     }
 }
 
-/// What a child process writes, as it comes.
+/// A pipe that collects what a child process writes.
 private final class Pipe {
     let reader: Int32
     let writer: Int32
@@ -134,7 +135,7 @@ private final class Pipe {
         writerIsOpen = false
     }
 
-    /// Takes what is there, and keeps it up to the limit.
+    /// Reads what is available, and keeps it up to the limit, in bytes.
     func take(_ limit: Int) {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         let count = uninterrupted { unsafe Glibc.read(reader, &buffer, buffer.count) }

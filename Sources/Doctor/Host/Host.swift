@@ -3,41 +3,41 @@ package import Netfilter
 package import SystemPackage
 package import Wire
 
-/// All that checks can ask a host for, none of which changes anything.
+/// All that checks can ask of a host; none of it changes anything.
 ///
-/// Checks know the host only through this, so that tests can give them a host that they make up.
+/// Checks know the host only through this type, so that tests can substitute a host of their own.
 package struct Host {
-    /// Reads a text file, of at most some megabytes.
+    /// Reads a text file of at most a few megabytes.
     package var read: (String) -> Reading
-    /// Names what is in a folder; empty if it cannot be listed.
+    /// Lists the names in a folder, without `.` and `..`; empty if it cannot be listed.
     package var list: (String) -> [String]
-    /// Asks what a path is; symbolic links are followed.
+    /// Reads the status of a path; symbolic links are followed.
     package var status: (String) -> Result<FileStatus, Errno>
-    /// Reads a symbolic link; nil if it is none, or may not be read.
+    /// Reads a symbolic link; nil if it is not a link or cannot be read.
     package var link: (String) -> String?
-    /// Runs a program to its end, without a shell: name or path, then arguments.
+    /// Runs a program to its end, without a shell: its name or path, then its arguments.
     package var run: ([String]) -> ToolRun
-    /// The addresses of all interfaces.
+    /// Returns the addresses of all interfaces.
     package var addresses: () -> [InterfaceAddress]
-    /// How good the clock is; nil if the kernel does not say.
+    /// Returns the state of the clock; nil if the kernel does not say.
     package var clock: () -> ClockState?
-    /// Checks a key file, and derives its fingerprint; it must belong to one of some users.
+    /// Checks a key file that must belong to one of the given users, and derives the key's fingerprint.
     package var fingerprint: (String, [UInt32]) -> KeyReading
     /// Asks the daemon at a control socket who is locked out.
     package var locks: (String) -> LockReading
-    /// The sockets that sign their segments; none if this user may not know.
+    /// Returns the sockets that sign their segments; empty if this user may not know.
     package var signed: () -> [SignedSocket]
-    /// The effective user.
+    /// The effective user id of this process.
     package var userID: UInt32
 }
 
-/// What came of reading a text file.
+/// The result of reading a text file.
 package enum Reading: Equatable {
-    /// Its text; whether all of it.
+    /// The text, and whether it is complete.
     case text(String, isComplete: Bool)
     /// There is no such file.
     case missing
-    /// It may not be read.
+    /// The file cannot be read.
     case refused(Errno)
 
     /// The text, if it could be read.
@@ -46,15 +46,15 @@ package enum Reading: Equatable {
         return text
     }
 
-    /// The text without white space around it, as a number.
+    /// The text as a number, without white space; nil if it is not a number.
     var number: Int? {
         text.flatMap { Int($0.filter { !$0.isWhitespace }) }
     }
 }
 
-/// What a path is (stat(2)).
+/// The status of a path (stat(2)).
 package struct FileStatus: Equatable, Sendable {
-    /// The kinds of files that matter.
+    /// The kinds of files that the checks distinguish.
     package enum Kind: Sendable {
         /// A regular file.
         case file
@@ -66,18 +66,17 @@ package struct FileStatus: Equatable, Sendable {
         case other
     }
 
-    /// What kind of file it is.
+    /// The kind of file.
     package var kind: Kind
-    /// The permission bits, 0...0o7777.
+    /// The permission bits, 0 to 0o7777.
     package var permissions: UInt16
-    /// Who owns it.
+    /// The user id of the owner.
     package var owner: UInt32
-    /// Its number in the file system.
+    /// The inode number.
     package var inode: UInt64
-    /// Its length in bytes.
+    /// The length in bytes.
     package var size: Int64
 
-    /// Takes all.
     package init(kind: Kind, permissions: UInt16, owner: UInt32 = 0, inode: UInt64 = 1, size: Int64 = 0) {
         self.kind = kind
         self.permissions = permissions
@@ -87,46 +86,44 @@ package struct FileStatus: Equatable, Sendable {
     }
 }
 
-/// What came of running a program.
+/// The result of running a program.
 package enum ToolRun: Equatable {
-    /// It ended by itself: its exit status, what it wrote, and whether that is all of it.
+    /// The program ended: its exit status, what it wrote, and whether the output is complete.
     case ended(status: Int32, output: String, errors: String, isComplete: Bool)
-    /// It was ended because it took too long.
+    /// The program was killed because it took too long.
     case timeout
-    /// There is no such program here.
+    /// There is no such program.
     case missing
 
-    /// What it wrote, if it ended well.
+    /// The standard output, if the exit status was 0.
     package var output: String? {
         guard case .ended(0, let output, _, _) = self else { return nil }
         return output
     }
 }
 
-/// One address of an interface.
+/// An address of an interface.
 package struct InterfaceAddress: Equatable, Sendable {
     /// The name of the interface.
     package let interface: String
     /// The address.
     package let address: IPAddress
 
-    /// Takes both.
     package init(_ interface: String, _ address: IPAddress) {
         self.interface = interface
         self.address = address
     }
 }
 
-/// How good the clock is (adjtimex(2)).
+/// The state of the clock (adjtimex(2)).
 package struct ClockState: Equatable, Sendable {
-    /// Whether something keeps it synchronised: STA_UNSYNC is clear.
+    /// Whether the clock is kept synchronised: STA_UNSYNC is clear.
     package var isSynchronised: Bool
     /// The estimated error in microseconds.
     package var estimatedError: Int
     /// The time in seconds since 1970-01-01 00:00 UTC.
     package var unixSeconds: Int64
 
-    /// Takes all.
     package init(isSynchronised: Bool, estimatedError: Int, unixSeconds: Int64) {
         self.isSynchronised = isSynchronised
         self.estimatedError = estimatedError
@@ -134,24 +131,24 @@ package struct ClockState: Equatable, Sendable {
     }
 }
 
-/// What a daemon says of who is locked out.
+/// A daemon's answer about lockouts.
 package enum LockReading: Equatable, Sendable {
-    /// A line for each, as `tcpknock locks` shows it.
+    /// One line for each lockout, as `tcpknock locks` prints it.
     case list([String])
     /// This user may not ask.
     case refused
-    /// Nobody answers.
+    /// The daemon does not answer.
     case silent
 }
 
-/// What came of reading a key file.
+/// The result of reading a key file.
 package enum KeyReading: Equatable, Sendable {
-    /// It is good; its fingerprint.
+    /// The file is good; this is the key's fingerprint.
     case good(String)
-    /// It is not; what is wrong with it, and what to do.
+    /// The file is not good: what is wrong, and what to do.
     case bad(found: String, cure: String)
-    /// It belongs to this user, whom nobody has made its owner.
+    /// The file belongs to this user id, which is not one of the permitted owners.
     case foreign(UInt32)
-    /// This user may not read it.
+    /// This user may not read the file.
     case refused
 }

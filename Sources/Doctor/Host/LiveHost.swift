@@ -21,7 +21,7 @@ extension Host {
             userID: geteuid())
     }
 
-    /// The longest text that is read from a file, in bytes.
+    /// The most bytes that are read from a file.
     private static let longestFile = 4 << 20
 
     private static func readBounded(_ path: String) -> Reading {
@@ -46,7 +46,7 @@ extension Host {
 
     private static func lockReading(_ socket: String) -> LockReading {
         do throws(FatalError) {
-            // For programs it is an array; nobody is an empty one.
+            // The JSON answer is an array, which is empty if nobody is locked out.
             var array = ""
             try ControlClient.ask(FilePath(socket), .locks, .json) { array += $0 }
             guard array.contains("{") else { return .list([]) }
@@ -119,7 +119,7 @@ extension Host {
 }
 
 extension KeyReading {
-    /// Takes apart what is wrong and what to do about it.
+    /// Splits an error into what is wrong and what to do about it.
     init(_ error: KeyFileError, path: String) {
         switch error {
         case .system("open", _, .noSuchFileOrDirectory):

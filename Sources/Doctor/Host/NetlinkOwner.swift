@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Who holds a netlink socket.
+/// A search for the process that holds a netlink socket.
 package enum NetlinkOwner {
     /// NETLINK_NETFILTER of linux/netlink.h.
     private static let netfilter = 12
 
-    /// Finds the inode of the netfilter socket with a port in /proc/net/netlink (net/netlink/af_netlink.c); nil if there
-    /// is none.
+    /// Finds the inode of the netfilter socket with a port id in /proc/net/netlink (net/netlink/af_netlink.c); nil if
+    /// there is none.
     package static func inode(ofPort port: UInt32, in text: String) -> UInt64? {
         for line in text.split(separator: "\n").dropFirst() {
             let columns = line.split(separator: " ")
@@ -16,13 +16,13 @@ package enum NetlinkOwner {
         return nil
     }
 
-    /// Finds the process that has a socket open; nil if there is none, or this user may not know.
+    /// Finds a process that has a socket open; nil if there is none, or if this user may not know.
     ///
     /// - Parameters:
-    ///   - inode: The number of the socket.
-    ///   - guess: The process to look at first.
-    ///   - host: The host.
-    /// - Returns: Its process id.
+    ///   - inode: The inode number of the socket.
+    ///   - guess: The process id to try first.
+    ///   - host: The host to search.
+    /// - Returns: The process id.
     static func process(withSocket inode: UInt64, guess: UInt32, _ host: Host) -> Int32? {
         let wanted = "socket:[\(inode)]"
         let numbers = host.list("/proc").compactMap { Int32($0) }

@@ -8,32 +8,33 @@ package struct DaemonProcess: Equatable, Sendable {
     package let number: Int32
     /// Server or client.
     package let role: Role
-    /// The path of its program, without the mark for deleted ones; nil if this user may not know.
+    /// The path of its program, without the kernel's ` (deleted)`; nil if this user may not know.
     package let program: String?
     /// Whether the program's file has been replaced or removed since it started.
     package let isDeleted: Bool
-    /// Whether it is stopped by a signal or a debugger, and gives no verdicts.
+    /// Whether it is stopped by a signal or a debugger, so that it gives no verdicts.
     package let isStopped: Bool
-    /// Whether it is known to be in this network namespace; others are left out.
+    /// Whether it is known to be in this network namespace. False means that this user may not know; daemons known to
+    /// be elsewhere are left out.
     package let isHere: Bool
-    /// The folder that relative paths on its command line begin at; nil if this user may not know.
+    /// Its working folder, which relative paths on its command line start from; nil if this user may not know.
     package let folder: String?
-    /// The process that started it, as far as is known.
+    /// The process id of its parent; nil if unknown.
     package let parent: Int32?
-    /// Whom it runs as, as far as is known.
+    /// Its effective user id; nil if unknown.
     package let userID: UInt32?
-    /// Its command line, the program's name first.
+    /// Its command line, beginning with the program's name.
     package let arguments: [String]
 
-    /// What it is the daemon of.
+    /// The installation that the daemon belongs to.
     package var installation: Installation {
         Installation(role, instance: role == .server ? Self.instance(values(of: "--instance").last) : nil)
     }
 
-    /// Every process can have anything on its command line.
+    /// The name of a server, if it is a valid one: a process can have anything on its command line.
     private static func instance(_ text: String?) -> String? { text.flatMap { try? InstanceName.parse($0) } }
 
-    /// The values of a flag on its command line, in either spelling.
+    /// The values of a flag on its command line, as `--flag value` or `--flag=value`.
     package func values(of flag: String) -> [String] {
         var found: [String] = []
         var rest = arguments.dropFirst()
@@ -49,7 +50,7 @@ package struct DaemonProcess: Equatable, Sendable {
         return found
     }
 
-    /// A path on its command line, from the root if it can be known.
+    /// A path on its command line, made absolute if possible.
     package func path(_ text: String) -> String {
         text.hasPrefix("/") ? text : folder.map { "\($0)/\(text)" } ?? text
     }
@@ -57,12 +58,12 @@ package struct DaemonProcess: Equatable, Sendable {
 
 /// The processes of the host.
 package struct Processes: Sendable {
-    /// All names (comm of proc(5): at most 15 bytes), each once.
+    /// The names of all processes (comm of proc(5), at most 15 bytes).
     package let names: Set<String>
     /// The daemons in this network namespace.
     package let daemons: [DaemonProcess]
 
-    /// Looks at all that this user may see.
+    /// Reads all processes that this user may see.
     package init(_ host: Host) {
         var names: Set<String> = []
         var daemons: [DaemonProcess] = []
@@ -72,7 +73,8 @@ package struct Processes: Sendable {
             names.insert(String(name))
             guard let role = Role.allCases.first(where: { $0.program == name }) else { continue }
             let itsNamespace = host.link("/proc/\(number)/ns/net")
-            // Who may not know takes it for one of here, and says so. One that has ended has none any more.
+            // If this user may not read the namespace, the process is taken to be in this one, and `isHere` is false. A
+            // process that has ended has no namespace any more.
             guard itsNamespace.map({ $0 == namespace }) ?? Self.isHidden("/proc/\(number)/ns/net", host) else {
                 continue
             }
@@ -81,7 +83,7 @@ package struct Processes: Sendable {
             let isDeleted = program?.hasSuffix(mark) == true
             let path = isDeleted ? program.map { String($0.dropLast(mark.count)) } : program
             let (isStopped, parent) = Self.state(number, host)
-            // Every process can give itself any name.
+            // A process can give itself any name.
             guard path.map({ $0.hasSuffix("/" + role.program) }) ?? true else { continue }
             daemons.append(
                 DaemonProcess(
@@ -92,18 +94,18 @@ package struct Processes: Sendable {
                     arguments: Self.arguments(host.read("/proc/\(number)/cmdline").text ?? "")))
         }
         self.names = names
-        // What a daemon starts has its name until it becomes another program.
+        // A child of a daemon has the daemon's name until it executes another program.
         self.daemons = daemons.filter { daemon in
             !daemons.contains { $0.number == daemon.parent && $0.role == daemon.role }
         }
     }
 
-    /// Each argument ends with a zero byte, an empty one too (proc(5)).
+    /// Splits a command line: each argument ends with a zero byte, even an empty one (proc(5)).
     private static func arguments(_ text: String) -> [String] {
         text.split(separator: "\0", omittingEmptySubsequences: false).dropLast().map(String.init)
     }
 
-    /// Whether a link is there, and this user may not read it.
+    /// Whether a link exists but this user may not read it.
     private static func isHidden(_ path: String, _ host: Host) -> Bool {
         switch host.status(path) {
         case .failure(.permissionDenied), .failure(.notPermitted): true
@@ -111,7 +113,8 @@ package struct Processes: Sendable {
         }
     }
 
-    /// State and parent are behind the name, which is in brackets and can hold anything (proc(5)).
+    /// Reads the state and the parent. They follow the name, which is in parentheses and can contain anything
+    /// (proc(5)).
     private static func state(_ number: Int32, _ host: Host) -> (isStopped: Bool, parent: Int32?) {
         let text = host.read("/proc/\(number)/stat").text ?? ""
         guard let end = text.lastIndex(of: ")") else { return (false, nil) }
@@ -119,7 +122,7 @@ package struct Processes: Sendable {
         return (["T", "t"].contains(words.first), words.count == 2 ? Int32(words[1]) : nil)
     }
 
-    /// The effective user: the second number of `Uid:` (proc(5)).
+    /// Reads the effective user id: the second number of `Uid:` (proc(5)).
     private static func userID(_ number: Int32, _ host: Host) -> UInt32? {
         let lines = (host.read("/proc/\(number)/status").text ?? "").split(separator: "\n")
         let line = lines.first { $0.hasPrefix("Uid:") }?.split { $0 == "\t" || $0 == " " }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A socket that waits for connections, from /proc/net/tcp or /proc/net/tcp6 (proc(5)).
+/// A listening socket, from /proc/net/tcp or /proc/net/tcp6 (proc(5)).
 package struct ListeningSocket: Equatable, Sendable {
-    /// Its port.
+    /// The port that it listens on.
     package let port: UInt16
-    /// Whether only programs of this host reach it.
+    /// Whether it listens only on a loopback address.
     package let isLoopback: Bool
 
-    /// Reads the whole file; lines that are too short or have no numbers are passed over.
+    /// Reads the whole file; lines that are too short or malformed are skipped.
     package static func parse(_ text: String) -> [ListeningSocket] {
         text.split(separator: "\n").compactMap { line in
             let columns = line.split(separator: " ")
-            // The state of sockets that listen is 0A: TCP_LISTEN of net/tcp_states.h.
+            // State 0A is TCP_LISTEN of net/tcp_states.h.
             guard columns.count >= 4, columns[3] == "0A" else { return nil }
             let ends = columns[1].split(separator: ":")
             guard ends.count == 2, let port = UInt16(ends[1], radix: 16) else { return nil }
@@ -19,7 +19,8 @@ package struct ListeningSocket: Equatable, Sendable {
         }
     }
 
-    /// The address is in words of 32 bits, each as this host reads it from memory: little-endian on nearly all.
+    /// Whether an address is a loopback address. The digits are 32-bit words in this host's byte order, which is nearly
+    /// always little-endian.
     private static func isLoopback(_ digits: Substring) -> Bool {
         let words = stride(from: 0, to: digits.count, by: 8).map { offset in
             UInt32(digits.dropFirst(offset).prefix(8), radix: 16).map { UInt32(bigEndian: $0) } ?? 0
@@ -32,9 +33,9 @@ package struct ListeningSocket: Equatable, Sendable {
     }
 }
 
-/// The routes of /proc/net/route (proc(5)).
+/// A parser of the routing tables in /proc/net/route and /proc/net/ipv6_route (proc(5)).
 package enum RouteTable {
-    /// The interfaces that a default route leads to, each once.
+    /// Returns the interfaces of the IPv4 default routes, each once.
     package static func defaultInterfaces(_ text: String) -> [String] {
         var found: [String] = []
         for line in text.split(separator: "\n").dropFirst() {
@@ -47,12 +48,14 @@ package enum RouteTable {
         return found
     }
 
-    /// The same of /proc/net/ipv6_route: destination, length, ..., flags, interface; without routes that refuse.
+    /// Returns the interfaces of the IPv6 default routes, without loopback and reject routes.
+    ///
+    /// The columns are destination, prefix length, ..., flags, interface.
     package static func defaultInterfacesOfIPv6(_ text: String) -> [String] {
         var found: [String] = []
         for line in text.split(separator: "\n") {
             let columns = line.split { $0 == "\t" || $0 == " " }
-            // RTF_REJECT, linux/ipv6_route.h and route.h.
+            // RTF_REJECT of linux/route.h.
             guard columns.count == 10, columns[1] == "00", columns[0].allSatisfy({ $0 == "0" }),
                 let flags = UInt32(columns[8], radix: 16), flags & 0x200 == 0
             else { continue }
