@@ -2,16 +2,16 @@
 internal import Synchronization
 
 extension SharedState {
-    /// What a process that begins after this one has to know.
+    /// A piece of state that the next process must know.
     public enum Entry: Equatable, Sendable {
-        /// A code has been used, and is remembered until a deadline in milliseconds of uptime.
+        /// A code was used, and is remembered until a deadline in milliseconds of uptime.
         case usedCode(UsedCode, deadline: UInt64)
-        /// Codes of these slots have been used.
+        /// Codes of these slots were used.
         case slots(SlotSpan)
-        /// Somebody is locked out, or was until now.
+        /// A guest or an address is locked out, or its lockout has just ended.
         case lockout(Lockout.Subject, Lockout)
 
-        /// When it is over, in milliseconds of uptime.
+        /// When the entry expires, in milliseconds of uptime.
         var end: UInt64 {
             switch self {
             case .usedCode(_, let deadline): deadline
@@ -22,27 +22,27 @@ extension SharedState {
     }
 }
 
-/// Changes on their way out of the engines: as many as there is room for, so that noting one never allocates.
+/// A queue of state changes on their way out of the engines, of fixed capacity so that noting one never allocates.
 final class ChangeLog: Sendable {
     private struct State {
         var entries: [SharedState.Entry] = []
         var isComplete = true
     }
 
-    /// So many changes can wait: at ten thousand handshakes a second, for more than a second.
+    /// The maximum number of waiting changes: more than one second's worth at ten thousand handshakes per second.
     static let capacity = 16_384
 
     private let state = Mutex(State())
     private let isNoting = Atomic(false)
     private let isWaiting = Atomic(false)
 
-    /// Notes changes from now on.
+    /// Starts noting changes.
     func begin() {
         state.withLock { $0.entries.reserveCapacity(Self.capacity) }
         isNoting.store(true, ordering: .releasing)
     }
 
-    /// Whether something waits.
+    /// Whether changes are waiting.
     var hasNews: Bool { isWaiting.load(ordering: .acquiring) }
 
     func note(_ entry: SharedState.Entry) {
@@ -53,15 +53,15 @@ final class ChangeLog: Sendable {
         isWaiting.store(true, ordering: .releasing)
     }
 
-    /// Takes all that waits.
+    /// Takes all waiting changes.
     ///
-    /// - Returns: Whether none was left out for want of room.
+    /// - Returns: Whether these are all changes; false if some did not fit.
     func take(_ entries: inout [SharedState.Entry]) -> Bool {
         entries.removeAll(keepingCapacity: true)
         entries.reserveCapacity(Self.capacity)
         isWaiting.store(false, ordering: .releasing)
         return state.withLock { state in
-            // The two change places, so neither ever grows.
+            // The two arrays are swapped, so neither ever grows.
             swap(&state.entries, &entries)
             defer { state.isComplete = true }
             return state.isComplete

@@ -2,11 +2,12 @@
 internal import KnockProtocol
 public import Wire
 
-/// The verdicts of the client's side (docs/PROTOCOL.md §4 and §5).
+/// The engine of the client side (docs/PROTOCOL.md §4 and §5).
 ///
-/// Whatever it does not understand passes: without this daemon, too, only protected servers would be out of reach.
+/// Packets it does not understand are accepted: without this daemon, only protected servers would be unreachable
+/// anyway.
 public struct ClientEngine: Engine, ~Copyable {
-    /// What is remembered of a SYN until its SYN/ACK.
+    /// What is remembered about a SYN until its SYN/ACK arrives.
     private struct CodedSYN {
         let target: KeyID
         let handshake: Handshake
@@ -18,47 +19,47 @@ public struct ClientEngine: Engine, ~Copyable {
 
     /// How long a SYN is remembered after its last retransmission, in milliseconds: longer than any kernel retransmits.
     private static let handshakeLifetime: UInt64 = 180_000
-    /// How long an answer is waited for at the end, in milliseconds: one that is lost comes again after a second
+    /// How long to wait for answers before leaving, in milliseconds: a lost one is retransmitted after one second
     /// (RFC 6298 §2.1).
     private static let answerPatience: UInt64 = 2000
 
-    /// Which way the packets of the client pass the host.
+    /// The direction in which the client's packets pass this host.
     public static let directionOfClient = Direction.outbound
-    /// What becomes of bytes that are no TCP segment.
+    /// What to do with bytes that are not a TCP segment.
     public static let actionOnDamage = Verdict.Action.accept
 
-    /// Its verdicts so far.
+    /// The engine's verdict counters and events.
     public var ledger = Ledger()
 
     private var targets: TargetList
     private var codedSYNs: ExpiringTable<Flow, CodedSYN>
     private var isLeaving = false
 
-    /// Reserves all memory that verdicts will need.
+    /// Creates an engine and reserves all memory that its verdicts will need.
     ///
     /// - Parameters:
     ///   - targets: The servers to knock at, each with an id of its own.
-    ///   - reporting: Which verdicts make an event beside those that always do.
-    ///   - handshakeCapacity: How many handshakes are remembered; when they are more, the oldest is forgotten.
+    ///   - reporting: Which verdicts cause an event, besides those that always do.
+    ///   - handshakeCapacity: The maximum number of handshakes remembered; beyond it, the oldest is forgotten.
     public init(targets: [Target], reporting: Ledger.Reporting = [], handshakeCapacity: Int = 16_384) {
         self.targets = TargetList(targets)
         codedSYNs = ExpiringTable(capacity: handshakeCapacity, lifetime: Self.handshakeLifetime)
         ledger.reporting = reporting
     }
 
-    /// Takes over other targets; handshakes under way with those that stay go on.
+    /// Replaces the targets; handshakes with targets that remain go on.
     public mutating func adopt(targets: [Target]) {
         self.targets = TargetList(targets)
     }
 
-    /// Codes no more SYNs from now on; SYN/ACKs are still decrypted.
+    /// Stops adding codes to SYNs, but keeps unmasking SYN/ACKs.
     public mutating func leave() {
         isLeaving = true
     }
 
-    /// Whether the SYN/ACK of a SYN that was coded less than two seconds ago has not come yet.
+    /// Returns whether the SYN/ACK is still missing for a SYN that was coded less than two seconds ago.
     ///
-    /// Once nobody decrypts it, its receiver acknowledges the masked ISN, and is locked out.
+    /// If nobody unmasks that SYN/ACK, the kernel acknowledges the masked ISN, and this client is locked out.
     public func awaitsAnswers(at now: Instant) -> Bool {
         var awaits = false
         codedSYNs.forEach(at: now.uptime) { _, syn in
@@ -67,17 +68,17 @@ public struct ClientEngine: Engine, ~Copyable {
         return awaits
     }
 
-    /// How many handshakes are remembered.
+    /// The number of handshakes remembered.
     public var handshakeCount: Int { codedSYNs.count }
 
-    /// Decides on bytes from the kernel.
+    /// Decides on a packet and applies the changes that the verdict calls for.
     public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
         processed(&bytes, direction, at: now, facts)
     }
 
-    /// Decides on a packet that the kernel queued.
+    /// Decides on a packet without changing it.
     public mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
@@ -88,7 +89,7 @@ public struct ClientEngine: Engine, ~Copyable {
         }
     }
 
-    /// Phase 1.
+    /// Decides on a SYN (phase 1).
     private mutating func decideSYN(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let segment = packet.segment
         guard targets.hasPort(flow.serverPort) else { return Verdict(.accept, .otherPort) }
@@ -112,7 +113,7 @@ public struct ClientEngine: Engine, ~Copyable {
         return Verdict(.rewrite(rewrite), .synCoded)
     }
 
-    /// Phase 2; what gets through is the answer that the SYN has waited for.
+    /// Decides on a SYN/ACK (phase 2); if it passes, its SYN is marked as answered.
     private mutating func decideSYNACK(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let verdict = verdictOnSYNACK(packet, flow, at: now)
         if verdict.action != .drop, let entry = codedSYNs.position(of: flow, at: now.uptime) {
@@ -142,8 +143,10 @@ public struct ClientEngine: Engine, ~Copyable {
         return Verdict(.drop, packet.nonceField == 0 ? .proofMissing : .proofWrong)
     }
 
-    /// What the SYN was coded with; if nothing is known of it, it was coded before a restart, or its addresses were
-    /// translated in between.
+    /// Returns the target, handshake and mode that the SYN was coded with.
+    ///
+    /// If the SYN is unknown, because it was coded before a restart or its addresses were translated in between, they
+    /// are derived from the flow.
     private mutating func terms(
         _ flow: Flow, clientISN: UInt32, at now: Instant
     ) -> (position: Int, handshake: Handshake, mode: MaskMode)? {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Which way a packet passes the host, as the netfilter hook it was queued at tells.
+/// The direction in which a packet passes this host, given by the netfilter hook that queued it.
 public enum Direction: Sendable {
     /// From the network: PREROUTING.
     case inbound

@@ -1,60 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import Wire
 
-/// What the kernel knows of a packet beside its bytes.
+/// What the kernel knows about a packet besides its bytes.
 public struct PacketFacts: Sendable {
-    /// Whether it has verified the TCP checksum.
+    /// Whether the kernel has verified the TCP checksum.
     public var checksumVerified: Bool
-    /// Whether it comes with the bit of the packet mark that belongs to this program: on the server the rules set that on
-    /// what meets a verified connection (docs/PROTOCOL.md §6.4); on the client it has been here before.
+    /// Whether this program's bit of the packet mark is set.
+    ///
+    /// On the server, the firewall rules set it on packets of a verified connection (docs/PROTOCOL.md §6.4).
+    /// On the client, it means that the packet has been through the queue before.
     public var isMarked: Bool
 
-    /// Takes both; by default nothing is known.
+    /// Creates facts; by default nothing is known.
     public init(checksumVerified: Bool = false, isMarked: Bool = false) {
         self.checksumVerified = checksumVerified
         self.isMarked = isMarked
     }
 }
 
-/// What decides on packets: no I/O, no clock, no logger.
+/// Decides on packets, without doing I/O, reading a clock or logging.
 public protocol Engine: ~Copyable, SendableMetatype {
-    /// Which way the packets of the client pass the host.
+    /// The direction in which the client's packets pass this host.
     static var directionOfClient: Direction { get }
 
-    /// What becomes of bytes that are no TCP segment.
+    /// What to do with bytes that are not a TCP segment.
     static var actionOnDamage: Verdict.Action { get }
 
-    /// Its verdicts so far.
+    /// The engine's verdict counters and events.
     var ledger: Ledger { get set }
 
-    /// Takes bytes from the kernel, decides on them, and makes the changes that the verdict asks for.
+    /// Decides on a packet and applies the changes that the verdict calls for.
     ///
     /// - Parameters:
-    ///   - bytes: One packet as it came from the kernel, beginning with its IP header.
-    ///   - direction: Which way it passes the host.
-    ///   - now: The time.
-    ///   - facts: What the kernel knows of it.
-    /// - Returns: The verdict; what it says of fields to be changed is done.
+    ///   - bytes: One packet as received from the kernel, starting with its IP header.
+    ///   - direction: The direction in which it passes this host.
+    ///   - now: The current time.
+    ///   - facts: What the kernel knows about the packet.
+    /// - Returns: The verdict. Any field changes in it have already been applied to `bytes`.
     mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict
 
-    /// Decides on a packet that the kernel queued.
+    /// Decides on a packet without changing it.
     ///
     /// - Parameters:
     ///   - packet: The packet.
-    ///   - flow: The two ends of its connection.
-    ///   - direction: Which way it passes the host.
-    ///   - now: The time.
-    ///   - facts: What the kernel knows of it.
-    /// - Returns: The verdict; the caller makes the changes that it asks for.
+    ///   - flow: The addresses and ports of its connection.
+    ///   - direction: The direction in which it passes this host.
+    ///   - now: The current time.
+    ///   - facts: What the kernel knows about the packet.
+    /// - Returns: The verdict. The caller applies any field changes in it.
     mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict
 }
 
 extension Engine where Self: ~Copyable {
-    /// What `process` does, to be made for each engine of its own: called through the protocol it would be slower.
+    /// Implements `process`; each engine calls it directly, because a call through the protocol would be slower.
     @inline(__always)
     public mutating func processed(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
@@ -79,7 +81,7 @@ extension Engine where Self: ~Copyable {
         return verdict
     }
 
-    /// Takes bytes of which the kernel knows nothing.
+    /// Processes a packet about which the kernel knows nothing.
     @inline(__always)
     public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant
@@ -87,12 +89,12 @@ extension Engine where Self: ~Copyable {
         process(&bytes, direction, at: now, PacketFacts())
     }
 
-    /// Takes the oldest event that has not been taken.
+    /// Removes and returns the oldest event; nil if there is none.
     public mutating func nextEvent() -> Event? { ledger.nextEvent() }
 
-    /// How many packets got a verdict for each reason.
+    /// The number of verdicts for each reason.
     public var counters: Counters { ledger.counters }
 
-    /// How many events found no room because nobody took the earlier ones.
+    /// The number of events dropped because earlier ones had not been taken.
     public var lostEvents: UInt64 { ledger.lostEvents }
 }

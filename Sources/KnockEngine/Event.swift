@@ -2,20 +2,19 @@
 public import KnockProtocol
 public import Wire
 
-/// A verdict that people or other parts of the daemon want to know.
+/// A verdict to report to the user or to other parts of the daemon.
 public struct Event: Equatable, Sendable {
     /// The connection.
     public let flow: Flow
-    /// What has happened.
+    /// What happened.
     public let reason: Reason
-    /// Whose key the handshake was made with; nil where none is known.
+    /// The key that the handshake was made with; nil if unknown.
     public let key: KeyID?
-    /// The mask that the client asked for, where the event is about its SYN.
+    /// The mask that the client asked for; only in events about its SYN.
     public let mode: MaskMode?
-    /// When.
+    /// When it happened.
     public let time: Instant
 
-    /// Takes all of it.
     public init(_ flow: Flow, _ reason: Reason, key: KeyID? = nil, mode: MaskMode? = nil, at time: Instant) {
         self.flow = flow
         self.reason = reason
@@ -25,15 +24,16 @@ public struct Event: Equatable, Sendable {
     }
 }
 
-/// Events on their way out of the engine: as many as there is room for; what finds none is counted.
+/// A fixed-size buffer of events on their way out of the engine; events that do not fit are counted.
 ///
-/// Nothing is lost to whoever takes them after each batch of packets, as a `Worker` does: a packet makes one event at most, and
-/// a batch has fewer packets than there is room. All of them are taken before the room is used anew, and no array ever changes its size.
+/// A caller that takes all events after each batch of packets, as `Worker` does, loses none: a packet causes at most
+/// one event, and a batch is smaller than the buffer. The buffer is drained completely before it is refilled, and no
+/// array ever changes its size.
 struct EventBuffer: Sendable {
     private var events: [Event?]
     private var taken = 0
     private var count = 0
-    /// How many events found no room.
+    /// The number of events that did not fit.
     private(set) var lost: UInt64 = 0
 
     init(capacity: Int) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A hash table of fixed capacity whose entries live equally long, counted from when they were last put in front.
+/// A hash table of fixed capacity whose entries all live equally long from when they were inserted or renewed.
 ///
-/// All memory is reserved at the start, so nothing here allocates later. Entries are chained per bucket, and all of
-/// them in the order of their deadlines. The hash is Swift's SipHash with a random seed per process, so nobody can
-/// choose keys that fall into one bucket.
+/// All memory is reserved up front, so nothing here allocates later. Entries are chained per bucket, and all of them
+/// are linked in the order of their deadlines. The hash is Swift's SipHash with a random seed per process, so nobody
+/// can choose keys that fall into the same bucket.
 struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     private struct Entry {
-        // First, so that nothing is lost between it and smaller fields.
+        // First, so that no padding is needed before smaller fields.
         var deadline: UInt64
         var key: Key
         var value: Value
@@ -18,16 +18,16 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     }
 
     private static var none: Int32 { -1 }
-    /// More would take more memory than they save time.
+    /// The maximum number of buckets; more would cost more memory than the time they save is worth.
     private static var mostBuckets: Int { 65_536 }
 
-    /// How many entries there can be.
+    /// The maximum number of entries.
     let capacity: Int
-    /// How long an entry that is put in now will live, in milliseconds.
+    /// The lifetime of entries inserted from now on, in milliseconds.
     ///
-    /// After a change that made it shorter, expired entries may keep their room until older ones expire.
+    /// If it is shortened, expired entries may stay in the table until older ones expire.
     var lifetime: UInt64
-    /// How many entries there are, expired ones that nothing has removed yet among them.
+    /// The number of entries, including expired ones that have not been removed yet.
     private(set) var count = 0
 
     private var entries: [Entry] = []
@@ -36,11 +36,11 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
     private var oldest: Int32 = none
     private var newest: Int32 = none
 
-    /// Reserves the memory.
+    /// Creates a table and reserves its memory.
     ///
     /// - Parameters:
-    ///   - capacity: The number of entries: 1...2^30; others trap.
-    ///   - lifetime: Milliseconds.
+    ///   - capacity: The maximum number of entries: 1...2^30; other values trap.
+    ///   - lifetime: How long an entry lives, in milliseconds.
     init(capacity: Int, lifetime: UInt64) {
         precondition(capacity >= 1 && capacity <= 1 << 30)
         self.capacity = capacity
@@ -50,9 +50,9 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         buckets = [Int32](repeating: Self.none, count: min(bucketCount, Self.mostBuckets))
     }
 
-    /// Finds the entry of a key; nil if there is none or it has expired.
+    /// Finds the entry with a key.
     ///
-    /// - Returns: Its position, which is valid until the next insertion or removal.
+    /// - Returns: Its position, valid until the next insertion or removal; nil if there is none or it has expired.
     func position(of key: Key, at uptime: UInt64) -> Int? {
         guard count > 0 else { return nil }
         var index = buckets[bucket(of: key)]
@@ -66,9 +66,9 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         return nil
     }
 
-    /// Names the entries that have not expired whose keys have the same hash as a key, as equal ones do.
+    /// Calls `body` for each unexpired entry whose key has the same hash as `key`; equal keys are among them.
     ///
-    /// Of keys that hash only a part of what makes them equal, these are all with the same part, and few others.
+    /// If keys hash only some of their fields, these are the entries that agree in those fields, and few others.
     @inline(__always)
     func forEachNeighbour(of key: Key, at uptime: UInt64, _ body: (_ key: Key, _ position: Int) -> Void) {
         guard count > 0 else { return }
@@ -80,7 +80,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         }
     }
 
-    /// The position of the oldest entry if it has expired.
+    /// Returns the position of the oldest entry if it has expired.
     func oldestExpired(at uptime: UInt64) -> Int? {
         oldest != Self.none && entries[Int(oldest)].deadline <= uptime ? Int(oldest) : nil
     }
@@ -91,7 +91,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         _modify { yield &entries[position].value }
     }
 
-    /// Puts an entry in, in place of the one with the same key; if the table is full, the oldest gives way.
+    /// Inserts an entry, replacing one with the same key; if the table is full, the oldest entry is removed.
     ///
     /// - Returns: Its position.
     @discardableResult
@@ -124,7 +124,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         return Int(index)
     }
 
-    /// Lets an entry live from now on as long as a new one.
+    /// Restarts an entry's lifetime.
     mutating func renew(_ position: Int, at uptime: UInt64) {
         unlinkByAge(position)
         entries[position].deadline = uptime &+ lifetime
@@ -145,21 +145,21 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
             entries[before].chained = entries[position].chained
         }
         unlinkByAge(position)
-        // So that whoever goes through all places sees that there is nothing.
+        // So that a walk over all places sees that this one is empty.
         entries[position].deadline = 0
         entries[position].chained = free
         free = index
         count -= 1
     }
 
-    /// Puts in an entry of before with the deadline that it had; to be called in the order of deadlines.
+    /// Inserts an entry of an earlier process with its old deadline; to be called in the order of deadlines.
     ///
     /// - Parameters:
     ///   - key: Its key.
     ///   - value: Its value.
-    ///   - deadline: When it expires, but not later than an entry that is put in now; one that has is not put in.
-    ///   - uptime: Now.
-    /// - Returns: Its position; nil if it was not put in.
+    ///   - deadline: When it expires, capped to that of an entry inserted now; if it has passed, nothing is inserted.
+    ///   - uptime: The current time.
+    /// - Returns: Its position; nil if it was not inserted.
     @discardableResult
     mutating func restore(_ key: Key, _ value: Value, deadline: UInt64, at uptime: UInt64) -> Int? {
         guard deadline > uptime else { return nil }
@@ -168,7 +168,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         return position
     }
 
-    /// Removes what has expired, and names each to the caller first.
+    /// Removes all expired entries, calling `forget` before each removal.
     mutating func removeExpired(at uptime: UInt64, _ forget: (Key, Value) -> Void) {
         while oldest != Self.none, entries[Int(oldest)].deadline <= uptime {
             forget(entries[Int(oldest)].key, entries[Int(oldest)].value)
@@ -176,7 +176,7 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         }
     }
 
-    /// Names all entries that have not expired, the oldest first.
+    /// Calls `body` for each unexpired entry, the oldest first.
     func forEach(at uptime: UInt64, _ body: (Key, Value) -> Void) {
         var index = oldest
         while index != Self.none {
@@ -186,15 +186,15 @@ struct ExpiringTable<Key: Hashable, Value>: ~Copyable {
         }
     }
 
-    /// Names the entries in some of the places that have not expired, so that nobody need wait until all are named.
+    /// Calls `body` for each unexpired entry in a range of places, so that a long walk can be done in steps.
     ///
-    /// An entry stays in its place for as long as it is in the table.
+    /// An entry never moves to another place while it is in the table.
     ///
     /// - Parameters:
-    ///   - places: Any range; what lies beyond the table is left out.
-    ///   - uptime: Now.
-    ///   - body: Takes one.
-    /// - Returns: Whether there are places beyond.
+    ///   - places: Any range; the part outside the table is ignored.
+    ///   - uptime: The current time.
+    ///   - body: Receives each entry.
+    /// - Returns: Whether there are places beyond the range.
     func forEach(
         in places: Range<Int>, at uptime: UInt64, _ body: (_ key: Key, _ value: Value, _ deadline: UInt64) -> Void
     ) -> Bool {

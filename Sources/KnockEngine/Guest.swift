@@ -2,22 +2,21 @@
 public import KnockProtocol
 public import Wire
 
-/// Somebody whom a server knows by a key, and what is open to that key.
+/// A client that the server knows by its key, and what that key gives access to.
 public struct Guest: Sendable {
-    /// What handshakes of the guest are known by.
+    /// The id that handshakes of this guest refer to.
     public let id: KeyID
     /// The guest's keys.
     public let keys: KeySchedule
-    /// The ports the guest may reach; with none, a right code is only told as an event.
+    /// The ports that the guest may reach; if empty, a valid code only causes an event.
     public let ports: [UInt16]
-    /// Where the guest may come from; with none, anywhere.
+    /// The networks that the guest may connect from; if empty, any.
     public let networks: [IPPrefix]
-    /// From when on nothing is open to the guest, in seconds since 1970-01-01 00:00 UTC; nil is never.
+    /// When the guest loses all access, in seconds since 1970-01-01 00:00 UTC; nil means never.
     public let expires: Int64?
-    /// Whether codes that are bound to no address are good too (docs/PROTOCOL.md §4.2).
+    /// Whether codes that are not bound to an address are accepted as well (docs/PROTOCOL.md §4.2).
     public let isRoaming: Bool
 
-    /// Takes all of it.
     public init(
         id: KeyID, keys: KeySchedule, ports: [UInt16], networks: [IPPrefix] = [], expires: Int64? = nil,
         isRoaming: Bool = false
@@ -30,7 +29,7 @@ public struct Guest: Sendable {
         self.isRoaming = isRoaming
     }
 
-    /// Why a handshake with a right code is not for this guest; nil if it is.
+    /// Returns why a handshake with a valid code is refused to this guest, or nil if it is allowed.
     public func refusal(of flow: Flow, at now: Instant) -> Reason? {
         if let expires, now.unixSeconds >= expires { return .guestExpired }
         if !networks.isEmpty, !networks.contains(where: { $0.contains(flow.clientAddress) }) {

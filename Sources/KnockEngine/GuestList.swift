@@ -2,22 +2,22 @@
 internal import KnockProtocol
 internal import Wire
 
-/// How a server finds the guest whose key made a code.
+/// How the server finds the guest whose key made a code.
 public enum GuestSearch: String, CaseIterable, Sendable {
-    /// By the hint, and where there are few guests by trying all keys.
+    /// By the hint; if there are only a few guests, by trying all keys.
     case auto
     /// By the hint alone: a SYN whose hint was lost on the way is dropped.
     case hint
-    /// By the hint, and then by trying all keys; each costs every wrong SYN the whole computation.
+    /// By the hint, then by trying all keys; every SYN with a wrong code then costs one computation per guest.
     case all
 }
 
-/// The guests of a server, and the index by which a code finds its guest.
+/// The guests of a server, and the index that finds the guest a code belongs to.
 ///
-/// What a SYN with a wrong code costs does not grow with the guests: beyond a few of them, only those are tried whose
-/// hint it carries, and of those only the slot of the hint.
+/// The cost of a SYN with a wrong code does not grow with the number of guests: if there are more than a few, only the
+/// guests whose hint the SYN carries are tried, and only in the slot of that hint.
 struct GuestList {
-    /// A code that is right, and what it was made of.
+    /// A valid code, and what it was computed from.
     struct Match {
         /// The guest's position in the list.
         let position: Int
@@ -27,15 +27,15 @@ struct GuestList {
         let slot: TimeSlot
     }
 
-    /// To so many guests, trying all keys is cheap enough.
+    /// Up to this many guests, trying all keys is cheap enough.
     private static let fewGuests = 8
 
-    /// The guests; one is named by its position.
+    /// The guests, referred to by their position.
     let guests: [Guest]
     private let positions: [KeyID: Int]
-    /// The keys of the guests, side by side.
+    /// The guests' keys, stored contiguously.
     private let keys: [KeySchedule]
-    /// The positions of those who may roam.
+    /// The positions of the guests that may roam.
     private let roaming: [Int]
     private let usesTime: Bool
     private let triesAll: Bool
@@ -49,13 +49,13 @@ struct GuestList {
         positions = Dictionary(guests.enumerated().map { ($1.id, $0) }) { first, _ in first }
         let isFew = guests.count <= Self.fewGuests
         triesAll = search == .all || search == .auto && isFew
-        // Where all keys are tried anyway and there are few, looking at the hint first would only cost time.
+        // If all keys are tried anyway and there are few of them, checking the hint first would only cost time.
         index = HintIndex(keyCount: triesAll && isFew ? 0 : guests.count)
     }
 
-    /// Finds a guest; nil if it is no longer one.
+    /// Finds a guest by its id; nil if it has been removed.
     func position(of id: KeyID) -> Int? {
-        // Without a hash where there is but one.
+        // With a single guest, no hashing is needed.
         if guests.count == 1 { return guests[0].id == id ? 0 : nil }
         return positions[id]
     }
@@ -63,11 +63,11 @@ struct GuestList {
     /// Finds the guest, the mode and the slot that a code belongs to.
     ///
     /// - Parameters:
-    ///   - code: The acknowledgment field of a SYN.
-    ///   - hint: What its identification field or flow label says.
-    ///   - handshake: Its source address, and its ISN.
-    ///   - now: The slot of now.
-    /// - Returns: nil if it belongs to none.
+    ///   - code: The acknowledgment field of the SYN.
+    ///   - hint: The hint in its identification field or flow label.
+    ///   - handshake: Its source address and ISN.
+    ///   - now: The current slot.
+    /// - Returns: The match; nil if the code is wrong.
     mutating func match(_ code: UInt32, hint: UInt16, _ handshake: Handshake, slot now: TimeSlot) -> Match? {
         if index.hasRoom {
             index.prepare(for: usesTime ? now : .timeless, usesTime: usesTime, guests)
@@ -82,7 +82,7 @@ struct GuestList {
         return triesAll ? matchAny(code, handshake, slot: now) : nil
     }
 
-    /// Tries all keys in all slots that are accepted.
+    /// Tries all keys in all accepted slots.
     @inline(__always)
     private func matchAny(_ code: UInt32, _ handshake: Handshake, slot now: TimeSlot) -> Match? {
         for position in keys.indices {
@@ -112,7 +112,7 @@ struct GuestList {
         return Match(position: position, handshake: unbound, mode: mode, slot: slot)
     }
 
-    /// Finds the mode that a code asks for, and its slot; all slots are tried whichever is right.
+    /// Finds the mode and the slot of a code; all slots are always tried, whichever one is right.
     @inline(__always)
     private func match(
         _ code: UInt32, _ handshake: Handshake, _ keys: KeySchedule, _ slot: TimeSlot

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// How many handshakes each guest may begin: a token bucket each, so that none can keep the server busy for others.
+/// Limits how many handshakes each guest may begin, with one token bucket per guest, so that none can crowd out others.
 struct GuestRates {
     private struct Bucket {
-        /// In thousandths, so that each millisecond adds a whole number.
+        /// In thousandths of a token, so that each millisecond adds a whole number.
         var tokens: UInt64
-        /// When that was, in milliseconds of uptime.
+        /// When `tokens` was computed, in milliseconds of uptime.
         var time: UInt64
     }
 
-    /// After a pause a guest may begin as many at once as in so many seconds.
+    /// After a pause, a guest may begin as many handshakes at once as are allowed in this many seconds.
     private static let burstSeconds: UInt64 = 10
     private static let token: UInt64 = 1000
 
@@ -17,24 +17,24 @@ struct GuestRates {
     private var guestCount = 1
     private var buckets: [KeyID: Bucket] = [:]
 
-    /// Begins with full buckets; 0 for no limit.
+    /// Creates full buckets; a limit of 0 means none.
     init(perSecond: UInt32) { self.perSecond = UInt64(perSecond) }
 
-    /// Changes the limit; 0 for none.
+    /// Changes the limit; 0 means none.
     mutating func configure(perSecond: UInt32) {
         guard self.perSecond != UInt64(perSecond) else { return }
         self.perSecond = UInt64(perSecond)
         buckets.removeAll(keepingCapacity: true)
     }
 
-    /// Takes over how many guests there are.
+    /// Sets the number of guests.
     mutating func adopt(guestCount: Int) {
         self.guestCount = guestCount
         buckets.removeAll(keepingCapacity: true)
         buckets.reserveCapacity(guestCount)
     }
 
-    /// One guest alone takes nothing from anybody.
+    /// Whether there is a limit; a single guest is not limited, since there is nobody to crowd out.
     private var isLimited: Bool { perSecond > 0 && guestCount > 1 }
 
     private var full: UInt64 { perSecond * Self.burstSeconds * Self.token }
@@ -45,12 +45,12 @@ struct GuestRates {
         return min(full, bucket.tokens + pause * perSecond)
     }
 
-    /// Whether a guest may begin one more.
+    /// Returns whether a guest may begin one more handshake.
     func mayBegin(_ guest: KeyID, at uptime: UInt64) -> Bool {
         !isLimited || tokens(of: guest, at: uptime) >= Self.token
     }
 
-    /// Notes that a guest has begun one.
+    /// Notes that a guest has begun a handshake.
     mutating func begin(_ guest: KeyID, at uptime: UInt64) {
         guard isLimited else { return }
         let tokens = tokens(of: guest, at: uptime)

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// An expiring table whose places all guests share: when it is full, the oldest entry of whoever has the most gives way.
+/// An expiring table that all guests share; when it is full, the guest with the most entries loses its oldest.
 ///
-/// So nobody who has less than an equal part of the places loses one to somebody else, and one guest alone has all.
+/// So a guest with less than an equal part of the entries never loses one to another, and a single guest has them all.
 struct GuestTable<Key: Hashable, Value>: ~Copyable {
     private struct Entry {
         var value: Value
-        /// Whose it is: a position in `owners`.
+        /// The guest it belongs to: a position in `owners`.
         let owner: Int32
         /// The next older and the next newer entry of the same owner.
         var older: Int32
         var newer: Int32
     }
 
-    /// Somebody who has entries, by age.
+    /// The entries of one guest, linked by age.
     private struct Owner {
         var key: KeyID?
         var count = 0
         var oldest = none
         var newest = none
 
-        /// Whether it has more entries; of two who have as many, one is so always.
+        /// Returns whether it has more entries; between equals the answer is arbitrary but consistent.
         func isGreater(than other: Owner) -> Bool {
             guard count == other.count else { return count > other.count }
             guard let key, let otherKey = other.key else { return key == nil && other.key != nil }
@@ -35,17 +35,17 @@ struct GuestTable<Key: Hashable, Value>: ~Copyable {
     private var free: [Int32] = []
     private var positions: [KeyID?: Int32] = [:]
 
-    /// Reserves the memory for entries.
+    /// Creates a table and reserves its memory.
     ///
     /// - Parameters:
-    ///   - capacity: The number of entries: 1...2^30; others trap.
-    ///   - lifetime: How long one lives after it was put in or renewed, in milliseconds.
+    ///   - capacity: The maximum number of entries: 1...2^30; other values trap.
+    ///   - lifetime: How long an entry lives after it was inserted or renewed, in milliseconds.
     init(capacity: Int, lifetime: UInt64) {
         table = ExpiringTable(capacity: capacity, lifetime: lifetime)
         reserve(guests: 1)
     }
 
-    /// Reserves memory for so many guests beside those who have entries, and for entries that are nobody's.
+    /// Reserves memory for this many guests besides those that have entries, and for entries that belong to no guest.
     mutating func reserve(guests: Int) {
         let count = positions.count + guests + 1
         owners.reserveCapacity(count)
@@ -53,10 +53,10 @@ struct GuestTable<Key: Hashable, Value>: ~Copyable {
         positions.reserveCapacity(count)
     }
 
-    /// How many entries there are, expired ones that nothing has removed yet among them.
+    /// The number of entries, including expired ones that have not been removed yet.
     var count: Int { table.count }
 
-    /// How long an entry that is put in now will live, in milliseconds.
+    /// The lifetime of entries inserted from now on, in milliseconds.
     var lifetime: UInt64 {
         get { table.lifetime }
         set { table.lifetime = newValue }
@@ -71,26 +71,26 @@ struct GuestTable<Key: Hashable, Value>: ~Copyable {
     /// Finds the entry of a key; nil if there is none or it has expired.
     func position(of key: Key, at uptime: UInt64) -> Int? { table.position(of: key, at: uptime) }
 
-    /// Names the entries that have not expired whose keys have the same hash as a key.
+    /// Calls `body` for each unexpired entry whose key has the same hash as `key`.
     @inline(__always)
     func forEachNeighbour(of key: Key, at uptime: UInt64, _ body: (_ key: Key, _ position: Int) -> Void) {
         table.forEachNeighbour(of: key, at: uptime, body)
     }
 
-    /// Puts an entry in, in place of the one with the same key.
+    /// Inserts an entry, replacing one with the same key.
     ///
     /// - Parameters:
-    ///   - key: What it is found by.
-    ///   - value: What it holds.
-    ///   - guest: Whose it is; nil for nobody's, which count as one guest's.
-    ///   - uptime: Now.
+    ///   - key: Its key.
+    ///   - value: Its value.
+    ///   - guest: The guest it belongs to; nil for no guest. Entries of no guest count as those of one guest.
+    ///   - uptime: The current time.
     mutating func insert(_ key: Key, _ value: Value, of guest: KeyID?, at uptime: UInt64) {
         makeRoom(for: key, at: uptime)
         let entry = begin(value, of: guest)
         append(table.insert(key, entry, at: uptime))
     }
 
-    /// Puts in an entry of before with the deadline that it had; to be called in the order of deadlines.
+    /// Inserts an entry of an earlier process with its old deadline; to be called in the order of deadlines.
     mutating func restore(_ key: Key, _ value: Value, of guest: KeyID?, deadline: UInt64, at uptime: UInt64) {
         guard deadline > uptime else { return }
         makeRoom(for: key, at: uptime)
@@ -98,7 +98,7 @@ struct GuestTable<Key: Hashable, Value>: ~Copyable {
         if let position = table.restore(key, entry, deadline: deadline, at: uptime) { append(position) }
     }
 
-    /// Lets an entry live from now on as long as a new one.
+    /// Restarts an entry's lifetime.
     mutating func renew(_ position: Int, at uptime: UInt64) {
         table.renew(position, at: uptime)
         unlink(position)
@@ -116,12 +116,12 @@ struct GuestTable<Key: Hashable, Value>: ~Copyable {
         free.append(Int32(owner))
     }
 
-    /// Names all entries that have not expired, the oldest first.
+    /// Calls `body` for each unexpired entry, the oldest first.
     func forEach(at uptime: UInt64, _ body: (Key, Value) -> Void) {
         table.forEach(at: uptime) { key, entry in body(key, entry.value) }
     }
 
-    /// Names the entries in some of the places that have not expired, as `ExpiringTable` does.
+    /// Calls `body` for each unexpired entry in a range of places; see `ExpiringTable`.
     func forEach(in places: Range<Int>, at uptime: UInt64, _ body: (_ key: Key, _ value: Value) -> Void) -> Bool {
         table.forEach(in: places, at: uptime) { key, entry, _ in body(key, entry.value) }
     }
@@ -135,7 +135,7 @@ struct GuestTable<Key: Hashable, Value>: ~Copyable {
         remove(at: Int(owners[greatest].oldest))
     }
 
-    /// An entry behind all others of its owner.
+    /// Creates an entry that is to be the newest of its owner.
     private mutating func begin(_ value: Value, of guest: KeyID?) -> Entry {
         let owner: Int32
         if let known = positions[guest] {

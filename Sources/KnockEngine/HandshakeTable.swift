@@ -4,7 +4,7 @@ internal import Wire
 
 /// A handshake between its SYN and its third ACK, on the server (docs/PROTOCOL.md §6).
 struct PendingHandshake {
-    /// How far a handshake has come.
+    /// The progress of a handshake.
     enum Stage {
         /// The SYN was accepted.
         case begun
@@ -14,25 +14,25 @@ struct PendingHandshake {
         case verified
     }
 
-    /// Whose key its code was made with.
+    /// The key that its code was made with.
     let key: KeyID
     /// `C`.
     let clientISN: UInt32
-    /// `S` of the latest SYN/ACK; of no meaning before it.
+    /// `S` of the latest SYN/ACK; meaningless before there was one.
     var serverISN: UInt32 = 0
-    /// `S` of the SYN/ACK before the latest with another one (SYN cookies change with the time).
+    /// The value of `S` before the latest change (SYN cookies change over time).
     var previousServerISN: UInt32 = 0
-    /// `F`: what the latest SYN/ACK acknowledged.
+    /// `F`: the acknowledgment number of the latest SYN/ACK.
     var acknowledged: UInt32 = 0
-    /// The lower half of the uptime at which its first SYN was accepted, in milliseconds.
+    /// When its first SYN was accepted: the low 32 bits of the uptime in milliseconds.
     private let begun: UInt32
-    /// The lower half of the uptime at which it was verified; of no meaning before.
+    /// When it was verified: the low 32 bits of the uptime in milliseconds; meaningless before.
     private var verified: UInt32 = 0
     /// `M`.
     let mode: MaskMode
-    /// Whether its `A` is all zero.
+    /// Whether its `A` is all zeros.
     private let isRoaming: Bool
-    /// How far it has come.
+    /// The progress of this handshake.
     private(set) var stage = Stage.begun
 
     init(_ handshake: Handshake, key: KeyID, mode: MaskMode, at uptime: UInt64) {
@@ -43,17 +43,17 @@ struct PendingHandshake {
         begun = UInt32(truncatingIfNeeded: uptime)
     }
 
-    /// `A` and `C`.
+    /// Returns `A` and `C`.
     func handshake(from address: IPAddress) -> Handshake {
         isRoaming ? .roaming(clientISN: clientISN) : Handshake(clientAddress: address, clientISN: clientISN)
     }
 
-    /// How long ago its first SYN was accepted, in milliseconds; right for 49 days, and none lives that long.
+    /// Returns the time since its first SYN was accepted, in milliseconds; it wraps after 49 days, beyond any lifetime.
     func age(at uptime: UInt64) -> UInt64 {
         UInt64(UInt32(truncatingIfNeeded: uptime) &- begun)
     }
 
-    /// How long ago it was verified, in milliseconds.
+    /// Returns the time since it was verified, in milliseconds.
     func timeSinceVerification(at uptime: UInt64) -> UInt64 {
         UInt64(UInt32(truncatingIfNeeded: uptime) &- verified)
     }
@@ -63,16 +63,16 @@ struct PendingHandshake {
         if case .verified = stage { true } else { false }
     }
 
-    /// Whether it began with this SYN and is not verified yet.
+    /// Returns whether it began with this SYN and is not verified yet.
     func hasBegun(with clientISN: UInt32) -> Bool { clientISN == self.clientISN && !isVerified }
 
-    /// Takes note of a right third ACK.
+    /// Notes a right third ACK.
     mutating func verify(at uptime: UInt64) {
         stage = .verified
         verified = UInt32(truncatingIfNeeded: uptime)
     }
 
-    /// Takes note of a SYN/ACK.
+    /// Notes a SYN/ACK.
     mutating func answer(serverISN: UInt32, acknowledged: UInt32) {
         switch stage {
         case .begun:
@@ -86,7 +86,7 @@ struct PendingHandshake {
         self.acknowledged = acknowledged
     }
 
-    /// Says whether an acknowledgment number is `S + 1`, of the latest `S` or the one before.
+    /// Returns whether an acknowledgment number is `S + 1`, for the latest `S` or the one before.
     func isAcknowledged(by acknowledgmentNumber: UInt32) -> Bool {
         let isLatest = acknowledgmentNumber ^ (serverISN &+ 1) == 0
         let isPrevious = acknowledgmentNumber ^ (previousServerISN &+ 1) == 0
@@ -94,19 +94,19 @@ struct PendingHandshake {
     }
 }
 
-/// What a handshake is known by: guests do not take each other's place, whoever sends in whose name.
+/// The key of a handshake in the table; it includes the guest, so that no guest can displace another's handshake.
 struct HandshakeName: Hashable {
     let flow: Flow
-    /// Whose key its code was made with.
+    /// The key that its code was made with.
     let key: KeyID
 
     init(_ flow: Flow, _ key: KeyID) {
         (self.flow, self.key) = (flow, key)
     }
 
-    /// Those of one flow are found together.
+    /// Hashes the flow alone, so that all handshakes of one flow are found together.
     func hash(into hasher: inout Hasher) { hasher.combine(flow) }
 }
 
-/// The handshakes under way.
+/// The handshakes in progress.
 typealias HandshakeTable = GuestTable<HandshakeName, PendingHandshake>

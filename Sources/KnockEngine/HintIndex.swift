@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
 
-/// Which guests' keys give which hint in the slots that are accepted now; made anew at the first SYN of a slot.
+/// An index from hints to the guests whose keys give them in the accepted slots; rebuilt at the first SYN of a slot.
 ///
-/// An open hash table whose hash is the hint itself, which is random. All memory is reserved at the start.
+/// An open-addressing hash table; the hint itself is random and serves as the hash. All memory is reserved up front.
 struct HintIndex {
     /// A hint that a guest's key gives in a slot.
     struct Entry {
@@ -16,10 +16,10 @@ struct HintIndex {
     private var entries: [Entry?]
     private var slot: TimeSlot?
 
-    /// Reserves room for the three slots of so many keys; for none, there is no index.
+    /// Creates an index with room for three slots of this many keys; 0 means no index.
     init(keyCount: Int) {
         var capacity = keyCount == 0 ? 0 : 4
-        // At least half of it stays empty, so that most wrong hints meet nothing at all.
+        // At least half of the table stays empty, so that most wrong hints find nothing at once.
         while capacity < keyCount * 6 { capacity *= 2 }
         entries = Array(repeating: nil, count: capacity)
     }
@@ -27,12 +27,12 @@ struct HintIndex {
     /// Whether there is an index.
     var hasRoom: Bool { !entries.isEmpty }
 
-    /// Computes the hints, if it has not been done for this slot.
+    /// Computes the hints for a slot, unless this has been done.
     mutating func prepare(for slot: TimeSlot, usesTime: Bool, _ guests: [Guest]) {
         guard self.slot != slot else { return }
         self.slot = slot
         for cursor in entries.indices { entries[cursor] = nil }
-        // In the order in which slots go before each other where a code is right in several.
+        // In order of precedence, for the case that a code is right in several slots.
         insert(slot, guests)
         guard usesTime else { return }
         insert(slot.next, guests)
@@ -48,15 +48,15 @@ struct HintIndex {
         }
     }
 
-    /// Where to begin to look for a hint; from there on, until an entry is nil.
+    /// Returns the position at which to start looking for a hint; go on with `next` until an entry is nil.
     func first(_ hint: UInt16) -> Int {
         // The factor spreads hints over tables of more than 2^16 entries too (Knuth's multiplicative hash).
         Int(truncatingIfNeeded: UInt64(hint) &* 0x9e37_79b9_7f4a_7c15 >> 32) & (entries.count - 1)
     }
 
-    /// Where to look next.
+    /// Returns the position to look at next.
     func next(_ cursor: Int) -> Int { (cursor + 1) & (entries.count - 1) }
 
-    /// What is there.
+    /// Returns the entry at a position.
     func entry(at cursor: Int) -> Entry? { entries[cursor] }
 }

@@ -2,60 +2,59 @@
 internal import KnockProtocol
 public import Wire
 
-/// What an engine keeps of its verdicts: how many there were for each reason, and the ones somebody wants to know.
+/// An engine's record of its verdicts: a counter for each reason, and events for those to be reported.
 public struct Ledger: Sendable {
-    /// Which verdicts make an event beside those that always do.
+    /// Which verdicts cause an event, besides those that always do.
     public struct Reporting: OptionSet, Sendable {
         /// The set as bits.
         public let rawValue: UInt8
-        /// Takes the bits.
         public init(rawValue: UInt8) { self.rawValue = rawValue }
-        /// Each dropped packet.
+        /// Every dropped packet.
         public static let drops = Reporting(rawValue: 1)
-        /// Each step of each handshake.
+        /// Every step of every handshake.
         public static let stages = Reporting(rawValue: 2)
-        /// All there is.
+        /// All verdicts.
         public static let all: Reporting = [.drops, .stages]
     }
 
-    /// How many events wait for the caller at most.
+    /// The maximum number of events waiting for the caller.
     private static let eventCapacity = 1024
 
-    /// How many packets got a verdict for each reason.
+    /// The number of verdicts for each reason.
     public private(set) var counters = Counters()
-    /// Which verdicts make an event.
+    /// Which verdicts cause an event, besides those that always do.
     public var reporting: Reporting = []
     private var events = EventBuffer(capacity: eventCapacity)
     private var key: KeyID?
     private var mode: MaskMode?
 
-    /// Starts at zero, with the memory for events reserved.
+    /// Creates an empty ledger, with the memory for events reserved.
     public init() {}
 
-    /// How many events found no room because nobody took the earlier ones.
+    /// The number of events dropped because earlier ones had not been taken.
     public var lostEvents: UInt64 { events.lost }
 
-    /// Takes the oldest event that has not been taken.
+    /// Removes and returns the oldest event; nil if there is none.
     public mutating func nextEvent() -> Event? { events.next() }
 
-    /// Begins with the next packet: nothing is known of it.
+    /// Starts the next packet, forgetting what was noted about the last one.
     public mutating func open() {
         key = nil
         mode = nil
     }
 
-    /// Notes whose handshake the packet belongs to.
+    /// Notes the key, and for a SYN the mode, of the handshake that the packet belongs to.
     mutating func note(_ key: KeyID, _ mode: MaskMode? = nil) {
         self.key = key
         self.mode = mode
     }
 
-    /// Counts a verdict that is about no flow.
+    /// Counts a verdict on a packet that belongs to no flow.
     public mutating func close(_ reason: Reason) {
         counters.count(reason)
     }
 
-    /// Counts a verdict, and makes an event of it where somebody wants to know.
+    /// Counts a verdict, and records an event if it is to be reported.
     public mutating func close(_ verdict: Verdict, _ flow: Flow, at now: Instant) {
         counters.count(verdict.reason)
         switch verdict.reason.interest {

@@ -2,33 +2,31 @@
 internal import Synchronization
 public import Wire
 
-/// A lockout of a guest at one address, or of an address.
+/// A lockout of one guest at an address, or of a whole address.
 public struct Lockout: Equatable, Sendable {
-    /// Whom a lockout keeps out.
+    /// Whom a lockout applies to.
     public struct Subject: Hashable, Sendable {
-        /// From where.
+        /// The source address.
         public let address: IPAddress
-        /// Whose key; nil for everybody's.
+        /// The guest's key; nil for every guest and stranger.
         public let key: KeyID?
 
-        /// Takes both.
         public init(_ address: IPAddress, _ key: KeyID?) {
             self.address = address
             self.key = key
         }
 
-        /// Those of one address are found together.
+        /// Hashes the address alone, so that all lockouts of one address are found together.
         public func hash(into hasher: inout Hasher) { hasher.combine(address) }
     }
 
     /// When it began, in milliseconds of uptime.
     public let since: UInt64
-    /// When it ends.
+    /// When it ends, in milliseconds of uptime.
     public let until: UInt64
-    /// What was done.
+    /// What it was imposed for.
     public let reason: Reason
 
-    /// Takes all of it.
     public init(since: UInt64, until: UInt64, reason: Reason) {
         self.since = since
         self.until = until
@@ -38,19 +36,19 @@ public struct Lockout: Equatable, Sendable {
 
 /// Whom a wrong third ACK locks out (docs/PROTOCOL.md §6.3).
 public enum LockoutScope: String, CaseIterable, Sendable {
-    /// The guest whose handshake it was, at the address that it came from.
+    /// The guest whose handshake it was, at the source address.
     case guest
-    /// Everybody at that address.
+    /// Everybody at the source address.
     case address
 }
 
-/// Who is locked out; shared by all engines of a server.
+/// The lockouts of a server; shared by all its engines.
 final class Lockouts: Sendable {
-    /// What lockouts mean for one guest at one address.
+    /// The effect of all lockouts on one guest at one address.
     struct Standing {
-        /// When the latest began, one that is over perhaps: what was begun until then has ended.
+        /// When the latest lockout began, even if it is over: handshakes begun before it have ended.
         var since: UInt64?
-        /// Whether one is not over.
+        /// Whether a lockout is in force.
         var isLockedOut = false
 
         fileprivate mutating func add(_ lockout: Lockout, at uptime: UInt64) {
@@ -65,18 +63,18 @@ final class Lockouts: Sendable {
     }
 
     private let state: Mutex<State>
-    /// How long one is remembered after its end, in milliseconds.
+    /// How long a lockout is remembered after its end, in milliseconds.
     private let memory: UInt64
-    /// Lets every packet see without the lock that nobody is locked out.
+    /// Lets packets find out without taking the lock that there are no lockouts.
     private let isEmpty = Atomic(true)
     private let changes: ChangeLog
 
-    /// Reserves the room.
+    /// Creates an empty table and reserves its memory.
     ///
     /// - Parameters:
-    ///   - capacity: How many lockouts; when they are more, the oldest of the guest with the most gives way.
-    ///   - duration: How long a lockout lasts, in milliseconds.
-    ///   - memory: How long one is remembered after its end, in milliseconds: as long as a handshake can be.
+    ///   - capacity: The maximum number of lockouts; beyond it, the guest with the most loses its oldest.
+    ///   - duration: The duration of a lockout, in milliseconds.
+    ///   - memory: How long a lockout is remembered after its end, in milliseconds: the maximum age of a handshake.
     ///   - changes: Where all changes are noted.
     init(capacity: Int, duration: UInt64, memory: UInt64, changes: ChangeLog = ChangeLog()) {
         self.changes = changes
@@ -85,7 +83,7 @@ final class Lockouts: Sendable {
         self.memory = memory
     }
 
-    /// Changes how long later lockouts last, in milliseconds.
+    /// Changes the duration of future lockouts, in milliseconds.
     func setDuration(_ duration: UInt64) {
         state.withLock { state in
             state.duration = duration
@@ -93,10 +91,10 @@ final class Lockouts: Sendable {
         }
     }
 
-    /// Takes over how many guests there are to share the room.
+    /// Sets the number of guests that share the table.
     func adopt(guestCount: Int) { state.withLock { $0.table.reserve(guests: guestCount) } }
 
-    /// Locks somebody out.
+    /// Begins a lockout.
     func lock(_ subject: Lockout.Subject, _ reason: Reason, at uptime: UInt64) {
         state.withLock { state in
             let lockout = Lockout(since: uptime, until: uptime &+ state.duration, reason: reason)
@@ -106,9 +104,9 @@ final class Lockouts: Sendable {
         isEmpty.store(false, ordering: .releasing)
     }
 
-    /// Ends all lockouts of an address now; what ended with their beginning stays ended.
+    /// Ends all lockouts of an address now; handshakes that they ended are not restored.
     ///
-    /// - Returns: Whether there was one.
+    /// - Returns: Whether there were any.
     func unlock(_ address: IPAddress, at uptime: UInt64) -> Bool {
         state.withLock { state in
             var ending: [(subject: Lockout.Subject, position: Int)] = []
@@ -126,10 +124,10 @@ final class Lockouts: Sendable {
         }
     }
 
-    /// Takes up a lockout of before, in the order of their ends.
+    /// Restores a lockout of an earlier process; to be called in the order of their ends.
     func restore(_ subject: Lockout.Subject, _ lockout: Lockout, at uptime: UInt64) {
         state.withLock { state in
-            // It may be longer than those of now.
+            // It may last longer than new ones do.
             let lifetime = state.table.lifetime
             state.table.lifetime = max(lifetime, lockout.until &- min(uptime, lockout.until) &+ memory)
             state.table.restore(subject, lockout, of: subject.key, deadline: lockout.until &+ memory, at: uptime)
@@ -138,7 +136,7 @@ final class Lockouts: Sendable {
         isEmpty.store(false, ordering: .releasing)
     }
 
-    /// The lockouts in some of the places of the table that are not over, and whether there are places beyond.
+    /// Returns the lockouts in force in a range of places, and whether these were the last places.
     func entries(in places: Range<Int>, at uptime: UInt64) -> (found: [SharedState.Entry], isAll: Bool) {
         state.withLock { state in
             var found: [SharedState.Entry] = []
@@ -149,13 +147,13 @@ final class Lockouts: Sendable {
         }
     }
 
-    /// What lockouts mean for an address, and for a guest there.
+    /// Returns the effect of all lockouts on an address, and on a guest at that address.
     ///
     /// - Parameters:
-    ///   - address: From where.
-    ///   - key: Whose key; nil where that is not known (yet), for lockouts of the address alone.
-    ///   - uptime: Now.
-    /// - Returns: What is known; nothing where nobody has been locked out yet.
+    ///   - address: The source address.
+    ///   - key: The guest's key; nil if not known (yet), to consider only lockouts of the whole address.
+    ///   - uptime: The current time.
+    /// - Returns: The combined effect; without any lockouts, a `Standing` of the default values.
     @inline(__always)
     func standing(of address: IPAddress, _ key: KeyID?, at uptime: UInt64) -> Standing {
         if isEmpty.load(ordering: .acquiring) { return Standing() }
@@ -175,7 +173,7 @@ final class Lockouts: Sendable {
         }
     }
 
-    /// All lockouts that are not over.
+    /// Returns all lockouts in force.
     func all(at uptime: UInt64) -> [(subject: Lockout.Subject, lockout: Lockout)] {
         state.withLock { state in
             var found: [(subject: Lockout.Subject, lockout: Lockout)] = []

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import Wire
 
-/// Why a packet got its verdict.
+/// The reason for a packet's verdict.
 ///
-/// This is the one list: counters, logs and what `tcpknock reasons` prints come from it.
+/// This is the only list of reasons: counters, logs and the output of `tcpknock reasons` are all derived from it.
 public enum Reason: UInt8, CaseIterable, Sendable {
-    // What is no TCP segment.
+    // Not a TCP segment.
     case truncated, malformed, fragment, notTCP
-    // What the firewall rules should not have queued.
+    // Packets the firewall rules should not have queued.
     case otherPort, otherSegment, incompleteCopy
-    // Server, whatever it is.
+    // Server, any packet.
     case exempt
     // Server, SYN.
     case synWithoutCode, synWithWrongCode, tooManyWrongCodes, synReplayed, synOfRetiredSlot, replayCacheFull,
         synAccepted, synRetransmitted
-    // Server, SYN with a right code of a guest to whom this is not open, or who only knocks.
+    // Server, SYN with a valid code that is refused to its guest, or whose guest only knocks.
     case guestExpired, guestFromOtherNetwork, guestAtOtherPort, synDamaged, synWithData,
         guestShareUsed, guestTooFast, synOfOtherHandshake, knocked
     // Server, SYN/ACK.
     case synAckMasked, synAckWithoutHandshake, synAckOnVerified
-    // Server, what follows.
+    // Server, later segments.
     case segmentWithoutHandshake, impossibleFlags, segmentBeforeSynAck, segmentOutOfSequence, segmentDamaged,
         wrongAcknowledgment, maskedAcknowledgment, acknowledgmentVerified, segmentOfVerified, resetOfHandshake,
         resetBeforeSynAck, lockedOut
@@ -28,10 +28,10 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     // Client, SYN/ACK.
     case synAckProven, synAckOfOtherServer, proofMissing, proofWrong
 
-    /// The name in counters and logs: lower case words joined by hyphens.
+    /// The name used in counters and logs: lowercase words joined by hyphens.
     public var name: String { text.name }
 
-    /// A sentence for people.
+    /// A one-sentence explanation for people.
     public var explanation: String { text.explanation }
 
     private var text: (name: String, explanation: String) {
@@ -148,17 +148,17 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// Who wants to know of a verdict with a reason.
+    /// Who needs an event for a verdict.
     enum Interest {
-        /// The log, hooks, and whoever keeps the connections.
+        /// Always reported: to the log, to hooks, and to the code that tracks connections.
         case always
-        /// Who looks at each dropped packet.
+        /// Reported to those who ask for every dropped packet.
         case drop
-        /// Who looks at each step of a handshake.
+        /// Reported to those who ask for every step of a handshake.
         case stage
     }
 
-    /// Who wants to know of this.
+    /// Who needs an event for this reason.
     var interest: Interest {
         switch self {
         case .synAccepted, .knocked, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .tooManyWrongCodes,
@@ -180,17 +180,19 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// Whether the sender is locked out with this, and its connections are to be closed.
+    /// Whether this reason locks the sender out and closes its connections.
     ///
-    /// Not for wrong codes, which anybody can send in anybody's name: those only keep new connections out.
+    /// False for wrong codes: anyone can send those with a forged source, so they only block new connections.
     public var endsConnections: Bool { self == .wrongAcknowledgment || self == .maskedAcknowledgment }
 
-    /// Whether something must be done for this, so that its event may not be lost: the connection is open, and must be in the
-    /// book to be closed again, or connections are to be closed.
+    /// Whether something must be done about this, so that its event must not be lost.
+    ///
+    /// Either a connection has opened and must be recorded so that it can be closed later, or some must be closed.
     public var isDuty: Bool { self == .acknowledgmentVerified || self == .synAckProven || endsConnections }
 
-    /// Whether a closed port would answer this with a RST; not what may be forged in the name of a client whose
-    /// handshake is under way.
+    /// Whether a closed port would answer this packet with a RST.
+    ///
+    /// False for packets that could be forged in the name of a client whose handshake is in progress.
     var isAnsweredByClosedPort: Bool {
         switch self {
         case .synWithoutCode, .synWithWrongCode, .tooManyWrongCodes, .synReplayed, .synOfRetiredSlot, .replayCacheFull,
@@ -204,7 +206,7 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// The reason for bytes that are no TCP segment.
+    /// Returns the reason for bytes that are not a TCP segment.
     public init(_ error: WireError) {
         switch error {
         case .truncated: self = .truncated

@@ -1,45 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import KnockProtocol
 
-/// A handshake whose code has been used, and whose key it was made with.
+/// A handshake whose code has been used, and the key it was made with.
 public struct UsedCode: Hashable, Sendable {
     /// `A` and `C`.
     public let handshake: Handshake
-    /// Whose key.
+    /// The key that the code was made with.
     public let key: KeyID
 
-    /// Takes both.
     public init(handshake: Handshake, key: KeyID) {
         self.handshake = handshake
         self.key = key
     }
 }
 
-/// The handshakes whose codes have been used (docs/PROTOCOL.md §4, steps 5 and 6).
+/// The handshakes whose codes have been used (docs/PROTOCOL.md §4, steps 5 to 7).
 struct ReplayCache: ~Copyable {
-    /// A code of slot T is accepted from the first second of T - 1 to the last of T + 1.
+    /// How long a used code is remembered, in milliseconds: a code of slot T is accepted during T - 1, T and T + 1.
     private static let lifetime = UInt64(3 * TimeSlot.seconds) * 1000
-    /// Without time so many codes are remembered at most.
+    /// The maximum number of codes remembered if time is not used.
     private static let timelessCapacity = 262_144
-    /// How many codes of before a new one removes, which is more than come in.
+    /// The number of old codes checked for expiry with each new one: more than one, so that the table cannot fill up.
     private static let removedForOne = 4
-    /// How many it removes before it is refused for want of room.
+    /// The number of old codes checked for expiry before a new one is refused for lack of room.
     private static let removedForRoom = 64
 
     private var used: UsedCodeTable
-    /// Where time is not used: a code never expires, but the oldest gives way, whosesoever it is.
+    /// Used instead if codes do not depend on the time: no code expires, and a full table loses its oldest, of any
+    /// guest.
     private var timeless: ExpiringTable<UsedCode, Void>
     private let usesTime: Bool
     private var slots = UsedSlots(lifetime: lifetime)
-    /// The slot of which the latest code was the first one; nil if it was not.
+    /// The slot of the latest code, if that code was the first of its slot; otherwise nil.
     private var begun: SlotSpan?
     private var isOverfull = false
     private var shares: GuestShares
 
-    /// Makes room for the first used codes.
+    /// Creates an empty cache with memory for the first codes.
     ///
     /// - Parameters:
-    ///   - capacity: How many there can be.
+    ///   - capacity: The maximum number of codes.
     ///   - usesTime: Whether codes depend on the time.
     init(capacity: Int, usesTime: Bool) {
         self.usesTime = usesTime
@@ -49,15 +49,16 @@ struct ReplayCache: ~Copyable {
         shares = GuestShares(capacity: capacity)
     }
 
-    /// How many places are taken, those of codes that have just expired among them, and how many there are at most.
+    /// The number of entries, including expired ones that have not been removed yet, and the maximum.
     var load: (taken: Int, capacity: Int) {
         usesTime ? (used.count, used.capacity) : (timeless.count, timeless.capacity)
     }
 
-    /// Divides the places anew, among another number of guests.
+    /// Divides the table among a new number of guests.
     mutating func divide(among guests: Int) { shares.divide(among: guests) }
 
-    /// Why a handshake with a right code of `slot` may not begin; nil if it may, and then it is remembered.
+    /// Returns why a handshake with a valid code of `slot` is refused; if it is not, returns nil and remembers the
+    /// code.
     mutating func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
         guard usesTime else {
             if timeless.position(of: code, at: now.uptime) != nil { return .synReplayed }
@@ -84,12 +85,12 @@ struct ReplayCache: ~Copyable {
         return nil
     }
 
-    /// Finds out why a guest may not have one more place.
+    /// Returns why a guest may not have one more entry.
     ///
     /// - Parameters:
     ///   - key: The guest.
-    ///   - place: A place that is the guest's already, of a code whose time is over; nil if there is none.
-    /// - Returns: nil if they may.
+    ///   - place: The place of an expired entry of the guest that would be reused; nil if there is none.
+    /// - Returns: The reason; nil if the guest may.
     private mutating func wantOfRoom(_ key: KeyID, _ place: UInt32?) -> Reason? {
         guard place != nil else {
             guard used.hasRoom else { return .replayCacheFull }
@@ -100,7 +101,7 @@ struct ReplayCache: ~Copyable {
         return shares.mayTake(key) ? nil : .guestShareUsed
     }
 
-    /// Notes that a retransmission used another code of a handshake, of a later slot perhaps: that one is used up too.
+    /// Notes that a retransmission used another code of a handshake, possibly of a later slot.
     ///
     /// - Returns: Whether the handshake is remembered.
     mutating func extend(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Bool {
@@ -115,7 +116,7 @@ struct ReplayCache: ~Copyable {
         return true
     }
 
-    /// The slot of which the latest code was the first one, once; nil if it was not.
+    /// Returns the slot of the latest code, once, if that code was the first of its slot; otherwise nil.
     mutating func takeBegunSlot() -> SlotSpan? {
         guard begun != nil else { return nil }
         return begun.take()
@@ -123,19 +124,19 @@ struct ReplayCache: ~Copyable {
 
     // MARK: Room
 
-    /// Removes codes whose time is over, so many at most.
+    /// Removes expired codes, looking at a limited number of codes.
     ///
-    /// - Returns: Whether none is left.
+    /// - Returns: Whether all expired codes have been removed.
     mutating func removeExpired(at uptime: UInt64, atMost limit: Int) -> Bool {
         used.removeExpired(at: uptime, atMost: limit) { shares.giveBack($0) }
     }
 
-    /// Calls for the table with codes that expire, to bring memory and take it away.
+    /// Gives access to the table of codes that expire, to add and remove memory.
     mutating func withTable<Result>(_ body: (inout UsedCodeTable) -> Result) -> Result { body(&used) }
 
     // MARK: What outlives the process
 
-    /// When a code that is used now will be forgotten, in milliseconds of uptime.
+    /// Returns when a code used now will be forgotten, in milliseconds of uptime.
     func deadline(at now: Instant) -> UInt64 {
         now.uptime &+ (usesTime ? Self.lifetime : .max / 2)
     }
@@ -143,7 +144,7 @@ struct ReplayCache: ~Copyable {
     /// The slots of which codes were used.
     var spans: [SlotSpan] { slots.spans }
 
-    /// What is in some of the places of the table, and whether there are places beyond.
+    /// Returns the entries in a range of places, and whether these were the last places.
     func entries(in places: Range<Int>, at uptime: UInt64) -> (found: [SharedState.Entry], isAll: Bool) {
         var found: [SharedState.Entry] = []
         guard usesTime else {
@@ -156,9 +157,10 @@ struct ReplayCache: ~Copyable {
         return (found, !isMore)
     }
 
-    /// Takes up used codes of before; where time is not used, in the order of their deadlines.
+    /// Restores a used code of an earlier process; if time is not used, to be called in the order of deadlines.
     ///
-    /// What is over is left out: its slot tells. So it does if there is no room: all slots are retired then.
+    /// An expired code is left out, because its slot is retired by then. If there is no room, all slots are retired
+    /// instead.
     mutating func restore(_ code: UsedCode, deadline: UInt64, at now: Instant) {
         guard usesTime else {
             timeless.restore(code, (), deadline: .max, at: now.uptime)
@@ -177,7 +179,7 @@ struct ReplayCache: ~Copyable {
         }
     }
 
-    /// Takes up slots of before.
+    /// Restores slots of an earlier process.
     mutating func restore(_ span: SlotSpan, at now: Instant) {
         guard usesTime else { return }
         let latest = isOverfull ? 0 : deadline(at: now)

@@ -2,66 +2,66 @@
 internal import KnockProtocol
 public import Wire
 
-/// The verdicts of the server's side (docs/PROTOCOL.md §4, §5 and §6).
+/// The engine of the server side (docs/PROTOCOL.md §4, §5 and §6).
 public struct ServerEngine: Engine, ~Copyable {
-    /// What can be chosen.
+    /// The settings of the engine.
     public struct Configuration: Equatable, Sendable {
         /// The protected ports.
         public var targetPorts: [UInt16] = [22]
-        /// Who needs no knock.
+        /// The sources that need no knock.
         ///
-        /// The firewall rules leave them alone; this is for what is queued all the same.
+        /// The firewall rules do not queue their packets; this applies to any that are queued anyway.
         public var exempt: [IPPrefix] = []
-        /// How long a wrong third ACK locks out, in seconds.
+        /// The duration of a lockout after a wrong third ACK, in seconds.
         public var lockoutSeconds: UInt32 = 120
-        /// Whom it locks out, where there is more than one guest.
+        /// Whom a wrong third ACK locks out, if there is more than one guest.
         public var lockoutScope = LockoutScope.guest
-        /// How many handshakes a second each guest may begin, where there is more than one; 0 for any number.
+        /// The maximum number of handshakes per second and guest, if there is more than one guest; 0 means no limit.
         public var guestSYNRate: UInt32 = 2000
         /// Whether codes depend on the time.
         public var usesTime = true
-        /// How a code finds its guest.
+        /// How the guest is found whose key made a code.
         public var guestSearch = GuestSearch.auto
-        /// Whether a protected port looks like one that nobody listens to; else like one behind a firewall.
+        /// Whether a protected port answers like a closed one; otherwise it stays silent, as behind a firewall.
         public var looksClosed = false
         /// Whether a SYN may carry data (RFC 7413), which reaches the service before the third ACK is judged.
         public var acceptsFastOpen = false
-        /// How many wrong codes within `wrongCodeSeconds` lock their sender out; 0 for none.
+        /// The number of wrong codes within `wrongCodeSeconds` that locks out their source; 0 means no limit.
         public var wrongCodeLimit: UInt32 = 0
-        /// The time in which wrong codes are counted, in seconds.
+        /// The period over which wrong codes are counted, in seconds.
         public var wrongCodeSeconds: UInt32 = 600
-        /// Which verdicts make an event beside those that always do.
+        /// Which verdicts cause an event, besides those that always do.
         public var reporting: Ledger.Reporting = []
-        /// How many handshakes can be under way; when they are more, the oldest of the guest with the most is forgotten.
+        /// The maximum number of handshakes in progress; beyond it, the guest with the most loses its oldest.
         public var handshakeCapacity = 65_536
-        /// How many used codes can be remembered; when they are more, no handshake begins until one has expired.
+        /// The maximum number of used codes that are remembered; beyond it, no handshake begins until one expires.
         ///
-        /// For each there are 40 bytes, taken when they are needed. Without time there are 262,144 codes at most.
+        /// Each takes 40 bytes, allocated as needed. Without time, at most 262,144 codes are remembered.
         public var replayCapacity = 2_621_440
-        /// How many lockouts there can be; when they are more, the oldest of the guest with the most is over.
+        /// The maximum number of lockouts; beyond it, the oldest lockout of the guest with the most ends early.
         public var lockoutCapacity = 65_536
 
-        /// Takes the defaults.
+        /// Creates the default configuration.
         public init() {}
 
-        /// Whether a wrong third ACK locks its whole address out; of one guest, all that comes from there is.
+        /// Returns whether a wrong third ACK locks out the whole address; with a single guest it always does.
         ///
-        /// - Parameter guestCount: How many guests there are.
-        /// - Returns: Whether it does.
+        /// - Parameter guestCount: The number of guests.
+        /// - Returns: Whether the whole address is locked out.
         public func locksOutAddresses(guestCount: Int) -> Bool { lockoutScope == .address || guestCount <= 1 }
     }
 
     /// How long a handshake is kept after its last SYN, in milliseconds: longer than any kernel retransmits.
     static let handshakeLifetime: UInt64 = 180_000
-    /// How long after its third ACK segments of a connection may still come out of the queue, in milliseconds.
+    /// How long after the third ACK segments of a connection may still come from the queue, in milliseconds.
     private static let queueDelay: UInt64 = 10_000
 
-    /// Which way the packets of the client pass the host.
+    /// The direction in which the client's packets pass this host.
     public static let directionOfClient = Direction.inbound
-    /// What becomes of bytes that are no TCP segment.
+    /// What to do with bytes that are not a TCP segment.
     public static let actionOnDamage = Verdict.Action.drop
 
-    /// Its verdicts so far.
+    /// The engine's verdict counters and events.
     public var ledger = Ledger()
 
     private var guests: GuestList
@@ -74,12 +74,12 @@ public struct ServerEngine: Engine, ~Copyable {
     private let shared: SharedState
     private var handshakes: HandshakeTable
 
-    /// Reserves all memory that verdicts will need.
+    /// Creates an engine and reserves all memory that its verdicts will need.
     ///
     /// - Parameters:
-    ///   - guests: Who is let in.
-    ///   - configuration: What can be chosen.
-    ///   - shared: What it shares with other engines of the server; nil if it is the only one.
+    ///   - guests: The guests to let in.
+    ///   - configuration: The settings.
+    ///   - shared: The state shared with the other engines of the server; nil if this is the only one.
     public init(guests: [Guest], configuration: Configuration, shared: SharedState? = nil) {
         self.shared = shared ?? SharedState(configuration)
         self.guests = GuestList(guests, usesTime: configuration.usesTime, search: configuration.guestSearch)
@@ -95,9 +95,9 @@ public struct ServerEngine: Engine, ~Copyable {
         self.shared.adopt(guestCount: guests.count)
     }
 
-    /// Takes over other guests, and what else can change while the server runs; not capacities, nor the use of time.
+    /// Changes the guests and all settings that can change at run time: not capacities, nor the use of time.
     ///
-    /// Handshakes of guests who stay go on, those of others have ended.
+    /// Handshakes of guests that remain go on; those of removed guests end.
     public mutating func adopt(guests: [Guest], configuration: Configuration) {
         self.guests = GuestList(guests, usesTime: usesTime, search: configuration.guestSearch)
         targetPorts = PortSet(configuration.targetPorts)
@@ -109,10 +109,10 @@ public struct ServerEngine: Engine, ~Copyable {
         shared.adopt(guestCount: guests.count)
     }
 
-    /// How many handshakes are remembered, just verified ones among them.
+    /// The number of handshakes in the table, including recently verified ones.
     public var handshakeCount: Int { handshakes.count }
 
-    /// Says whether an address is locked out, or a guest there.
+    /// Returns whether an address is locked out, or a guest at that address.
     public func isLockedOut(_ address: IPAddress, _ key: KeyID? = nil, at now: Instant) -> Bool {
         shared.isLockedOut(address, key, at: now)
     }
@@ -121,16 +121,17 @@ public struct ServerEngine: Engine, ~Copyable {
         !exempt.isEmpty && exempt.contains { $0.contains(address) }
     }
 
-    /// The handshake under way that a segment belongs to, if any does.
+    /// Finds the handshake in progress that a segment belongs to.
     ///
-    /// There may be several between the same ends, of different guests: whoever sends in somebody else's name must not end
-    /// theirs. The kernel has one of them at most, and its numbers tell which.
+    /// There may be several with the same addresses and ports, of different guests, because a sender that forges its
+    /// source must not end another guest's handshake. The server's kernel has at most one of them; sequence and
+    /// acknowledgment numbers show which.
     ///
     /// - Parameters:
-    ///   - flow: The ends.
-    ///   - now: The time.
-    ///   - rank: How well the segment fits; the one that it fits best is meant.
-    /// - Returns: Its position in the table; nil if there is none between these ends.
+    ///   - flow: The addresses and ports.
+    ///   - now: The current time.
+    ///   - rank: Returns how well the segment fits a handshake; the best fit is chosen.
+    /// - Returns: Its position in the table; nil if there is none for this flow.
     private func position(of flow: Flow, at now: Instant, _ rank: (PendingHandshake) -> Int) -> Int? {
         var best: Int?
         var bestRank = Int.min
@@ -142,7 +143,7 @@ public struct ServerEngine: Engine, ~Copyable {
         return best
     }
 
-    /// Whether a handshake has not ended: with a lockout since it began, or because its guest is one no longer.
+    /// Returns whether a handshake is still in progress: not ended by a lockout, nor by the removal of its guest.
     private func isUnderWay(_ position: Int, from address: IPAddress, at now: Instant) -> Bool {
         let (key, age) = (handshakes[position].key, handshakes[position].age(at: now.uptime))
         let standing = shared.lockouts.standing(of: address, key, at: now.uptime)
@@ -150,21 +151,21 @@ public struct ServerEngine: Engine, ~Copyable {
         return guests.position(of: key) != nil
     }
 
-    /// Decides on bytes from the kernel.
+    /// Decides on a packet and applies the changes that the verdict calls for.
     public mutating func process(
         _ bytes: inout MutableSpan<UInt8>, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
         processed(&bytes, direction, at: now, facts)
     }
 
-    /// Decides on a packet that the kernel queued.
+    /// Decides on a packet without changing it.
     public mutating func judge(
         _ packet: borrowing Packet, _ flow: Flow, _ direction: Direction, at now: Instant, _ facts: PacketFacts
     ) -> Verdict {
         switch direction {
         case .inbound:
             let verdict = decideInbound(packet, flow, at: now)
-            // On a verified connection a RST would be taken for one of its own.
+            // On a verified connection, the RST would be taken for one of that connection.
             guard looksClosed, !facts.isMarked, verdict.action == .drop, verdict.reason.isAnsweredByClosedPort
             else { return verdict }
             return Verdict(.reset, verdict.reason)
@@ -205,7 +206,7 @@ public struct ServerEngine: Engine, ~Copyable {
         return decideThirdACK(packet, flow, position, at: now)
     }
 
-    /// Phase 1.
+    /// Decides on a SYN (phase 1).
     private mutating func decideSYN(_ packet: borrowing Packet, _ flow: Flow, at now: Instant) -> Verdict {
         let code = packet.segment.acknowledgmentNumber
         let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: packet.segment.sequenceNumber)
@@ -221,8 +222,8 @@ public struct ServerEngine: Engine, ~Copyable {
         guard !shared.isLockedOut(flow.clientAddress, guest.id, at: now) else { return Verdict(.drop, .lockedOut) }
         if let refusal = guest.refusal(of: flow, at: now) { return Verdict(.drop, refusal) }
         guard acceptsFastOpen || !packet.hasData else { return Verdict(.drop, .synWithData) }
-        // The kernel would discard it; before that it must not use up a code, or a place in a table. (Of one with much
-        // data only the beginning is here.)
+        // The kernel would discard a damaged SYN, so it must not use up a code or an entry in a table first. (A SYN
+        // with much data is only partly copied here, so it cannot be checked.)
         guard !packet.isComplete || packet.hasValidTCPChecksum else { return Verdict(.drop, .synDamaged) }
         if let known = sameSYN(flow, handshake.clientISN, at: now) {
             guard handshakes[known].key == guest.id else { return Verdict(.drop, .synOfOtherHandshake) }
@@ -238,7 +239,7 @@ public struct ServerEngine: Engine, ~Copyable {
         return Verdict(.accept, .synAccepted)
     }
 
-    /// The handshake under way, not yet verified, that began with the same SYN.
+    /// Finds the unverified handshake that began with the same SYN.
     private func sameSYN(_ flow: Flow, _ clientISN: UInt32, at now: Instant) -> Int? {
         guard let position = position(of: flow, at: now, { $0.hasBegun(with: clientISN) ? 1 : 0 }),
             handshakes[position].hasBegun(with: clientISN)
@@ -246,14 +247,14 @@ public struct ServerEngine: Engine, ~Copyable {
         return position
     }
 
-    /// Forgets what was verified between the same ends: a segment must not be taken for one of that.
+    /// Forgets a verified handshake of the same flow, so that no segment is taken for one of it.
     private mutating func forgetVerified(_ flow: Flow, at now: Instant) {
         while let position = position(of: flow, at: now, { $0.isVerified ? 1 : 0 }), handshakes[position].isVerified {
             handshakes.remove(at: position)
         }
     }
 
-    /// A RST of a handshake that is not verified.
+    /// Decides on a RST for a handshake that is not verified.
     private mutating func decideRST(_ packet: borrowing Packet, _ flow: Flow, _ position: Int) -> Verdict {
         guard case .answered = handshakes[position].stage else { return Verdict(.accept, .resetBeforeSynAck) }
         guard packet.segment.sequenceNumber == handshakes[position].acknowledged else {
@@ -264,7 +265,7 @@ public struct ServerEngine: Engine, ~Copyable {
         return Verdict(.accept, .resetOfHandshake)
     }
 
-    /// Phase 3.
+    /// Decides on the third ACK (phase 3).
     private mutating func decideThirdACK(
         _ packet: borrowing Packet, _ flow: Flow, _ position: Int, at now: Instant
     ) -> Verdict {
@@ -290,7 +291,7 @@ public struct ServerEngine: Engine, ~Copyable {
 
     // MARK: From the server
 
-    /// Phase 2.
+    /// Decides on a SYN/ACK (phase 2).
     private mutating func decideOutbound(
         _ packet: borrowing Packet, _ flow: Flow, isOnVerified: Bool, at now: Instant
     ) -> Verdict {
@@ -300,12 +301,12 @@ public struct ServerEngine: Engine, ~Copyable {
         guard segment.flags.isSYNACK else { return Verdict(.drop, .otherSegment) }
         guard packet.isComplete else { return Verdict(.drop, .incompleteCopy) }
         guard !shared.isLockedOut(flow.clientAddress, nil, at: now) else { return Verdict(.drop, .lockedOut) }
-        // It acknowledges the SYN, and with it what that carried.
+        // A SYN/ACK acknowledges the SYN and any data that it carried.
         let found = position(of: flow, at: now) { handshake in
             -Int(segment.acknowledgmentNumber &- handshake.clientISN &- 1)
         }
         guard let position = found else { return Verdict(.drop, .synAckWithoutHandshake) }
-        // Its third ACK would not come here to be judged.
+        // The third ACK would not be queued here to be judged.
         guard !isOnVerified || handshakes[position].isVerified else { return Verdict(.drop, .synAckOnVerified) }
         ledger.note(handshakes[position].key)
         handshakes[position].answer(
@@ -316,7 +317,7 @@ public struct ServerEngine: Engine, ~Copyable {
         return Verdict(.rewrite(rewrite), .synAckMasked)
     }
 
-    /// What a SYN/ACK is to carry; nil if the guest is one no longer.
+    /// Returns the changes to make to a SYN/ACK; nil if its guest was removed.
     private func synAckRewrite(_ pending: PendingHandshake, _ flow: Flow) -> HeaderRewrite? {
         guard let position = guests.position(of: pending.key) else { return nil }
         let keys = guests.guests[position].keys

@@ -3,7 +3,7 @@ internal import KnockProtocol
 internal import Synchronization
 public import Wire
 
-/// What the engines of one server share, each on a thread of its own: who is locked out, and which codes are used up.
+/// The state shared by the engines of one server, each on a thread of its own: lockouts and used codes.
 ///
 /// Pending handshakes are not shared: the kernel hands both directions of an address pair to the same queue.
 public final class SharedState: Sendable {
@@ -12,10 +12,10 @@ public final class SharedState: Sendable {
     private let rates: Mutex<GuestRates>
     private let changes = ChangeLog()
     private let wrongCodes: Mutex<WrongCodes>
-    /// Lets wrong codes pass by the lock where they are not counted.
+    /// Lets wrong codes skip the lock if they are not counted.
     private let countsWrongCodes: Atomic<Bool>
 
-    /// Reserves the room that the configuration asks for.
+    /// Creates empty tables of the sizes in the configuration.
     public init(_ configuration: ServerEngine.Configuration) {
         lockouts = Lockouts(
             capacity: configuration.lockoutCapacity, duration: UInt64(configuration.lockoutSeconds) * 1000,
@@ -27,8 +27,7 @@ public final class SharedState: Sendable {
         countsWrongCodes = Atomic(configuration.wrongCodeLimit > 0)
     }
 
-    /// Takes over what can change while the server runs: lockout times, how fast guests may be, and the counting of
-    /// wrong codes.
+    /// Changes all settings that can change at run time: the lockout time, the rate limit and the wrong code limit.
     public func adopt(_ configuration: ServerEngine.Configuration) {
         lockouts.setDuration(UInt64(configuration.lockoutSeconds) * 1000)
         rates.withLock { $0.configure(perSecond: configuration.guestSYNRate) }
@@ -38,38 +37,38 @@ public final class SharedState: Sendable {
         countsWrongCodes.store(configuration.wrongCodeLimit > 0, ordering: .releasing)
     }
 
-    /// Takes over how many guests there are to share all that.
+    /// Sets the number of guests that share the tables.
     func adopt(guestCount: Int) {
         replays.withLock { $0.divide(among: guestCount) }
         rates.withLock { $0.adopt(guestCount: guestCount) }
         lockouts.adopt(guestCount: guestCount)
     }
 
-    /// How many places for used codes are taken, those of codes that have just expired among them, and how many there
-    /// are at most.
+    /// The number of used codes, including expired ones that have not been removed yet, and the maximum.
     public var usedCodes: (taken: Int, capacity: Int) { replays.withLock { $0.load } }
 
-    /// How much memory used codes may take beyond what there is from the start, in bytes.
+    /// Returns the maximum memory for used codes, in addition to what is reserved at the start, in bytes.
     public static func mostMemory(_ configuration: ServerEngine.Configuration) -> Int {
         configuration.usesTime ? configuration.replayCapacity * UsedCodeTable.bytesPerEntry : 0
     }
 
-    /// How much memory the used codes have, and how much of that was touched, in bytes.
+    /// The memory reserved for used codes, and the part of it that was touched, in bytes.
     var usedCodeMemory: (reserved: Int, touched: Int) {
         replays.withLock { $0.withTable { ($0.memory, $0.touchedMemory) } }
     }
 
-    /// Sees to it that there is memory for the used codes that come before the next time, and gives back what is left.
+    /// Provides memory for the used codes that arrive before the next call, and gives back unneeded memory.
     ///
-    /// To be called every second, on a thread that gives no verdicts. Engines wait for some microseconds at a time.
+    /// To be called every second, on a thread that runs no engine. Engines wait for it a few microseconds at a time.
     ///
-    /// - Returns: Whether something was given back.
+    /// - Parameter now: The current time.
+    /// - Returns: Whether memory was given back.
     @discardableResult
     public func keepRoom(at now: Instant) -> Bool {
         let step = Self.placesAtATime / 4
         while !replays.withLock({ $0.removeExpired(at: now.uptime, atMost: step) }) {}
         while !replays.withLock({ $0.withTable { $0.joinBuckets(atMost: step) } }) {}
-        // What is made or let go is so outside of the lock.
+        // Memory is allocated and freed outside the lock.
         let places = replays.withLock { $0.withTable { $0.chunkPlaces } }
         while replays.withLock({ $0.withTable { $0.wantsChunk } }) {
             var chunk: UsedCodeTable.Chunk? = UsedCodeTable.Chunk(places: places)
@@ -91,28 +90,28 @@ public final class SharedState: Sendable {
         return hasGivenBack
     }
 
-    /// Who is locked out, and until when.
+    /// Returns all lockouts in force.
     public func lockedOut(at now: Instant) -> [(subject: Lockout.Subject, lockout: Lockout)] {
         lockouts.all(at: now.uptime)
     }
 
-    /// Says whether a guest is locked out at an address; nil for the address itself.
+    /// Returns whether a guest is locked out at an address; a nil key asks about the address itself.
     public func isLockedOut(_ address: IPAddress, _ key: KeyID?, at now: Instant) -> Bool {
         lockouts.standing(of: address, key, at: now.uptime).isLockedOut
     }
 
-    /// Lets all at an address in again before their time; what ended with their lockouts stays ended.
+    /// Ends all lockouts of an address early; handshakes that they ended are not restored.
     ///
-    /// - Returns: Whether anybody was locked out.
+    /// - Returns: Whether there were any.
     public func unlock(_ address: IPAddress, at now: Instant) -> Bool {
         lockouts.unlock(address, at: now.uptime)
     }
 
-    /// Why a handshake with a right code may not begin; nil if it may, and then its code is used up.
+    /// Returns why a handshake with a valid code is refused; if it is not, returns nil and uses up the code.
     ///
-    /// Only who knows the key gets as far as this lock.
+    /// Only senders that know the key get as far as this lock.
     func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
-        // A replay takes no token: else who has seen a guest's SYNs could keep the guest out.
+        // A replay takes no token: otherwise anyone who has seen a guest's SYNs could keep the guest out.
         guard rates.withLock({ $0.mayBegin(code.key, at: now.uptime) }) else { return .guestTooFast }
         let reason = useUp(code, slot: slot, at: now)
         if reason == nil { rates.withLock { $0.begin(code.key, at: now.uptime) } }
@@ -139,9 +138,9 @@ public final class SharedState: Sendable {
         changes.note(.usedCode(code, deadline: replays.deadline(at: now)))
     }
 
-    /// Counts a wrong code, and locks its sender out if it is one too many.
+    /// Counts a wrong code, and locks out its source address if the limit is reached.
     ///
-    /// - Returns: Whether it was.
+    /// - Returns: Whether the address was locked out.
     func isOneTooMany(from address: IPAddress, at now: Instant) -> Bool {
         guard countsWrongCodes.load(ordering: .acquiring) else { return false }
         guard wrongCodes.withLock({ $0.count(address, at: now.uptime) }) else { return false }
@@ -151,38 +150,38 @@ public final class SharedState: Sendable {
 
     // MARK: What outlives the process
 
-    /// How many places of a table are looked through at a time, while engines wait.
+    /// The number of places of a table examined in one step, while engines wait.
     private static let placesAtATime = 512
 
-    /// Notes all changes from now on, for `takeChanges`.
+    /// Starts noting all changes for `takeChanges`.
     public func beginToNoteChanges() { changes.begin() }
 
-    /// Whether there are changes that nobody has taken; without a lock.
+    /// Whether changes are waiting to be taken; checked without a lock.
     public var hasChanges: Bool { changes.hasNews }
 
-    /// Takes the changes since the last time, in their order.
+    /// Takes the changes since the last call, in order.
     ///
-    /// - Parameter entries: Is emptied and filled; its room takes what comes next.
-    /// - Returns: Whether these are all; otherwise some found no room, and only `next` names them.
+    /// - Parameter entries: Emptied and filled; its memory is reused for later changes.
+    /// - Returns: Whether these are all changes; false if some did not fit, so that only `next` returns them.
     public func takeChanges(_ entries: inout [Entry]) -> Bool { changes.take(&entries) }
 
-    /// How far somebody has come who looks at all there is, some at a time.
+    /// The progress of a walk over the whole state.
     public struct Survey: Sendable {
         fileprivate enum Part { case slots, usedCodes, lockouts, nothing }
 
         fileprivate var part = Part.slots
         fileprivate var start = 0
 
-        /// Begins.
+        /// Creates a walk at its start.
         public init() {}
     }
 
-    /// Gives some of all there is, while engines go on; what changes from then on is among the changes too.
+    /// Returns the next part of the whole state; changes made during the walk are also noted for `takeChanges`.
     ///
     /// - Parameters:
-    ///   - survey: How far it has come.
-    ///   - now: The time; what is over is left out.
-    /// - Returns: Entries, or none and there may be more; nil if that was all.
+    ///   - survey: The progress of the walk.
+    ///   - now: The current time; expired entries are left out.
+    /// - Returns: The entries of this part, possibly none; nil at the end.
     public func next(_ survey: inout Survey, at now: Instant) -> [Entry]? {
         let places = survey.start..<survey.start + Self.placesAtATime
         switch survey.part {
@@ -202,12 +201,12 @@ public final class SharedState: Sendable {
         }
     }
 
-    /// Takes up what an earlier process has left, before any engine begins.
+    /// Restores the state that an earlier process has left; to be called before any engine starts.
     ///
     /// - Parameters:
-    ///   - entries: Some of it, in any order; where time is not used, all of it, since the order of used codes is that
-    ///     of their deadlines.
-    ///   - now: The time; what is over is left out.
+    ///   - entries: A part of the state, in any order; if time is not used, all of it, because used codes are kept in
+    ///     the order of their deadlines.
+    ///   - now: The current time; expired entries are left out.
     public func restore(_ entries: [Entry], at now: Instant) {
         for entry in entries.sorted(by: { $0.end < $1.end }) {
             switch entry {

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import KnockProtocol
 
-/// Time slots, one behind the other, of which codes have been used.
+/// A range of consecutive time slots of which codes have been used.
 public struct SlotSpan: Hashable, Sendable {
-    /// The first.
+    /// The first slot.
     public let first: TimeSlot
-    /// The last; not before the first.
+    /// The last slot; not before the first.
     public let last: TimeSlot
-    /// From when on used codes of these slots may have been forgotten, in milliseconds of uptime: then none of them is
-    /// good, since it cannot be told from a replay.
+    /// When used codes of these slots may start to be forgotten, in milliseconds of uptime.
+    ///
+    /// From then on, no code of these slots is accepted, since it could not be told from a replay.
     public let retires: UInt64
 
-    /// Takes all of it; the later slot is the last.
+    /// Creates a range from two slots, in either order.
     public init(_ first: TimeSlot, _ last: TimeSlot, retires: UInt64) {
         (self.first, self.last) = (min(first, last), max(first, last))
         self.retires = retires
@@ -21,27 +22,27 @@ public struct SlotSpan: Hashable, Sendable {
 
     func overlaps(_ other: SlotSpan) -> Bool { first <= other.last && other.first <= last }
 
-    /// Both, and all between them.
+    /// Returns the range that covers both ranges and everything between them.
     func joined(with other: SlotSpan) -> SlotSpan {
         SlotSpan(min(first, other.first), max(last, other.last), retires: min(retires, other.retires))
     }
 }
 
-/// The time slots of which codes have been used, and from when on which of them are retired (docs/PROTOCOL.md §4).
+/// The time slots of which codes have been used, and when each is retired (docs/PROTOCOL.md §4).
 ///
-/// A code is remembered from its use for `lifetime`. So until that has passed since the *first* use of a code of a slot,
-/// all of its used codes are remembered, and a code of it that is not is no replay; after it, nobody knows. Slots of
-/// which no code was ever used are good at any time: a clock that was ahead for a while, and is right again, leaves
-/// retired what was used meanwhile, and nothing between.
+/// A code is remembered for `lifetime` after its use. Until that time has passed since the *first* use of a code of a
+/// slot, all used codes of the slot are remembered, so a code that is not among them is not a replay. After that,
+/// nobody knows. Slots of which no code was ever used are always good: if the clock was ahead for a while and is right
+/// again, only the slots used in the meantime are retired, and none in between.
 struct UsedSlots {
-    /// More spans than this are joined: slots between two of them are retired then, too.
+    /// The maximum number of spans; beyond it, two are joined, which also retires the slots between them.
     static let mostSpans = 16
 
-    /// In the order of their slots; none overlap.
+    /// The spans in the order of their slots; none overlap.
     private(set) var spans: [SlotSpan] = []
     private let lifetime: UInt64
 
-    /// Begins with none.
+    /// Creates an empty set.
     ///
     /// - Parameter lifetime: How long used codes are remembered, in milliseconds.
     init(lifetime: UInt64) {
@@ -49,9 +50,9 @@ struct UsedSlots {
         spans.reserveCapacity(Self.mostSpans + 1)
     }
 
-    /// Finds the span of a slot; nil if no code of it was ever used.
+    /// Finds the span that contains a slot; nil if no code of the slot was ever used.
     func position(of slot: TimeSlot) -> Int? {
-        // What is used is of the latest slots nearly always.
+        // The search starts at the end: nearly all codes are of the latest slots.
         var position = spans.count - 1
         while position >= 0 {
             if spans[position].contains(slot) { return position }
@@ -60,19 +61,19 @@ struct UsedSlots {
         return nil
     }
 
-    /// Whether a span is retired.
+    /// Returns whether a span is retired.
     func isRetired(_ position: Int, at uptime: UInt64) -> Bool { spans[position].retires <= uptime }
 
     /// Notes that the first code of a slot is used.
     ///
-    /// - Returns: The slot, with the time at which it will be retired.
+    /// - Returns: The slot as a span, with the time at which it will be retired.
     mutating func begin(_ slot: TimeSlot, at now: Instant) -> SlotSpan {
         let span = SlotSpan(slot, slot, retires: now.uptime &+ lifetime)
         insert(span, at: now)
         return span
     }
 
-    /// Takes up a span; with what it overlaps it becomes one.
+    /// Inserts a span, merging it with those that it overlaps.
     mutating func insert(_ span: SlotSpan, at now: Instant) {
         var span = span
         while let index = spans.firstIndex(where: { $0.overlaps(span) }) {
@@ -83,12 +84,12 @@ struct UsedSlots {
         while spans.count > Self.mostSpans { joinNearest(at: now.slot) }
     }
 
-    /// Retires all of them now.
+    /// Retires all spans now.
     mutating func retireAll() {
         for index in spans.indices { spans[index] = SlotSpan(spans[index].first, spans[index].last, retires: 0) }
     }
 
-    /// As long as the clock goes right and codes are used, this leaves one span, which grows.
+    /// Joins adjacent retired spans; while the clock is right and codes are used, this leaves one growing span.
     private mutating func joinRetired(at uptime: UInt64) {
         var index = 1
         while index < spans.count {
@@ -102,7 +103,7 @@ struct UsedSlots {
         }
     }
 
-    /// Joins the two spans with the fewest slots between them, but no slot that is accepted now gets retired by that.
+    /// Joins the two spans with the fewest slots between them, without retiring a slot that is accepted now.
     private mutating func joinNearest(at slot: TimeSlot) {
         let accepted = SlotSpan(slot.previous ?? slot, slot.next, retires: 0)
         var nearest: Int?
@@ -111,7 +112,7 @@ struct UsedSlots {
             let distance = spans[index].first.number - spans[index - 1].last.number
             if distance < shortest { (nearest, shortest) = (index, distance) }
         }
-        // There is one, since few spans are near the slots of now.
+        // There is one, since few spans are near the current slot.
         join(nearest ?? 1)
     }
 

@@ -2,38 +2,37 @@
 public import KnockProtocol
 public import Wire
 
-/// Servers that a client knocks at, and how.
+/// A set of servers that the client knocks at, and how.
 public struct Target: Sendable {
-    /// Which address a code is bound to.
+    /// The address that a code is bound to.
     public enum Binding: Equatable, Sendable {
-        /// The client's own, as it stands in its packets.
+        /// The client's own address, as in its packets.
         case ownAddress
-        /// The one that servers see instead, for each family; the own one where there is none.
+        /// The address that servers see instead, per family; for a family that is missing, the client's own address.
         case natAddresses([IPFamily: IPAddress])
-        /// None (docs/PROTOCOL.md §4.2).
+        /// No address (docs/PROTOCOL.md §4.2).
         case none
     }
 
-    /// What its handshakes are known by.
+    /// The id that handshakes with this target refer to.
     public let id: KeyID
     /// The keys.
     public let keys: KeySchedule
-    /// Where the servers are.
+    /// The addresses of the servers.
     public let prefixes: [IPPrefix]
     /// The protected ports.
     public let ports: [UInt16]
-    /// Which address codes are bound to.
+    /// The address that codes are bound to.
     public let binding: Binding
-    /// The mask to ask for; nil chooses full where codes are bound to the own address, else windowed.
+    /// The mask to ask for; nil means full if codes are bound to the client's own address, windowed otherwise.
     public let maskMode: MaskMode?
-    /// Whether a SYN/ACK without a right proof is dropped.
+    /// Whether to drop a SYN/ACK that has no valid proof.
     public let requiresProof: Bool
     /// Whether codes depend on the time.
     public let usesTime: Bool
-    /// Whether the SYN says which key its code was made with.
+    /// Whether the SYN carries a hint of the key that its code was made with (docs/PROTOCOL.md §4.1).
     public let sendsHint: Bool
 
-    /// Takes all of it.
     public init(
         id: KeyID, keys: KeySchedule, prefixes: [IPPrefix], ports: [UInt16], binding: Binding = .ownAddress,
         maskMode: MaskMode? = nil, requiresProof: Bool = false, usesTime: Bool = true, sendsHint: Bool = true
@@ -49,7 +48,7 @@ public struct Target: Sendable {
         self.sendsHint = sendsHint
     }
 
-    /// `A` and `C` of a SYN, and the mask that it asks for.
+    /// Returns `A` and `C` of a SYN, and the mask that it asks for.
     func terms(_ address: IPAddress, clientISN: UInt32) -> (handshake: Handshake, mode: MaskMode) {
         switch binding {
         case .ownAddress:
@@ -66,9 +65,9 @@ public struct Target: Sendable {
     }
 }
 
-/// All targets of a client; where several fit, the one with the longest prefix.
+/// All targets of a client; if several match a server, the one with the longest prefix is used.
 struct TargetList {
-    /// A prefix of a target, by the target's position.
+    /// A prefix, and the position of the target that it belongs to.
     private struct Route {
         let prefix: IPPrefix
         let position: Int
@@ -90,7 +89,7 @@ struct TargetList {
         ports = PortSet(targets.flatMap(\.ports))
     }
 
-    /// Says whether any target has a port.
+    /// Returns whether any target has a port.
     func hasPort(_ port: UInt16) -> Bool { ports.contains(port) }
 
     /// Finds the target that a server belongs to; nil if there is none.
@@ -102,7 +101,7 @@ struct TargetList {
         return nil
     }
 
-    /// Finds a target; nil if it is no longer one.
+    /// Finds a target by its id; nil if it has been removed.
     func position(of id: KeyID) -> Int? {
         targets.firstIndex { $0.id == id }
     }

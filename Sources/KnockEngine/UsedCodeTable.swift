@@ -2,25 +2,25 @@
 internal import KnockProtocol
 internal import Wire
 
-/// A hash table of used codes that grows with need, up to a bound, and gives memory back.
+/// A hash table of used codes that grows on demand, up to a limit, and gives memory back.
 ///
-/// Nothing here allocates but `init`: room comes in chunks that others make, and those that are empty again can be
-/// taken away. A new entry is put in the first chunk with room, so that the last ones become empty after a rush.
+/// Only `init` allocates: memory comes in chunks that the caller makes, and empty chunks can be taken away. A new entry
+/// is put into the first chunk with room, so that the last chunks become empty after a burst.
 ///
-/// The index grows by one bucket with an entry, which divides one old bucket (linear hashing), so no entry ever waits
-/// for all to be moved. The hash is Swift's SipHash with a random seed per process, so nobody can choose codes that fall
-/// into one bucket. Entries whose time ends in the same second are a generation; those that are over are removed few at
-/// a time.
+/// The index grows by one bucket per entry, which splits one old bucket (linear hashing), so no insertion ever waits
+/// for a full rehash. The hash is Swift's SipHash with a random seed per process, so nobody can choose codes that fall
+/// into the same bucket. Entries that expire in the same second form a generation; expired generations are removed a
+/// few entries at a time.
 struct UsedCodeTable: ~Copyable {
-    /// 36 bytes.
+    /// An entry of 36 bytes.
     fileprivate struct Entry {
-        // The address in four parts, so that nothing is lost to alignment.
+        // The address as four words, so that no padding is needed.
         let address: (UInt32, UInt32, UInt32, UInt32)
         let isn: UInt32
         let key: UInt32
-        /// The second of uptime with which its time is over; 0 in a place that is free.
+        /// The second of uptime at which it expires; 0 if the place is free.
         var deadline: UInt32
-        /// The next entry of the bucket, or of the free places.
+        /// The next entry of the bucket, or of the free list.
         var chained: UInt32
         /// The next entry of the generation.
         var following: UInt32
@@ -45,57 +45,57 @@ struct UsedCodeTable: ~Copyable {
         }
     }
 
-    /// Room for some entries.
+    /// A block of memory for entries.
     struct Chunk: Sendable {
         fileprivate var entries: [Entry] = []
-        /// Places that were used and are free.
+        /// The first place that was used and is free again.
         fileprivate var free = none
         fileprivate var count = 0
 
-        /// Reserves memory, which is not touched before it is used.
+        /// Creates a chunk and reserves its memory, which is not touched until it is used.
         init(places: Int) { entries.reserveCapacity(places) }
     }
 
-    /// What an entry takes with its bucket.
+    /// The memory for one entry and its bucket, in bytes.
     static let bytesPerEntry = MemoryLayout<Entry>.stride + MemoryLayout<UInt32>.stride
-    /// The places of a chunk, if the table may become so large.
+    /// The number of places per chunk, unless the table is limited to fewer.
     private static let largestChunk = 65_536
-    /// So many chunks are there beyond need: more than can be used up before somebody looks again.
+    /// The number of chunks kept free: more places than can be used up before `wantsChunk` is checked again.
     private static let spareChunks = 2
-    /// The index begins with so many buckets.
+    /// The initial number of buckets.
     private static let fewestBuckets = 1024
-    /// Memory of the index is given back if so many buckets were in use, and no more than the former are now.
+    /// The index is reallocated when at most the first number of buckets is in use and at least the second once was.
     private static let (fewBuckets, manyBuckets) = (16_384, 65_536)
-    /// More than the seconds that an entry lives.
+    /// The number of generations; more than the seconds that an entry lives.
     private static let generations = 256
 
-    /// How many entries there can be at most.
+    /// The maximum number of entries.
     let capacity: Int
-    /// How many entries there are, among them some whose time is over.
+    /// The number of entries, including expired ones that have not been removed yet.
     private(set) var count = 0
-    /// The places of a chunk: a power of two.
+    /// The number of places per chunk: a power of two.
     let chunkPlaces: Int
     private let shift: UInt32
     private var chunks: [Chunk] = []
-    /// All chunks before this one are full.
+    /// The index of a chunk before which all chunks are full.
     private var lowest = 0
 
     private var buckets: [UInt32] = []
-    /// One less than the power of two of buckets that the index is on its way to.
+    /// The next power of two of buckets that the index is growing to, less one.
     private var mask: Int
-    /// The most buckets since the memory of the index was last given back.
+    /// The largest number of buckets since the memory of the index was last given back.
     private var touchedBuckets: Int
 
-    /// The first entry of the generation of each second, modulo their number.
+    /// The first entry of each generation, by its second modulo the number of generations.
     private var wheel = [UInt32](repeating: none, count: generations)
-    /// What is left of the generation that is being looked through.
+    /// The rest of the generation that is being swept.
     private var draining = none
-    /// Up to which second all generations have been looked through.
+    /// The second up to which all generations have been swept.
     private var swept: UInt32 = 0
 
-    /// Makes room for the first entries.
+    /// Creates a table and reserves memory for the first entries.
     ///
-    /// - Parameter capacity: How many entries there can be: 1...2^30; others trap.
+    /// - Parameter capacity: The maximum number of entries: 1...2^30; other values trap.
     init(capacity: Int) {
         precondition(capacity >= 1 && capacity <= 1 << 30)
         self.capacity = capacity
@@ -110,7 +110,7 @@ struct UsedCodeTable: ~Copyable {
         while wantsChunk { chunks.append(Chunk(places: chunkPlaces)) }
     }
 
-    /// When the time of an entry is over that would be at a time in milliseconds: with the second in which that is.
+    /// Converts a deadline from milliseconds to seconds, rounding up.
     private static func second(ofEnd uptime: UInt64) -> UInt32 {
         UInt32(clamping: uptime / 1000 + (uptime % 1000 == 0 ? 0 : 1))
     }
@@ -122,12 +122,12 @@ struct UsedCodeTable: ~Copyable {
 
     // MARK: Entries
 
-    /// Whether there is a place for one more.
+    /// Whether there is a place for one more entry.
     var hasRoom: Bool { count < capacity && count < chunks.count << Int(shift) }
 
-    /// Finds the place of a code, whose time may be over; nil if it has none.
+    /// Finds the place of a code; its entry may have expired.
     ///
-    /// - Returns: The place, which is valid until something is removed.
+    /// - Returns: The place, valid until something is removed; nil if the code is not in the table.
     func find(_ code: UsedCode) -> UInt32? {
         let sought = Entry(code, deadline: 0)
         var index = buckets[bucket(of: code)]
@@ -139,14 +139,14 @@ struct UsedCodeTable: ~Copyable {
         return nil
     }
 
-    /// Whether the time of an entry is not over.
+    /// Returns whether an entry has not expired.
     func isLive(_ place: UInt32, at uptime: UInt64) -> Bool { UInt64(self[place].deadline) * 1000 > uptime }
 
-    /// Puts a code in that is not there; there must be room.
+    /// Inserts a code that is not in the table; there must be room.
     ///
     /// - Parameters:
     ///   - code: The code.
-    ///   - end: When its time is over, in milliseconds of uptime; it is rounded up to a second.
+    ///   - end: When it expires, in milliseconds of uptime; rounded up to a second.
     mutating func insert(_ code: UsedCode, until end: UInt64) {
         let index = takePlace(Entry(code, deadline: Self.second(ofEnd: end)))
         count += 1
@@ -157,22 +157,22 @@ struct UsedCodeTable: ~Copyable {
         joinGeneration(index)
     }
 
-    /// Lets an entry live longer; earlier than before its time is never over.
+    /// Extends the life of an entry; never shortens it.
     mutating func renew(_ place: UInt32, until end: UInt64) {
-        // It changes over when its generation is looked through.
+        // It moves to its new generation when its old one is swept.
         self[place].deadline = max(self[place].deadline, Self.second(ofEnd: end))
     }
 
-    /// Removes entries whose time is over, so many at most.
+    /// Removes expired entries, looking at a limited number of entries.
     ///
     /// - Parameters:
-    ///   - uptime: Now.
-    ///   - limit: How many entries are looked at.
-    ///   - forget: Is told whose an entry was.
-    /// - Returns: Whether none is left.
+    ///   - uptime: The current time.
+    ///   - limit: The maximum number of entries to look at.
+    ///   - forget: Receives the owner of each removed entry.
+    /// - Returns: Whether all expired entries have been removed.
     mutating func removeExpired(at uptime: UInt64, atMost limit: Int, _ forget: (KeyID) -> Void) -> Bool {
         let second = UInt32(clamping: uptime / 1000)
-        // Each generation is looked through once at most, however long ago the last time was.
+        // Each generation is swept at most once, however long ago the last sweep was.
         swept = max(swept, second - min(second, UInt32(Self.generations)))
         var left = limit
         while draining != none || swept < second {
@@ -198,11 +198,15 @@ struct UsedCodeTable: ~Copyable {
         return true
     }
 
-    /// Names the entries in some of the places whose time is not over.
+    /// Calls `body` for each unexpired entry in a range of places.
     ///
-    /// An entry stays in its place for as long as it is in the table.
+    /// An entry never moves to another place while it is in the table.
     ///
-    /// - Returns: Whether there are places beyond.
+    /// - Parameters:
+    ///   - places: Any range; the part outside the table is ignored.
+    ///   - uptime: The current time.
+    ///   - body: Receives each code and its deadline in milliseconds of uptime.
+    /// - Returns: Whether there are places beyond the range.
     func forEach(in places: Range<Int>, at uptime: UInt64, _ body: (_ code: UsedCode, _ deadline: UInt64) -> Void)
         -> Bool
     {
@@ -232,7 +236,7 @@ struct UsedCodeTable: ~Copyable {
         return UInt32(lowest) << shift | offset
     }
 
-    /// Removes an entry that is of no generation any longer.
+    /// Removes an entry that has been unlinked from its generation.
     private mutating func remove(_ index: UInt32) {
         let bucket = bucket(of: self[index].code)
         if buckets[bucket] == index {
@@ -264,7 +268,7 @@ struct UsedCodeTable: ~Copyable {
         return place < buckets.count ? place : place & mask >> 1
     }
 
-    /// Adds a bucket, to which some entries of another one go.
+    /// Adds a bucket, moving some entries of an old one to it.
     private mutating func divideBucket() {
         let new = buckets.count
         if new > mask { mask = mask << 1 | 1 }
@@ -282,9 +286,10 @@ struct UsedCodeTable: ~Copyable {
         touchedBuckets = max(touchedBuckets, buckets.count)
     }
 
-    /// Takes buckets away if there are many more than entries, so many at most.
+    /// Removes up to `limit` buckets while there are more than four times as many as entries.
     ///
-    /// - Returns: Whether there are few enough.
+    /// - Parameter limit: The maximum number of buckets to remove.
+    /// - Returns: Whether no more need to be removed.
     mutating func joinBuckets(atMost limit: Int) -> Bool {
         for _ in 0..<limit {
             guard buckets.count > Self.fewestBuckets, count < buckets.count / 4 else { return true }
@@ -303,27 +308,27 @@ struct UsedCodeTable: ~Copyable {
 
     // MARK: Memory
 
-    /// How much there is for entries and index, touched or not, in bytes.
+    /// The memory reserved for entries and index, in bytes.
     var memory: Int {
         chunks.count * chunkPlaces * MemoryLayout<Entry>.stride + buckets.capacity * MemoryLayout<UInt32>.stride
     }
 
-    /// How much of it was used since it was last given back, in bytes.
+    /// The part of `memory` that was touched since it was last given back, in bytes.
     var touchedMemory: Int {
         let entries = chunks.reduce(0) { $0 + $1.entries.count }
         return entries * MemoryLayout<Entry>.stride + touchedBuckets * MemoryLayout<UInt32>.stride
     }
 
-    /// Whether there should be one more chunk.
+    /// Whether one more chunk should be added.
     var wantsChunk: Bool {
         let places = chunks.count << Int(shift)
         return places < capacity && places - count < Self.spareChunks << Int(shift)
     }
 
-    /// Takes a new chunk, for which there must be a want.
+    /// Adds a new chunk; only to be called while `wantsChunk` is true.
     mutating func add(_ chunk: consuming Chunk) { chunks.append(chunk) }
 
-    /// Takes the last chunk away if it is empty and too much.
+    /// Removes and returns the last chunk if it is empty and not needed as a spare.
     mutating func takeSurplus() -> Chunk? {
         guard let last = chunks.last, last.count == 0, chunks.count > Self.spareChunks,
             (chunks.count - 1) << Int(shift) - count > Self.spareChunks << Int(shift)
@@ -332,7 +337,7 @@ struct UsedCodeTable: ~Copyable {
         return chunks.removeLast()
     }
 
-    /// Whether the last chunks are empty but one of them was used: its memory is better given back.
+    /// Whether one of the empty chunks at the end was used before, so that its memory should be given back.
     var hasUsedEmptyChunk: Bool { usedEmptyChunk != nil }
 
     private var usedEmptyChunk: Int? {
@@ -344,18 +349,18 @@ struct UsedCodeTable: ~Copyable {
         return nil
     }
 
-    /// Puts a new chunk in the place of one that is empty but was used.
+    /// Swaps an empty chunk that was used before for a new one.
     mutating func exchange(_ chunk: inout Chunk) {
         guard let index = usedEmptyChunk else { return }
         swap(&chunks[index], &chunk)
     }
 
-    /// How large an index is wanted in place of the one that was larger for a while; nil if it is right as it is.
+    /// The capacity of a new index to replace one that was much larger for a while; nil if no replacement is needed.
     var wantedIndexCapacity: Int? {
         touchedBuckets >= Self.manyBuckets && buckets.count <= Self.fewBuckets ? capacity : nil
     }
 
-    /// Puts the index in other memory, which must be empty and large enough.
+    /// Moves the index to other memory, which must be empty and large enough.
     mutating func exchangeIndex(_ memory: inout [UInt32]) {
         guard wantedIndexCapacity != nil else { return }
         memory.append(contentsOf: buckets)
@@ -364,5 +369,5 @@ struct UsedCodeTable: ~Copyable {
     }
 }
 
-/// Stands for no entry.
+/// The index that means "no entry".
 private let none = UInt32.max

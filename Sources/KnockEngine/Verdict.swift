@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import Wire
 
-/// What is to be done with a packet, and why.
+/// What to do with a packet, and why.
 public struct Verdict: Equatable, Sendable {
-    /// What is to be done with a packet.
+    /// What to do with a packet.
     public enum Action: Equatable, Sendable {
-        /// Lets it go on as it is.
+        /// Passes the packet on unchanged.
         case accept
-        /// Lets it go on as the segment that makes its connection verified (the packet mark says so to the rules).
+        /// Passes the packet on and marks its connection as verified (the rules read this from the packet mark).
         case acceptAsVerified
-        /// Lets it go on with these fields changed.
+        /// Passes the packet on with these fields changed.
         case rewrite(HeaderRewrite)
-        /// Ends its way here.
+        /// Drops the packet.
         case drop
-        /// Ends its way here, and is answered by a RST as by a closed port.
+        /// Drops the packet and answers with a RST, as a closed port would.
         case reset
     }
 
-    /// What is to be done.
+    /// What to do.
     public let action: Action
     /// Why.
     public let reason: Reason
 
-    /// Joins an action and its reason.
+    /// Creates a verdict from an action and its reason.
     public init(_ action: Action, _ reason: Reason) {
         self.action = action
         self.reason = reason

@@ -2,23 +2,23 @@
 internal import Synchronization
 internal import Wire
 
-/// How many wrong codes came from each address within a period; shared by all engines of a server.
+/// Counts the wrong codes from each address within a period; shared by all engines of a server.
 ///
-/// Whoever can send in somebody else's name can count up for them, so a server does this only when asked to.
+/// Anyone who can forge a source address can have that address locked out, so this is off by default.
 struct WrongCodes: ~Copyable {
-    /// So many addresses are counted; when they are more, the one that was counted first is forgotten.
+    /// The maximum number of addresses counted; beyond it, the one counted first is forgotten.
     private static let capacity = 65_536
 
     private var table: ExpiringTable<IPAddress, UInt32>?
     private var limit: UInt32 = 0
 
-    /// Reserves no memory until there is a limit.
+    /// Creates the counters; no memory is reserved until there is a limit.
     init(limit: UInt32, seconds: UInt32) {
         table = nil
         configure(limit: limit, seconds: seconds)
     }
 
-    /// Changes the limit, 0 for none, and the period.
+    /// Changes the limit (0 means none) and the period in seconds.
     mutating func configure(limit: UInt32, seconds: UInt32) {
         guard limit > 0 else {
             table = nil
@@ -31,9 +31,9 @@ struct WrongCodes: ~Copyable {
         table = ExpiringTable(capacity: Self.capacity, lifetime: lifetime)
     }
 
-    /// Counts one; the period begins with the first.
+    /// Counts a wrong code; the period starts with the first one.
     ///
-    /// - Returns: Whether it is one too many. Then counting begins anew.
+    /// - Returns: Whether the limit is reached. The count then starts over.
     mutating func count(_ address: IPAddress, at uptime: UInt64) -> Bool {
         guard limit > 0 else { return false }
         guard let position = table?.position(of: address, at: uptime) else {
