@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A checksum that damage does not pass: BLAKE2b without a key (RFC 7693), 16 bytes long.
+/// A checksum that detects damage: unkeyed BLAKE2b (RFC 7693) with 16 bytes of output.
 ///
-/// It is no proof of who has written the bytes.
+/// It does not authenticate: anyone can compute it.
 public enum Checksum {
     /// The length in bytes.
     public static let length = 16
 
-    /// Computes the checksum.
+    /// Returns the checksum of `bytes`.
     public static func compute(_ bytes: Span<UInt8>) -> [UInt8] {
         var result = [UInt8](repeating: 0, count: length)
         var span = result.mutableSpan

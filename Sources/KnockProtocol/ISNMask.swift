@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// How the server's ISN is hidden in the SYN/ACK (docs/PROTOCOL.md §5.2 and §5.3); the raw value is `M`.
+/// How the SYN/ACK hides the server's ISN (docs/PROTOCOL.md §5.2 and §5.3); the raw value is `M`.
 public enum MaskMode: UInt8, CaseIterable, Sendable {
-    /// 32 bits, for paths without a stateful box between the two ends.
+    /// A mask of 32 bits, for paths without a stateful middlebox between the two ends.
     case full = 0
-    /// 15 bits above the true ISN, for paths through a NAT or a stateful firewall.
+    /// A mask of 15 bits, added to the true ISN, for paths through a NAT or a stateful firewall.
     case windowed = 1
 }
 
-/// The mask of one SYN/ACK.
+/// The mask of one SYN/ACK (docs/PROTOCOL.md §5.2).
 public struct ISNMask: Equatable, Sendable {
-    /// The windowed mask keeps the masked ISN within this distance above the true one.
+    /// The maximum distance of a windowed masked ISN above the true one.
     private static let window: UInt32 = 32768
 
     private let pad: UInt32
     private let mode: MaskMode
 
-    /// Computes the mask for a handshake and the nonce of its SYN/ACK.
+    /// Computes the mask from a handshake and the nonce of its SYN/ACK.
     public init(keys: KeySchedule, handshake: Handshake, nonce: UInt32, mode: MaskMode) {
         let output = keys.hash(.isnMask, handshake, nonce).finish(UInt64(mode.rawValue), length: 25)
         self.pad = UInt32(truncatingIfNeeded: output >> 32)
         self.mode = mode
     }
 
-    /// Returns `E`, what goes over the wire for the true ISN `S`.
+    /// Returns `E`, the sequence number on the wire, for the true ISN `S`.
     public func mask(_ serverISN: UInt32) -> UInt32 {
         switch mode {
         case .full: serverISN ^ pad
@@ -31,7 +31,7 @@ public struct ISNMask: Equatable, Sendable {
         }
     }
 
-    /// Returns `S`, the true ISN of what came over the wire.
+    /// Returns `S`, the true ISN, for the sequence number `E` on the wire.
     public func unmask(_ maskedISN: UInt32) -> UInt32 {
         switch mode {
         case .full: maskedISN ^ pad

@@ -2,9 +2,9 @@
 internal import CSodium
 internal import Wire
 
-/// The subkeys of one key file (docs/PROTOCOL.md §3).
+/// The subkeys derived from a key file (docs/PROTOCOL.md §3).
 public final class KeySchedule: Sendable {
-    /// What a subkey is for; the raw value is its id in the derivation.
+    /// The purpose of a subkey; the raw value is its id in the derivation.
     enum Purpose: UInt64, CaseIterable {
         case synCode = 1
         case isnMask = 2
@@ -12,7 +12,7 @@ public final class KeySchedule: Sendable {
         case fingerprint = 4
         case hint = 5
 
-        /// Where the subkey lies among all.
+        /// The position of the subkey in `subkeys`.
         @inline(__always)
         var range: Range<Int> {
             let start = (Int(rawValue) - 1) * KeySchedule.subkeyLength
@@ -20,19 +20,19 @@ public final class KeySchedule: Sendable {
         }
     }
 
-    /// How many random bytes the keys are made from (docs/PROTOCOL.md §3).
+    /// The length of a key file in bytes (docs/PROTOCOL.md §3).
     public static let materialLength = 65_536
 
-    /// The length of a subkey in bytes, which is that of a SipHash key.
+    /// The length of a subkey in bytes: that of a SipHash key.
     private static let subkeyLength = 16
 
-    /// All subkeys, one behind the other.
+    /// All subkeys, concatenated.
     private let subkeys: Secret
 
     /// Derives the subkeys from the content of a key file.
     ///
     /// - Parameter material: The 65,536 bytes of the file.
-    /// - Throws: That there is no locked memory.
+    /// - Throws: `OutOfMemory` if no locked memory is available.
     public init(material: Span<UInt8>) throws(OutOfMemory) {
         let master = Secret(count: Int(crypto_kdf_KEYBYTES)) { master in
             Sodium.genericHash(of: material, into: &master)
@@ -50,7 +50,7 @@ public final class KeySchedule: Sendable {
         self.subkeys = subkeys
     }
 
-    /// What two hosts compare to know that they hold the same file: 32 hexadecimal digits in groups of four.
+    /// The fingerprint that shows whether two hosts have the same key file: 32 hexadecimal digits in groups of four.
     public var fingerprint: String {
         let digits = Array("0123456789abcdef")
         return subkeys.withBytes { subkeys in
@@ -64,14 +64,14 @@ public final class KeySchedule: Sendable {
         }
     }
 
-    /// Lends the 16 bytes of `k1` to what computes SYN codes elsewhere, in the kernel; copies must be wiped.
+    /// Passes the 16 bytes of `k1` to `body`, for the code that computes SYN codes in the kernel; copies must be wiped.
     public func withSYNCodeKey<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try subkeys.withBytes { subkeys throws(Failure) in try body(subkeys.extracting(Purpose.synCode.range)) }
     }
 
-    /// Starts SipHash-2-4 with a subkey.
+    /// Starts a SipHash-2-4 computation with a subkey.
     @inline(__always)
     func hash(_ purpose: Purpose) -> SipHash {
         let offset = purpose.range.lowerBound
@@ -80,13 +80,13 @@ public final class KeySchedule: Sendable {
         }
     }
 
-    /// Starts SipHash-2-4 with a subkey on `A | C`, with which all hashed messages begin, and the four bytes behind it.
+    /// Starts a SipHash-2-4 computation with a subkey and the first 24 bytes of the message.
     ///
     /// - Parameters:
-    ///   - purpose: What is computed.
-    ///   - handshake: `A` and `C`.
-    ///   - next: The four bytes that follow, read in network order.
-    /// - Returns: What has taken in the first 24 bytes.
+    ///   - purpose: The subkey.
+    ///   - handshake: `A` and `C`, with which all messages begin.
+    ///   - next: The next four bytes, read in network byte order.
+    /// - Returns: The hash state after these 24 bytes.
     @inline(__always)
     func hash(_ purpose: Purpose, _ handshake: Handshake, _ next: UInt32) -> SipHash {
         var hash = hash(purpose)

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/// There is no locked memory for a key.
+/// An error thrown if no locked memory is available for a key.
 public struct OutOfMemory: Error, Equatable {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// The codes that the acknowledgment field of a SYN may carry in one time slot (docs/PROTOCOL.md §4).
+/// The valid codes in the acknowledgment field of a SYN for one time slot (docs/PROTOCOL.md §4).
 public struct SYNCode: Equatable, Sendable {
     /// The code that asks for a full mask; never 0.
     public let full: UInt32
@@ -13,9 +13,13 @@ public struct SYNCode: Equatable, Sendable {
         self.init(keys.hash(.synCode, handshake, UInt32(truncatingIfNeeded: slot.number >> 32)), slot)
     }
 
-    /// Computes both codes for a slot and the ones before and after it, in less time than three times one.
+    /// Computes the codes of three consecutive slots, faster than one by one.
     ///
-    /// - Returns: Slot 0 has none before it and gets its own.
+    /// - Parameters:
+    ///   - slot: The slot in the middle.
+    ///   - keys: The keys.
+    ///   - handshake: `A` and `C`.
+    /// - Returns: The codes; for slot 0, which has no previous slot, its own codes take that place.
     @inline(__always)
     public static func around(
         _ slot: TimeSlot, keys: KeySchedule, handshake: Handshake
@@ -32,12 +36,12 @@ public struct SYNCode: Equatable, Sendable {
         return (SYNCode(common, previous), SYNCode(common, slot), SYNCode(common, next))
     }
 
-    /// Takes in the last four bytes, the lower half of the slot's number.
+    /// Completes the hash with the last four bytes, the low half of the slot's number.
     @inline(__always)
     private init(_ hash: SipHash, _ slot: TimeSlot) {
         let output = hash.finish(UInt64(UInt32(truncatingIfNeeded: slot.number).byteSwapped), length: 28)
         let (first, second) = (UInt32(truncatingIfNeeded: output >> 32), UInt32(truncatingIfNeeded: output))
-        // 0 is what every ordinary SYN carries, and is dropped before the daemon sees it.
+        // 0 is what every ordinary SYN carries; such a SYN is dropped before it reaches the daemon.
         full = first == 0 ? 1 : first
         windowed = second == 0 ? 1 : second
     }
@@ -50,9 +54,13 @@ public struct SYNCode: Equatable, Sendable {
         }
     }
 
-    /// Finds the mode that a received code asks for; nil if it is neither of the two.
+    /// Returns the mode that a received code asks for; nil if the code is wrong.
     ///
-    /// A code that is both is full. Both comparisons are always made, and each is one of whole words, so the time tells nothing of the codes.
+    /// If both codes are equal, the mode is full. Both comparisons are always made, on whole words, so the time taken
+    /// reveals nothing about the codes.
+    ///
+    /// - Parameter code: The acknowledgment field of the SYN.
+    /// - Returns: The mode; nil if the code is neither of the two.
     @inlinable @inline(__always)
     public func mode(of code: UInt32) -> MaskMode? {
         let isFull = code ^ full

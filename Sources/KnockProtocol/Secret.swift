@@ -2,18 +2,21 @@
 internal import CSodium
 internal import Synchronization
 
-/// Bytes that must not be swapped out, dumped or left behind: guarded and locked memory, wiped when let go.
+/// Secret bytes in guarded, locked memory that is not swapped out or dumped, and is wiped when freed.
 ///
-/// The memory never moves and is not written after `init`, so it may be read from any thread.
+/// The memory never moves and is not written after `init`, so it can be read from any thread.
 @safe
 package final class Secret: @unchecked Sendable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
 
-    /// Allocates `count` bytes and has them filled; afterwards a stray write is a fault instead of a changed key.
+    /// Allocates `count` bytes, fills them and makes them read-only, so that a stray write faults.
     ///
-    /// It is nil if there is no locked memory.
+    /// Returns nil if no locked memory is available.
     ///
-    /// - Throws: What `fill` throws.
+    /// - Parameters:
+    ///   - count: The number of bytes.
+    ///   - fill: Fills the bytes, which are zero at first.
+    /// - Throws: The error that `fill` throws.
     package init?<Failure: Error>(
         count: Int, fill: (inout MutableSpan<UInt8>) throws(Failure) -> Void
     ) throws(Failure) {
@@ -27,7 +30,7 @@ package final class Secret: @unchecked Sendable {
         KeyMemory.live.withLock { $0[place] = length }
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     package var count: Int { unsafe memory.count }
 
     deinit {
@@ -36,7 +39,7 @@ package final class Secret: @unchecked Sendable {
         unsafe sodium_free(memory.baseAddress)
     }
 
-    /// Lends the bytes.
+    /// Passes the bytes to `body`.
     @inline(__always)
     package func withBytes<Result, Failure: Error>(_ body: (Span<UInt8>) throws(Failure) -> Result) throws(Failure)
         -> Result
@@ -47,10 +50,10 @@ package final class Secret: @unchecked Sendable {
 
 /// All secrets of this process.
 public enum KeyMemory {
-    /// How long each secret is, by its address.
+    /// The length of each secret, by its address.
     fileprivate static let live = Mutex<[UInt: Int]>([:])
 
-    /// Overwrites all secrets with zeros, at the end of the process, when nobody uses them any longer.
+    /// Overwrites all secrets with zeros; to be called at the end of the process, when nothing uses them any longer.
     public static func wipe() {
         live.withLock { live in
             for (place, length) in live {

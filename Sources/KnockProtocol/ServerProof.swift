@@ -3,9 +3,15 @@ public import Wire
 
 /// The nonce of a SYN/ACK, which proves that its sender holds the key (docs/PROTOCOL.md §5.1).
 public enum ServerProof {
-    /// Computes `N` for the true ISN of the server.
+    /// Computes the nonce `N` for the server's true ISN.
     ///
-    /// - Returns: 1...0xffff for IPv4, 1...0xfffff for IPv6: the value of the identification field or flow label.
+    /// - Parameters:
+    ///   - keys: The keys.
+    ///   - handshake: `A` and `C`.
+    ///   - serverISN: `S`, the true ISN.
+    ///   - mode: The mask that the SYN asked for.
+    ///   - family: The family of the SYN/ACK.
+    /// - Returns: The value of the identification field (IPv4, 1...0xffff) or flow label (IPv6, 1...0xfffff).
     public static func nonce(
         keys: KeySchedule, handshake: Handshake, serverISN: UInt32, mode: MaskMode, family: IPFamily
     ) -> UInt32 {
@@ -15,20 +21,20 @@ public enum ServerProof {
         case .ipv4: nonce = UInt32(truncatingIfNeeded: output >> 48)
         case .ipv6: nonce = UInt32(truncatingIfNeeded: output >> 40) & 0x000f_ffff
         }
-        // 0 is what an ordinary Linux SYN/ACK carries.
+        // An ordinary SYN/ACK from Linux carries 0.
         return nonce == 0 ? 1 : nonce
     }
 
-    /// Recovers the true ISN from a SYN/ACK and checks the proof over it.
+    /// Recovers the true ISN from a SYN/ACK and checks its proof.
     ///
     /// - Parameters:
     ///   - keys: The keys that the server should have.
-    ///   - handshake: What is known from the SYN.
+    ///   - handshake: `A` and `C`.
     ///   - maskedISN: `E`, the sequence number of the SYN/ACK.
     ///   - nonce: The value of its identification field (IPv4) or flow label (IPv6).
     ///   - mode: The mask that the SYN asked for.
     ///   - family: The family of the SYN/ACK.
-    /// - Returns: `S` if a holder of the key sent this, else nil.
+    /// - Returns: `S`; nil if the proof does not hold.
     public static func verifiedISN(
         keys: KeySchedule, handshake: Handshake, maskedISN: UInt32, nonce: UInt32, mode: MaskMode, family: IPFamily
     ) -> UInt32? {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// SipHash-2-4 (Aumasson and Bernstein, 2012), word by word.
+/// SipHash-2-4 (Aumasson and Bernstein, 2012), processed word by word.
 ///
-/// It is here, and not libsodium's, because a server tries three time slots for each SYN: what they have in common is
-/// absorbed once, and what they have not is three chains that a processor works on at the same time.
+/// Used instead of libsodium's because a server tries three time slots for each SYN: their common prefix is absorbed
+/// only once, and the rest is three independent chains that a processor executes in parallel.
 struct SipHash {
     private var v0: UInt64
     private var v1: UInt64
@@ -13,8 +13,8 @@ struct SipHash {
     /// Starts with a key.
     ///
     /// - Parameters:
-    ///   - low: Its first eight bytes, read with the first as the least significant.
-    ///   - high: Its last eight bytes, read in the same way.
+    ///   - low: The first eight bytes of the key in little-endian order.
+    ///   - high: The last eight bytes of the key in little-endian order.
     @inline(__always)
     init(low: UInt64, high: UInt64) {
         v0 = low ^ 0x736f_6d65_7073_6575
@@ -23,7 +23,7 @@ struct SipHash {
         v3 = high ^ 0x7465_6462_7974_6573
     }
 
-    /// Takes in eight bytes of the message, read with the first as the least significant.
+    /// Absorbs eight bytes of the message, read in little-endian order.
     @inline(__always)
     mutating func absorb(_ word: UInt64) {
         v3 ^= word
@@ -32,12 +32,12 @@ struct SipHash {
         v0 ^= word
     }
 
-    /// Takes in the rest of the message and ends.
+    /// Absorbs the rest of the message and returns the hash.
     ///
     /// - Parameters:
-    ///   - rest: The last bytes, at most seven, read with the first as the least significant.
-    ///   - length: The length of the whole message in bytes.
-    /// - Returns: The output bytes in their order, read in network order: the first is the most significant.
+    ///   - rest: The last bytes, at most seven, read in little-endian order.
+    ///   - length: The length of the whole message in bytes, modulo 256.
+    /// - Returns: The eight output bytes, read in big-endian order: the first is the most significant.
     @inline(__always)
     consuming func finish(_ rest: UInt64, length: UInt8) -> UInt64 {
         absorb(UInt64(length) << 56 | rest)

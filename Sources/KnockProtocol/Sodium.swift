@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CSodium
 
-/// The functions of libsodium that the protocol is made of, over spans.
+/// The libsodium functions that the protocol uses, on spans.
 package enum Sodium {
-    /// BLAKE2b without a key; fills `output`, whose length (16...64 bytes) is part of the function.
+    /// Computes unkeyed BLAKE2b; the output depends on the length of `output` (16...64 bytes), which is filled.
     static func genericHash(of input: Span<UInt8>, into output: inout MutableSpan<UInt8>) {
         unsafe output.withUnsafeMutableBufferPointer { output in
             unsafe input.withUnsafeBufferPointer { input in
@@ -13,13 +13,13 @@ package enum Sodium {
         }
     }
 
-    /// `crypto_kdf_derive_from_key`: fills `subkey` (16...64 bytes).
+    /// Derives a subkey with `crypto_kdf_derive_from_key`.
     ///
     /// - Parameters:
     ///   - id: The subkey's number.
-    ///   - context: Eight ASCII characters; others trap.
-    ///   - master: 32 bytes; others trap.
-    ///   - subkey: Where the subkey goes.
+    ///   - context: Eight ASCII characters; any other length traps.
+    ///   - master: 32 bytes; any other length traps.
+    ///   - subkey: Filled with the subkey (16...64 bytes).
     static func deriveKey(
         id: UInt64, context: StaticString, master: Span<UInt8>, into subkey: inout MutableSpan<UInt8>
     ) {
@@ -35,10 +35,11 @@ package enum Sodium {
         }
     }
 
-    /// The length of so many bytes in base64, with the zero that ends the text.
+    /// Returns the length of `count` bytes in base64, including the terminating zero.
     package static func base64Length(of count: Int) -> Int { sodium_base64_encoded_len(count, base64) }
 
-    /// Writes bytes in base64 (RFC 4648 §4), and a zero behind; `text` has the length that `base64Length` says.
+    /// Encodes bytes in base64 (RFC 4648 §4) with a terminating zero; `text` must have the length `base64Length`
+    /// returns.
     package static func encodeBase64(_ bytes: Span<UInt8>, into text: inout MutableSpan<UInt8>) {
         precondition(text.count == base64Length(of: bytes.count))
         unsafe text.withUnsafeMutableBytes { text in
@@ -49,7 +50,7 @@ package enum Sodium {
         }
     }
 
-    /// Reads base64, with line ends in it, that fills `bytes` exactly; false if it is anything else.
+    /// Decodes base64, which may contain newlines; returns false unless it is valid and fills `bytes` exactly.
     package static func decodeBase64(_ text: Span<UInt8>, into bytes: inout MutableSpan<UInt8>) -> Bool {
         // libsodium takes some bytes beyond ASCII for digits.
         guard text.indices.allSatisfy({ text[$0] < 0x80 }) else { return false }
