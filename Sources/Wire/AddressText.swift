@@ -2,7 +2,7 @@
 internal import Glibc
 
 extension IPAddress: LosslessStringConvertible {
-    /// Reads an address as people write it (inet_pton(3)); nil if it is none.
+    /// Parses an address in its usual notation (inet_pton(3)); nil if it is invalid.
     public init?(_ text: String) {
         guard !text.utf8.contains(0) else { return nil }
         var ipv4 = in_addr()
@@ -19,7 +19,7 @@ extension IPAddress: LosslessStringConvertible {
         }
     }
 
-    /// The address as people write it (inet_ntop(3), RFC 5952).
+    /// The address in its usual notation (inet_ntop(3), RFC 5952).
     public var description: String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         if let ipv4 {
@@ -34,7 +34,7 @@ extension IPAddress: LosslessStringConvertible {
 }
 
 extension IPPrefix: LosslessStringConvertible {
-    /// Reads `ADDRESS` or `ADDRESS/LENGTH`; nil if it is neither.
+    /// Parses `ADDRESS` or `ADDRESS/LENGTH`; nil if it is invalid.
     public init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard let address = IPAddress(String(parts[0])) else { return nil }

@@ -4,7 +4,7 @@ extension Span<UInt8> {
     /// Returns the 16-bit number stored in network byte order at `offset`; traps if that is out of bounds.
     @inlinable @inline(__always)
     public func uint16(at offset: Int) -> UInt16 {
-        // One bounds check and one load for the whole number; any bytes are a number.
+        // One bounds check and one load for the whole number; every bit pattern is valid.
         unsafe UInt16(bigEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
     }
 

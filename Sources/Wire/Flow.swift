@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// The two ends of a connection, the one that sent the SYN first.
+/// The two endpoints of a connection: the client, which sent the SYN, and the server.
 public struct Flow: Hashable, Sendable {
-    /// The address of the end that sent the SYN.
+    /// The address of the endpoint that sent the SYN.
     public let clientAddress: IPAddress
-    /// The address of the end that answers it.
+    /// The address of the endpoint that answers it.
     public let serverAddress: IPAddress
-    /// The port of the end that sent the SYN.
+    /// The port of the endpoint that sent the SYN.
     public let clientPort: UInt16
-    /// The port of the end that answers it.
+    /// The port of the endpoint that answers it.
     public let serverPort: UInt16
 
-    /// Names both ends.
+    /// Creates a flow from its endpoints.
     @inlinable @inline(__always)
     public init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
         self.clientAddress = clientAddress
@@ -20,7 +20,7 @@ public struct Flow: Hashable, Sendable {
         self.serverPort = serverPort
     }
 
-    /// The flow of a packet that the client sent.
+    /// Creates the flow of a packet that the client sent.
     @inlinable @inline(__always)
     public init(fromClient packet: borrowing Packet) {
         self.init(
@@ -28,7 +28,7 @@ public struct Flow: Hashable, Sendable {
             serverAddress: packet.destination, serverPort: packet.segment.destinationPort)
     }
 
-    /// The flow of a packet that the server sent.
+    /// Creates the flow of a packet that the server sent.
     @inlinable @inline(__always)
     public init(fromServer packet: borrowing Packet) {
         self.init(

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 extension Flow: CustomStringConvertible {
-    /// The client's end, as `address:port` or `[address]:port`.
+    /// The client's endpoint, as `address:port` or `[address]:port`.
     public var client: String { Self.text(clientAddress, clientPort) }
 
-    /// The server's end, as `address:port` or `[address]:port`.
+    /// The server's endpoint, as `address:port` or `[address]:port`.
     public var server: String { Self.text(serverAddress, serverPort) }
 
-    /// `client -> server`, each with its port.
+    /// Both endpoints, as `client -> server`.
     public var description: String { "\(client) -> \(server)" }
 
     private static func text(_ address: IPAddress, _ port: UInt16) -> String {

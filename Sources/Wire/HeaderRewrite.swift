@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// New values for header fields of a packet; nil leaves a field as it is.
+/// New values for header fields of a packet; nil leaves a field unchanged.
 public struct HeaderRewrite: Equatable, Sendable {
     /// The new sequence number.
     public var sequenceNumber: UInt32?
@@ -9,7 +9,7 @@ public struct HeaderRewrite: Equatable, Sendable {
     /// The new identification field (IPv4, low 16 bits) or flow label (IPv6, low 20 bits).
     public var nonceField: UInt32?
 
-    /// Names the fields to change.
+    /// Creates a rewrite of the given fields.
     @inlinable
     public init(sequenceNumber: UInt32? = nil, acknowledgmentNumber: UInt32? = nil, nonceField: UInt32? = nil) {
         self.sequenceNumber = sequenceNumber
@@ -17,9 +17,9 @@ public struct HeaderRewrite: Equatable, Sendable {
         self.nonceField = nonceField
     }
 
-    /// Writes the fields into a packet and corrects the checksums over them by the difference (RFC 1624).
+    /// Writes the fields into a packet and updates the checksums that cover them incrementally (RFC 1624).
     ///
-    /// A checksum that was wrong before is as wrong afterwards, so damage on the way stays visible.
+    /// A checksum that was wrong before stays wrong, so damage on the way remains detectable.
     ///
     /// - Parameters:
     ///   - bytes: The packet.
@@ -46,7 +46,7 @@ public struct HeaderRewrite: Equatable, Sendable {
                 bytes.store(
                     InternetChecksum.updated(checksum, from: old, to: new), at: IPv4Header.Field.checksum)
             case .ipv6:
-                // The flow label is under no checksum (RFC 8200 §8.1).
+                // No checksum covers the flow label (RFC 8200 §8.1).
                 let old = bytes.span.uint32(at: IPv6Header.Field.versionClassFlow)
                 bytes.store(old & 0xfff0_0000 | nonceField & 0x000f_ffff, at: IPv6Header.Field.versionClassFlow)
             }

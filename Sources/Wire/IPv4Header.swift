@@ -17,9 +17,11 @@ public struct IPv4Header: ~Escapable {
         @usableFromInline static let minimumLength = 20
     }
 
-    /// Checks that `bytes` begin with an IPv4 header that can be read; afterwards no accessor traps.
+    /// Checks that `bytes` start with a readable IPv4 header; afterwards no accessor traps.
     ///
-    /// - Throws: `truncated` if the header is not all there, `malformed` if its lengths contradict each other.
+    /// - Parameter bytes: The bytes, starting with the header.
+    /// - Throws: `truncated` if the header is incomplete, `malformed` if its version is wrong or its lengths contradict
+    ///   each other.
     @inlinable @inline(__always)
     @_lifetime(copy bytes)
     public init(validating bytes: Span<UInt8>) throws(WireError) {
@@ -34,7 +36,7 @@ public struct IPv4Header: ~Escapable {
     @inlinable @inline(__always)
     public var headerLength: Int { Int(bytes[Field.versionAndLength] & 0x0f) * 4 }
 
-    /// The length of the packet with its payload, in bytes.
+    /// The length of the packet including its payload, in bytes.
     @inlinable @inline(__always)
     public var totalLength: Int { Int(bytes.uint16(at: Field.totalLength)) }
 
@@ -42,11 +44,11 @@ public struct IPv4Header: ~Escapable {
     @inlinable @inline(__always)
     public var identification: UInt16 { bytes.uint16(at: Field.identification) }
 
-    /// Whether this is one of several fragments: more fragments follow, or some came before.
+    /// Whether this is a fragment: more fragments follow, or others came before.
     @inlinable @inline(__always)
     public var isFragment: Bool { bytes.uint16(at: Field.fragment) & 0x3fff != 0 }
 
-    /// The number of the payload's protocol; 6 is TCP.
+    /// The protocol number of the payload; 6 is TCP.
     @inlinable @inline(__always)
     public var transportProtocol: UInt8 { bytes[Field.transportProtocol] }
 

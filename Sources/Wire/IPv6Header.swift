@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A view of an IPv6 header and the extension headers behind it (RFC 8200 §3 and §4).
+/// A view of an IPv6 header and its extension headers (RFC 8200 §3 and §4).
 public struct IPv6Header: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
-    /// The offset of the first byte behind the extension headers.
+    /// The offset of the first byte after the extension headers.
     public let transportOffset: Int
-    /// The number of the payload's protocol behind the extension headers; 6 is TCP.
+    /// The protocol number of the payload after the extension headers; 6 is TCP.
     public let transportProtocol: UInt8
-    /// Whether a fragment header says that this is one of several fragments.
+    /// Whether this is a fragment according to a fragment header.
     public let isFragment: Bool
 
     /// Byte offsets of the fields.
@@ -21,7 +21,7 @@ public struct IPv6Header: ~Escapable {
         @usableFromInline static let length = 40
     }
 
-    /// Protocol numbers of the headers that may stand between the IPv6 header and TCP (IANA "Protocol Numbers").
+    /// Protocol numbers of the headers that may occur between the IPv6 header and TCP (IANA "Protocol Numbers").
     @usableFromInline enum NextHeader {
         @usableFromInline static let hopByHopOptions: UInt8 = 0
         @usableFromInline static let routing: UInt8 = 43
@@ -33,13 +33,16 @@ public struct IPv6Header: ~Escapable {
         @usableFromInline static let shim6: UInt8 = 140
     }
 
-    /// RFC 8200 §4.1 lets each extension header occur once, one of them twice; more is an attempt to keep us busy.
+    /// The maximum number of extension headers.
+    ///
+    /// RFC 8200 §4.1 allows each one once, and one of them twice; more is an attempt to keep us busy.
     @usableFromInline static let maximumExtensionHeaders = 8
 
-    /// Checks that `bytes` begin with an IPv6 header and complete extension headers; afterwards no accessor traps.
+    /// Checks that `bytes` start with an IPv6 header and complete extension headers; afterwards no accessor traps.
     ///
-    /// - Throws: `truncated` if a header is not all there; `malformed` if the version is wrong, there are too many
-    ///   extension headers, or a routing header is not yet at its end (its destination would not be the checksum's).
+    /// - Parameter bytes: The bytes, starting with the header.
+    /// - Throws: `truncated` if a header is incomplete; `malformed` if the version is wrong, there are too many extension
+    ///   headers, or a routing header has segments left (the checksum would cover another destination).
     @inlinable
     @_lifetime(copy bytes)
     public init(validating bytes: Span<UInt8>) throws(WireError) {
@@ -83,7 +86,7 @@ public struct IPv6Header: ~Escapable {
         self.isFragment = isFragment
     }
 
-    /// The length of the packet with its payload, in bytes; a jumbogram (RFC 2675) counts as having no payload.
+    /// The length of the packet including its payload, in bytes; a jumbogram (RFC 2675) counts as having no payload.
     @inlinable @inline(__always)
     public var totalLength: Int { Field.length + Int(bytes.uint16(at: Field.payloadLength)) }
 

@@ -5,7 +5,7 @@ public struct InternetChecksum: Equatable, Sendable {
     /// The sum so far, not folded; 64 bits hold the sum of 2^48 words, more than any packet has.
     @usableFromInline var sum: UInt64 = 0
 
-    /// Starts with the sum of nothing.
+    /// Creates the checksum of no data.
     @inlinable
     public init() {}
 
@@ -21,7 +21,7 @@ public struct InternetChecksum: Equatable, Sendable {
         sum &+= UInt64(number >> 16) &+ UInt64(number & 0xffff)
     }
 
-    /// Adds the 16 or 4 bytes of an address as it stands in a header of its family.
+    /// Adds the 4 or 16 bytes of an address, as in a header of its family.
     @inlinable
     public mutating func add(_ address: IPAddress) {
         if address.family == .ipv6 {
@@ -34,7 +34,7 @@ public struct InternetChecksum: Equatable, Sendable {
 
     /// Adds bytes; an odd last byte counts as the high byte of a word (RFC 1071 §4.1).
     ///
-    /// - Parameter bytes: The bytes, which must begin at an even offset of what is summed.
+    /// - Parameter bytes: The bytes; they must start at an even offset of the data being summed.
     @inlinable
     public mutating func add(_ bytes: Span<UInt8>) {
         var index = 0
@@ -47,7 +47,7 @@ public struct InternetChecksum: Equatable, Sendable {
         }
     }
 
-    /// The sum folded into 16 bits, not complemented; 0xffff over data that includes its right checksum.
+    /// The sum folded to 16 bits, not complemented; 0xffff for data that includes its correct checksum.
     @inlinable
     public var folded: UInt16 {
         var sum = self.sum
@@ -57,11 +57,11 @@ public struct InternetChecksum: Equatable, Sendable {
         return UInt16(truncatingIfNeeded: sum)
     }
 
-    /// The checksum as it is written into a header.
+    /// The checksum as written into a header.
     @inlinable
     public var value: UInt16 { ~folded }
 
-    /// Returns `checksum` after one 16-bit word under it changed (RFC 1624 equation 3).
+    /// Returns `checksum` updated for a change of one 16-bit word that it covers (RFC 1624 equation 3).
     @inlinable
     public static func updated(_ checksum: UInt16, from old: UInt16, to new: UInt16) -> UInt16 {
         var delta = InternetChecksum()
@@ -71,7 +71,8 @@ public struct InternetChecksum: Equatable, Sendable {
         return delta.value
     }
 
-    /// Returns `checksum` after a 32-bit number under it, at an even offset, changed (RFC 1624 equation 3).
+    /// Returns `checksum` updated for a change of a 32-bit number that it covers, at an even offset (RFC 1624 equation
+    /// 3).
     @inlinable
     public static func updated(_ checksum: UInt16, from old: UInt32, to new: UInt32) -> UInt16 {
         var delta = InternetChecksum()

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// The one door for bytes from the network: an IP packet with a TCP segment in it, checked once.
+/// An IP packet that contains a TCP segment, validated once; all bytes from the network enter through this type.
 public struct Packet: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
-    /// Where the parts lie, for a rewrite of the same bytes.
+    /// The positions of the parts, for a rewrite of the same bytes.
     public let layout: PacketLayout
     /// The source address.
     public let source: IPAddress
     /// The destination address.
     public let destination: IPAddress
-    /// Where the nonce of a handshake travels: the identification field for IPv4, the flow label for IPv6.
+    /// The field that carries the nonce of a handshake: the identification field for IPv4, the flow label for IPv6.
     public let nonceField: UInt32
-    /// The TCP segment; its bytes end where the IP packet ends.
+    /// The TCP segment, up to the end of the IP packet.
     public let segment: TCPSegment
-    /// Whether whoever delivered the bytes has verified the TCP checksum.
+    /// Whether the source of the bytes has verified the TCP checksum.
     @usableFromInline let checksumVerified: Bool
 
-    /// Checks that `bytes` are an IP packet of either family with a TCP segment; afterwards no accessor traps.
+    /// Checks that `bytes` are an IP packet of either family that contains TCP; afterwards no accessor traps.
     ///
-    /// The bytes may be the first part of a longer packet, as long as all headers are in them (see `isComplete`), and
-    /// they may be longer than the packet, as behind the padding of a short Ethernet frame.
+    /// The bytes may be the first part of a longer packet, as long as they include all headers (see `isComplete`). They
+    /// may also be longer than the packet, like a short Ethernet frame with padding.
     ///
     /// - Parameters:
     ///   - bytes: The packet, or its first part.
-    ///   - checksumVerified: Whether whoever delivers the bytes has verified the TCP checksum.
-    /// - Throws: What is wrong with the first part that is.
+    ///   - checksumVerified: Whether the source of the bytes has verified the TCP checksum.
+    /// - Throws: The first problem found.
     @inlinable
     @_lifetime(copy bytes)
     public init(validating bytes: Span<UInt8>, checksumVerified: Bool = false) throws(WireError) {
@@ -50,7 +50,8 @@ public struct Packet: ~Escapable {
             (transportOffset, totalLength) = (header.transportOffset, header.totalLength)
             source = header.source
             destination = header.destination
-            // On the wire these belong to nobody (draft-itojun-v6ops-v4mapped-harmful), and here they would mean IPv4.
+            // Such addresses must not occur on the wire (draft-itojun-v6ops-v4mapped-harmful), and here they would mean
+            // IPv4.
             guard source.family == .ipv6, destination.family == .ipv6 else { throw .malformed }
             nonceField = header.flowLabel
             layout = PacketLayout(family: .ipv6, transportOffset: transportOffset, totalLength: totalLength)
@@ -60,23 +61,23 @@ public struct Packet: ~Escapable {
         segment = try TCPSegment(validating: bytes.extracting(transportOffset..<end))
     }
 
-    /// The service class, with the bits for congestion: type of service for IPv4, traffic class for IPv6.
+    /// The type of service (IPv4) or traffic class (IPv6), including the congestion bits.
     @inlinable
     public var trafficClass: UInt8 {
         layout.family == .ipv4 ? bytes[1] : bytes[0] << 4 | bytes[1] >> 4
     }
 
-    /// Whether the bytes hold the packet to its end.
+    /// Whether the bytes include the whole packet.
     @inlinable
     public var isComplete: Bool { bytes.count >= layout.totalLength }
 
-    /// Whether the segment carries data, in the bytes or behind them.
+    /// Whether the segment carries data, even if the data is not included in the bytes.
     @inlinable
     public var hasData: Bool { layout.totalLength > layout.transportOffset + segment.headerLength }
 
-    /// Whether the checksum of the TCP segment is right (RFC 9293 §3.1).
+    /// Whether the checksum of the TCP segment is correct (RFC 9293 §3.1).
     ///
-    /// Of a packet that is not complete, only who delivered it can have known.
+    /// For an incomplete packet, this is whatever the source of the bytes has reported.
     @inlinable
     public var hasValidTCPChecksum: Bool {
         guard isComplete else { return checksumVerified }
@@ -90,13 +91,13 @@ public struct Packet: ~Escapable {
     }
 }
 
-/// Where the parts of a checked packet lie in its bytes.
+/// The positions of the parts of a validated packet in its bytes.
 public struct PacketLayout: Equatable, Sendable {
     /// The family of the IP header.
     public let family: IPFamily
     /// The offset of the TCP header, in bytes.
     public let transportOffset: Int
-    /// The length of the packet as its IP header gives it, in bytes.
+    /// The length of the packet according to its IP header, in bytes.
     public let totalLength: Int
 
     @usableFromInline

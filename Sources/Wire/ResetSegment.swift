@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// The packet with which a closed port answers (RFC 9293 §3.10.7.1, CLOSED STATE), made as Linux makes it.
+/// The packet that a closed port answers with (RFC 9293 §3.10.7.1, CLOSED STATE), built as Linux builds it.
 public enum ResetSegment {
-    /// The longest in bytes: an IPv6 header and a TCP header.
+    /// The maximum length in bytes: an IPv6 header and a TCP header.
     public static let maximumLength = 60
 
     /// Writes the answer to a packet.
     ///
     /// - Parameters:
-    ///   - packet: What is answered.
-    ///   - hops: The time to live or hop limit, for each family.
+    ///   - packet: The packet to answer.
+    ///   - hops: The time to live (IPv4) and hop limit (IPv6).
     ///   - flowLabel: The flow label for IPv6, 20 bits.
-    ///   - bytes: Where it is written, from the beginning: at least `maximumLength` bytes, else this traps.
-    /// - Returns: Its length; nil if a closed port would not answer: a RST, or a damaged segment.
+    ///   - bytes: Receives the answer at offset 0; traps if shorter than `maximumLength`.
+    /// - Returns: The length of the answer; nil if a closed port would not answer: to a RST or a damaged segment.
     @_lifetime(bytes: copy bytes)
     public static func write(
         answering packet: borrowing Packet, hops: (ipv4: UInt8, ipv6: UInt8), flowLabel: UInt32,
@@ -23,11 +23,11 @@ public enum ResetSegment {
         let isIPv4 = packet.layout.family == .ipv4
         let transport = isIPv4 ? 20 : 40
         for index in 0..<transport + 20 { bytes[index] = 0 }
-        // The service class is that of the packet, without the bits for congestion (RFC 3168 §6.1.1).
+        // The traffic class is that of the packet, without the congestion bits (RFC 3168 §6.1.1).
         let trafficClass = packet.trafficClass & 0xfc
         if isIPv4 {
             bytes.store(0x4500_0028 | UInt32(trafficClass) << 16, at: 0)
-            // Not to be fragmented, and so without identification (RFC 6864 §4.1).
+            // Don't Fragment is set, so no identification is needed (RFC 6864 §4.1).
             bytes.store(0x4000 as UInt16, at: 6)
             bytes[8] = hops.ipv4
             bytes[9] = TCPSegment.protocolNumber

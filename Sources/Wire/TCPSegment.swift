@@ -5,7 +5,7 @@ public struct TCPFlags: OptionSet, Hashable, Sendable {
     /// The byte at offset 13 of the header.
     public let rawValue: UInt8
 
-    /// Takes the byte at offset 13 of the header.
+    /// Creates flags from the byte at offset 13 of the header.
     @inlinable @inline(__always)
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -26,16 +26,16 @@ public struct TCPFlags: OptionSet, Hashable, Sendable {
     /// Congestion window reduced (RFC 3168).
     @inlinable public static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
 
-    /// Says whether this opens a connection: SYN set; ACK, RST and FIN clear.
+    /// Whether this opens a connection: SYN set; ACK, RST and FIN clear.
     @inlinable @inline(__always)
     public var isSYN: Bool { rawValue & 0x17 == 0x02 }
 
-    /// Says whether this answers an opening: SYN and ACK set; RST and FIN clear.
+    /// Whether this answers a SYN: SYN and ACK set; RST and FIN clear.
     @inlinable @inline(__always)
     public var isSYNACK: Bool { rawValue & 0x17 == 0x12 }
 }
 
-/// A view of a TCP header and what follows it (RFC 9293 §3.1).
+/// A view of a TCP header and its payload (RFC 9293 §3.1).
 public struct TCPSegment: ~Escapable {
     @usableFromInline let bytes: Span<UInt8>
 
@@ -51,12 +51,13 @@ public struct TCPSegment: ~Escapable {
         @usableFromInline static let minimumLength = 20
     }
 
-    /// The number of TCP among the protocols of an IP payload.
+    /// The IP protocol number of TCP.
     @inlinable public static var protocolNumber: UInt8 { 6 }
 
-    /// Checks that `bytes` begin with a TCP header with all its options; afterwards no accessor traps.
+    /// Checks that `bytes` start with a TCP header including all its options; afterwards no accessor traps.
     ///
-    /// - Throws: `truncated` if the header is not all there, `malformed` if its data offset lies inside itself.
+    /// - Parameter bytes: The bytes, starting with the header.
+    /// - Throws: `truncated` if the header is incomplete, `malformed` if its data offset is too small.
     @inlinable @inline(__always)
     @_lifetime(copy bytes)
     public init(validating bytes: Span<UInt8>) throws(WireError) {

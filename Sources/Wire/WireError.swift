@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Why bytes are not a TCP segment that can be judged.
+/// The reason why bytes are not a TCP segment that can be judged.
 public enum WireError: Error, Equatable, Sendable {
-    /// The bytes end before the headers that they announce.
+    /// The bytes end before the headers do.
     case truncated
-    /// A length, version or offset contradicts the others.
+    /// A length, version or offset contradicts another.
     case malformed
     /// An IP fragment, whose TCP header may be elsewhere. Connection tracking reassembles before the hooks used here.
     case fragment
