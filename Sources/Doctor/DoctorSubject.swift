@@ -70,8 +70,9 @@ package struct DoctorSubject: Sendable {
     package var user: String?
     /// The kind of iptables that the rules should be in.
     package var iptables = IPTablesChoice.auto
-    /// The error in the configuration; nil if there is none. With an error, the other values are not those of the
-    /// daemon.
+    /// The error in the configuration; nil if there is none.
+    ///
+    /// With an error, the other values are not those of the daemon.
     package var configurationError: String?
     /// Daemon flags that override the configuration.
     package var given: [String] = []

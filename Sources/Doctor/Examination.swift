@@ -28,7 +28,9 @@ package struct Examination {
         KernelFilterCheck.run, LockoutCheck.run, ConfirmationCheck.run,
     ]
 
-    /// Runs all checks. Each check that applies to the role gives at least one finding, if only that all is well.
+    /// Runs all checks.
+    ///
+    /// Each check that applies to the role gives at least one finding, if only that all is well.
     package func run() -> [Finding] {
         Self.checks.flatMap { $0(self) }
     }

@@ -41,8 +41,10 @@ package struct Finding: Equatable, Sendable {
     /// The longest text of a finding, in characters.
     private static let longest = 600
 
-    /// Replaces control characters. Others choose the comments of rules and the names of files, and may aim them at the
-    /// terminal of whoever runs the doctor.
+    /// Replaces control characters.
+    ///
+    /// Others choose the comments of rules and the names of files, and may aim them at the terminal of whoever runs the
+    /// doctor.
     private static func printable(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars.prefix(longest) {

@@ -3,14 +3,19 @@
 /// A check that the clock is right, if codes depend on it.
 enum ClockCheck {
     private static let name = "clock"
-    /// The process names of services that set the clock. The kernel keeps at most 15 bytes of a name (comm, proc(5)).
+    /// The process names of services that set the clock.
+    ///
+    /// The kernel keeps at most 15 bytes of a name (comm, proc(5)).
     private static let services = [
         "chronyd", "systemd-timesyn", "ntpd", "ntp-daemon", "timemaster", "phc2sys", "sntpd",
     ]
-    /// The largest acceptable error of the clock, in microseconds. More is too close to the one minute that codes
-    /// allow.
+    /// The largest acceptable error of the clock, in microseconds.
+    ///
+    /// More is too close to the one minute that codes allow.
     private static let largeError = 5_000_000
-    /// 2025-01-01 00:00 UTC, in seconds since 1970. A clock that shows an earlier time was never set.
+    /// 2025-01-01 00:00 UTC, in seconds since 1970.
+    ///
+    /// A clock that shows an earlier time was never set.
     private static let earliest: Int64 = 1_735_689_600
 
     static func run(_ examination: Examination) -> [Finding] {

@@ -24,7 +24,9 @@ enum FilterCheck {
         return examination.findings(aboutRules: findings, or: name, "the filter table lets in what the daemon admits")
     }
 
-    /// Checks the chains of nft. An accept in one table is not final: each base chain of each table can still drop.
+    /// Checks the chains of nft.
+    ///
+    /// An accept in one table is not final: each base chain of each table can still drop.
     private static func native(_ examination: Examination) -> [Finding] {
         guard !examination.subject.isGateway else { return [] }
         let chains = examination.firewall.nativeChains.filter {

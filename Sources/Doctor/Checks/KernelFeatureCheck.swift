@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A check that the kernel has what the daemons and their rules need. It loads no module.
+/// A check that the kernel has what the daemons and their rules need.
+///
+/// It loads no module.
 enum KernelFeatureCheck {
     private static let name = "kernel"
 

@@ -74,7 +74,9 @@ enum KernelFilterCheck {
         }
     }
 
-    /// Whether the gate of a family is attached. It lets nobody in while there are no rules.
+    /// Whether the gate of a family is attached.
+    ///
+    /// It lets nobody in while there are no rules.
     static func isGateClosed(_ family: IPFamily, _ examination: Examination) -> Bool {
         guard examination.subject.role == .server else { return false }
         let end = "-ipv\(family.rawValue)"
@@ -123,8 +125,9 @@ enum KernelFilterCheck {
         return isUsed
     }
 
-    /// The finding where the rules use a program. It is the one at the noted path if the file there still has the noted
-    /// inode number.
+    /// The finding where the rules use a program.
+    ///
+    /// It is the one at the noted path if the file there still has the noted inode number.
     private static func ruleFinding(_ noted: String, _ examination: Examination) -> Finding {
         let subject = examination.subject
         guard let colon = noted.lastIndex(of: ":") else {

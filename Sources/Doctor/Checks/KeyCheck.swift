@@ -32,8 +32,9 @@ enum KeyCheck {
         return Examination.findings(findings, or: name, "there are no key files")
     }
 
-    /// The finding for two key files with the same key. A server cannot tell such guests apart; for a client it is
-    /// right if both targets are the same server.
+    /// The finding for two key files with the same key.
+    ///
+    /// A server cannot tell such guests apart; for a client it is right if both targets are the same server.
     private static func shared(
         _ key: DoctorSubject.NamedKey, _ title: String, _ other: DoctorSubject.NamedKey, _ role: Role
     ) -> Finding {

@@ -42,8 +42,9 @@ enum MarkCheck {
         }
     }
 
-    /// Checks the rules of policy routing. They see the bit on RSTs from the daemon, and wherever another program
-    /// copies connection marks to packets.
+    /// Checks the rules of policy routing.
+    ///
+    /// They see the bit on RSTs from the daemon, and wherever another program copies connection marks to packets.
     private static func routing(_ examination: Examination) -> [Finding] {
         let bit = examination.subject.mark
         return ["-4", "-6"].flatMap { family -> [Finding] in
@@ -63,6 +64,7 @@ enum MarkCheck {
     }
 
     /// Programs that use some bits of the marks: the prefix of the interfaces that show their presence, and their bits.
+    ///
     /// From their documentation, as in firewall/server.sh.
     private static let systems: [(interface: String, title: String, bits: UInt32)] = [
         ("kube-ipvs0", "kube-proxy", 0xc000), ("cilium_", "Cilium", 0xffff_0f00), ("cali", "Calico", 0xffff_0000),

@@ -5,8 +5,9 @@ internal import Netfilter
 enum QueueCheck {
     private static let name = "queue"
     private static let table = "/proc/net/netfilter/nfnetlink_queue"
-    /// The number of waiting packets that is a sign of trouble. Verdicts take microseconds, so few packets wait for a
-    /// healthy daemon.
+    /// The number of waiting packets that is a sign of trouble.
+    ///
+    /// Verdicts take microseconds, so few packets wait for a healthy daemon.
     private static let manyWaiting: UInt32 = 256
 
     static func run(_ examination: Examination) -> [Finding] {

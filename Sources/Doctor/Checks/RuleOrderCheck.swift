@@ -34,7 +34,9 @@ enum RuleOrderCheck {
             + decisive(reached).map { finding($0, hook, table, set, examination.subject) }
     }
 
-    /// The finding for a rule that clears the daemon's mark. Accepted packets start the table again with that mark.
+    /// The finding for a rule that clears the daemon's mark.
+    ///
+    /// Accepted packets start the table again with that mark.
     private static func clearing(
         of found: ReachedRule, _ table: RuleTable, _ set: RuleSet, _ subject: DoctorSubject
     ) -> Finding {

@@ -25,7 +25,9 @@ enum ServiceCheck {
         return Examination.findings(findings, or: name, "a service listens on \(ports)")
     }
 
-    /// Checks for services that sign their segments with TCP MD5. The kernel does not report TCP-AO.
+    /// Checks for services that sign their segments with TCP MD5.
+    ///
+    /// The kernel does not report TCP-AO.
     private static func signing(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let exempt = subject.exempt.compactMap { place -> IPPrefix? in

@@ -5,7 +5,9 @@ internal import Wire
 /// A check whether the names of the client's targets resolve to addresses at which it does not knock.
 enum TargetCheck {
     private static let name = "targets"
-    /// The greatest number of addresses that are looked up. A resolver that does not answer costs seconds for each.
+    /// The greatest number of addresses that are looked up.
+    ///
+    /// A resolver that does not answer costs seconds for each.
     private static let most = 5
 
     static func run(_ examination: Examination) -> [Finding] {
@@ -21,8 +23,9 @@ enum TargetCheck {
         return Examination.findings(findings, or: name, "no name of a target leads past the knock")
     }
 
-    /// The finding for a name that also has an IPv6 address that is not a target. A program given that name prefers
-    /// IPv6, where the client does not knock and the server does not answer.
+    /// The finding for a name that also has an IPv6 address that is not a target.
+    ///
+    /// A program given that name prefers IPv6, where the client does not knock and the server does not answer.
     private static func finding(_ address: IPAddress, _ name: String, _ prefixes: [IPPrefix], _ host: Host) -> Finding?
     {
         let others = ipv6Addresses(of: name, host).filter { other in !prefixes.contains { $0.contains(other) } }

@@ -15,7 +15,9 @@ enum TrackingCheck {
             aboutRules: findings, or: name, "connections are tracked, and there is room for more")
     }
 
-    /// Checks for rules that exclude the ports from connection tracking. Without tracking, no verdict can be kept.
+    /// Checks for rules that exclude the ports from connection tracking.
+    ///
+    /// Without tracking, no verdict can be kept.
     private static func untracked(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let both: [Rule.Direction] = [.toPort, .fromPort]

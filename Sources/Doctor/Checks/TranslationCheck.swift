@@ -14,8 +14,9 @@ enum TranslationCheck {
             aboutRules: findings, or: name, "this host does not translate what the daemon judges")
     }
 
-    /// Checks for translations of the destination. After one, a SYN/ACK comes from another port, and the daemon never
-    /// sees it.
+    /// Checks for translations of the destination.
+    ///
+    /// After one, a SYN/ACK comes from another port, and the daemon never sees it.
     private static func destinations(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         let cure = "protect the service where its address and port are final, or take the translation out: "
@@ -40,8 +41,9 @@ enum TranslationCheck {
         return findings
     }
 
-    /// Checks for translations of the source. They happen after our hook, so the code is for an address that servers do
-    /// not see.
+    /// Checks for translations of the source.
+    ///
+    /// They happen after our hook, so the code is for an address that servers do not see.
     private static func sources(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
         guard subject.natAddresses.isEmpty, !subject.isRoaming else { return [] }

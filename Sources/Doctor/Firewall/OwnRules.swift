@@ -2,7 +2,9 @@
 internal import Settings
 internal import Wire
 
-/// A jump from a built-in chain to one of ours. A role needs each for every port (firewall/server.sh, client.sh).
+/// A jump from a built-in chain to one of ours.
+///
+/// A role needs each for every port (firewall/server.sh, client.sh).
 struct OwnHook {
     /// The table.
     let table: String

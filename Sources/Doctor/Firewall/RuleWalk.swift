@@ -14,7 +14,9 @@ package struct ReachedRule: Equatable, Sendable {
 ///
 /// Each chain is walked at most twice, once under a condition and once without, so the walk always ends.
 struct RuleWalk {
-    /// The greatest depth of jumps that is followed. The kernel limits it too, by the size of its jump stack.
+    /// The greatest depth of jumps that is followed.
+    ///
+    /// The kernel limits it too, by the size of its jump stack.
     private static let deepest = 64
 
     private let table: RuleTable

@@ -5,7 +5,9 @@ internal import KeyFiles
 internal import Linux
 
 extension Host {
-    /// The folders that are searched for programs. PATH is not used: it may name folders of other users.
+    /// The folders that are searched for programs.
+    ///
+    /// PATH is not used: it may name folders of other users.
     private static let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
 
     /// Runs a program to its end (posix_spawn(3)), without a shell and with an empty standard input.

@@ -14,8 +14,9 @@ package struct DaemonProcess: Equatable, Sendable {
     package let isDeleted: Bool
     /// Whether it is stopped by a signal or a debugger, so that it gives no verdicts.
     package let isStopped: Bool
-    /// Whether it is known to be in this network namespace. False means that this user may not know; daemons known to
-    /// be elsewhere are left out.
+    /// Whether it is known to be in this network namespace.
+    ///
+    /// False means that this user may not know; daemons known to be elsewhere are left out.
     package let isHere: Bool
     /// Its working folder, which relative paths on its command line start from; nil if this user may not know.
     package let folder: String?
@@ -113,8 +114,9 @@ package struct Processes: Sendable {
         }
     }
 
-    /// Reads the state and the parent. They follow the name, which is in parentheses and can contain anything
-    /// (proc(5)).
+    /// Reads the state and the parent.
+    ///
+    /// They follow the name, which is in parentheses and can contain anything (proc(5)).
     private static func state(_ number: Int32, _ host: Host) -> (isStopped: Bool, parent: Int32?) {
         let text = host.read("/proc/\(number)/stat").text ?? ""
         guard let end = text.lastIndex(of: ")") else { return (false, nil) }

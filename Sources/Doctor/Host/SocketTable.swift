@@ -19,8 +19,9 @@ package struct ListeningSocket: Equatable, Sendable {
         }
     }
 
-    /// Whether an address is a loopback address. The digits are 32-bit words in this host's byte order, which is nearly
-    /// always little-endian.
+    /// Whether an address is a loopback address.
+    ///
+    /// The digits are 32-bit words in this host's byte order, which is nearly always little-endian.
     private static func isLoopback(_ digits: Substring) -> Bool {
         let words = stride(from: 0, to: digits.count, by: 8).map { offset in
             UInt32(digits.dropFirst(offset).prefix(8), radix: 16).map { UInt32(bigEndian: $0) } ?? 0
