@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// What a handshake is traced by: the header fields of one captured TCP segment.
+/// The header fields of a captured TCP segment that a handshake is traced by.
 package struct CapturedSegment: Equatable, Sendable {
-    /// When it was captured.
+    /// The time of the capture.
     package let time: CaptureTime
     /// The source address.
     package let source: IPAddress
@@ -21,12 +21,12 @@ package struct CapturedSegment: Equatable, Sendable {
     package let flags: TCPFlags
     /// The identification field (IPv4) or flow label (IPv6).
     package let nonceField: UInt32
-    /// The length of what follows the TCP header, in bytes, as the headers give it.
+    /// The length of the payload after the TCP header, in bytes, according to the headers.
     package let payloadLength: Int
 
     /// Reads an IP packet, or the first part of one with all its headers.
     ///
-    /// - Throws: What is wrong with it, as `Packet(validating:)`.
+    /// - Throws: `WireError` as thrown by `Packet(validating:)`.
     package init(_ bytes: Span<UInt8>, at time: CaptureTime) throws(WireError) {
         let packet = try Packet(validating: bytes)
         self.time = time
@@ -42,12 +42,12 @@ package struct CapturedSegment: Equatable, Sendable {
             0, packet.layout.totalLength - packet.layout.transportOffset - packet.segment.headerLength)
     }
 
-    /// The connection, if the client sent this.
+    /// The connection if the client sent this segment.
     package var flowFromClient: Flow {
         Flow(clientAddress: source, clientPort: sourcePort, serverAddress: destination, serverPort: destinationPort)
     }
 
-    /// The connection, if the server sent this.
+    /// The connection if the server sent this segment.
     package var flowFromServer: Flow {
         Flow(clientAddress: destination, clientPort: destinationPort, serverAddress: source, serverPort: sourcePort)
     }

@@ -2,57 +2,58 @@
 package import KnockProtocol
 package import Wire
 
-/// What a right code says.
+/// The meaning of a right code.
 package struct CodeExplanation: Equatable, Sendable {
     /// The name of the key.
     package let key: String
-    /// The mask that it asks for.
+    /// The mask that the code asks for.
     package let mode: MaskMode
-    /// The slot it is of, in minutes after that of the capture's clock; nil if it is of no time (`--no-time`).
+    /// The code's time slot, in minutes after that of the capture's clock; nil if the code does not depend on the time
+    /// (`--no-time`).
     package let slotOffset: Int?
-    /// The address that it was computed with.
+    /// The address that the code was computed with.
     package let candidate: AddressCandidate
-    /// Whether the SYN carries the hint of that key, too.
+    /// Whether the SYN also carries the hint of that key.
     package let hint: HintFinding
 
-    /// Whether a server whose clock is that of the capture accepts it: the minute before, this one, the next.
+    /// Whether a server with the capture's clock accepts the code: it is of the previous, the current or the next
+    /// minute.
     package var isInTime: Bool { slotOffset.map { (-1...1).contains($0) } ?? true }
 }
 
-/// What the acknowledgment field of a SYN is.
+/// The result of examining the acknowledgment field of a SYN.
 package enum CodeFinding: Equatable, Sendable {
-    /// 0: no code.
+    /// The field is 0: there is no code.
     case absent
-    /// A right code.
+    /// The code of a known key.
     case explained(CodeExplanation)
-    /// A number that no key explains.
+    /// A number that no known key explains.
     case unexplained
 }
 
-/// Finds what explains the code of a SYN.
+/// A search for the key, address and time that explain a code or proof.
 package struct CodeSearch: Sendable {
     /// The keys, in the order in which they are tried.
     package let keys: [NamedKey]
-    /// How many minutes before and after that of the capture's clock a code may be of.
+    /// The time slots to try, in minutes after that of the capture's clock.
     package let slotOffsets: ClosedRange<Int>
-    /// Addresses to try beside the SYN's own source.
+    /// Addresses to try in addition to the SYN's own source.
     package let extraAddresses: [IPAddress]
 
-    /// Takes what is tried.
     package init(keys: [NamedKey], slotOffsets: ClosedRange<Int> = -3...3, extraAddresses: [IPAddress] = []) {
         self.keys = keys
         self.slotOffsets = slotOffsets
         self.extraAddresses = extraAddresses
     }
 
-    /// The addresses to try for a client.
+    /// Returns the addresses to try for a client.
     func candidates(for source: IPAddress) -> [AddressCandidate] {
         [AddressCandidate(source, .source)]
             + extraAddresses.filter { $0 != source && $0.family == source.family }.map { AddressCandidate($0, .given) }
             + [AddressCandidate(.roaming, .roaming)]
     }
 
-    /// Finds what the code of a SYN is; the nearest slot first.
+    /// Finds the explanation for the code of a SYN, trying the nearest slots first.
     package func finding(for syn: CapturedSegment) -> CodeFinding {
         guard syn.acknowledgmentNumber != 0 else { return .absent }
         let current = TimeSlot(unixSeconds: syn.time.seconds)
@@ -77,7 +78,7 @@ package struct CodeSearch: Sendable {
 }
 
 extension TimeSlot {
-    /// The slot so many minutes later, or earlier if negative; nil before 1970.
+    /// Returns the slot this many minutes later, or earlier if negative; nil if that is before 1970.
     package func moved(by minutes: Int) -> TimeSlot? {
         let sum =
             minutes < 0

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// A TCP segment without data to be sent past the host's own TCP, with its IP header; the family is the source's.
+/// A TCP segment without data, with its IP header, to be sent past the host's own TCP.
+///
+/// The source address determines the family.
 package struct CraftedSegment: Equatable, Sendable {
     /// The source address.
     package var source: IPAddress
@@ -17,12 +19,13 @@ package struct CraftedSegment: Equatable, Sendable {
     package var acknowledgmentNumber: UInt32 = 0
     /// The control bits.
     package var flags: TCPFlags = .syn
-    /// The identification field or flow label; the kernel replaces an identification of 0 by one of its own.
+    /// The identification field or flow label.
+    ///
+    /// The kernel replaces an identification of 0 with one of its own.
     package var nonceField: UInt32 = 0
     /// The time to live or hop limit.
     package var hopLimit: UInt8 = 64
 
-    /// Names both ends.
     package init(source: IPAddress, sourcePort: UInt16, destination: IPAddress, destinationPort: UInt16) {
         self.source = source
         self.sourcePort = sourcePort
@@ -30,10 +33,12 @@ package struct CraftedSegment: Equatable, Sendable {
         self.destinationPort = destinationPort
     }
 
-    /// The maximum segment size that Ethernet has room for (RFC 9293 §3.7.1); a SYN without one looks strange.
+    /// A maximum segment size option with the value for Ethernet (RFC 9293 §3.7.1).
+    ///
+    /// A SYN without one would look unusual.
     private static let segmentSizeOption: [UInt8] = [2, 4, 0x05, 0xb4]
 
-    /// The packet, with right checksums.
+    /// The packet, with correct checksums.
     package var bytes: [UInt8] {
         let options = flags.contains(.syn) ? Self.segmentSizeOption : []
         let length = 20 + options.count

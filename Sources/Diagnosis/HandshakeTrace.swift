@@ -1,91 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// Which number the third segment acknowledges.
+/// The number that the third ACK acknowledges.
 package enum AcknowledgmentFinding: Equatable, Sendable {
-    /// One more than the true ISN, as it should.
+    /// The true ISN plus one, as it should be.
     case trueISN
-    /// One more than the masked ISN: the client's side did not unmask it. A server locks out who sends this.
+    /// The masked ISN plus one: the client's side did not unmask it. A server locks out a client that sends this.
     case maskedISN
-    /// One more than the sequence number of the SYN/ACK, of which it is not known whether it is masked.
+    /// The sequence number of the SYN/ACK plus one, where it is not known whether that number is masked.
     case capturedISN
-    /// Something else.
+    /// Another number.
     case other(UInt32)
-    /// The SYN/ACK is not in the capture, so there is nothing to compare with.
+    /// Unknown, because the SYN/ACK is not in the capture.
     case notJudged
 }
 
-/// One handshake of a capture, stage by stage, and what came after it.
+/// One handshake of a capture, stage by stage, and what followed it.
 package struct HandshakeTrace: Equatable, Sendable {
     /// A SYN.
     package struct SYN: Equatable, Sendable {
-        /// When it was captured first.
+        /// The time of its first capture.
         package let time: CaptureTime
-        /// Its acknowledgment field.
+        /// The acknowledgment field.
         package let code: UInt32
-        /// What that is.
+        /// What the acknowledgment field was found to be.
         package let finding: CodeFinding
     }
 
     /// A SYN/ACK.
     package struct SYNACK: Equatable, Sendable {
-        /// When it was captured first.
+        /// The time of its first capture.
         package let time: CaptureTime
-        /// Its sequence number: `E` where it is masked.
+        /// The sequence number; `E` of docs/PROTOCOL.md §5.2 if it is masked.
         package let capturedISN: UInt32
-        /// Its identification field or flow label.
+        /// The identification field or flow label.
         package let nonce: UInt32
-        /// Its acknowledgment number: `F`.
+        /// The acknowledgment number, `F` of docs/PROTOCOL.md §5.2.
         package let acknowledgment: UInt32
-        /// What the nonce proves.
+        /// What the nonce was found to prove.
         package let finding: ProofFinding
     }
 
-    /// The first acknowledgment of the client.
+    /// The first ACK of the client.
     package struct ThirdACK: Equatable, Sendable {
-        /// When it was captured.
+        /// The time of the capture.
         package let time: CaptureTime
-        /// What it acknowledges.
+        /// The number that it acknowledges.
         package let finding: AcknowledgmentFinding
     }
 
-    /// What one end sent after the handshake.
+    /// The traffic of one end after the handshake.
     package struct Sender: Equatable, Sendable {
-        /// Bytes of data, each counted once.
+        /// The bytes of data, each counted once.
         package var bytes = 0
-        /// Segments with data that had been sent before.
+        /// The number of segments that carried only data that had been sent before.
         package var repeatedSegments = 0
-        /// RSTs.
+        /// The number of RSTs.
         package var resets = 0
-        /// FINs.
+        /// The number of FINs.
         package var fins = 0
-        /// The sequence number behind what was sent.
+        /// The sequence number that follows what was sent.
         var next: UInt32?
     }
 
-    /// Both ends.
+    /// The two ends of the connection.
     package let flow: Flow
-    /// `C`.
+    /// The client's ISN, `C` of docs/PROTOCOL.md §4.
     package let clientISN: UInt32
-    /// When the first packet of it was captured.
+    /// The time at which its first packet was captured.
     package let begin: CaptureTime
     /// The SYN; nil if it is not in the capture.
     package var syn: SYN?
-    /// How often the SYN was sent again.
+    /// The number of repetitions of the SYN.
     package var repeatedSYNs = 0
-    /// The SYN/ACK; nil if there is none.
+    /// The SYN/ACK; nil if it is not in the capture.
     package var synACK: SYNACK?
-    /// How often the SYN/ACK was sent again.
+    /// The number of repetitions of the SYN/ACK.
     package var repeatedSYNACKs = 0
-    /// How often the SYN/ACK was sent again after the third ACK: the server did not take that.
+    /// The number of repetitions of the SYN/ACK after the third ACK, which the server therefore did not accept.
     package var unheardSYNACKs = 0
-    /// The third ACK; nil if there is none.
+    /// The third ACK; nil if it is not in the capture.
     package var thirdACK: ThirdACK?
-    /// Whether the server sent anything but SYN/ACKs and RSTs: it takes the connection for established.
+    /// Whether the server, after the third ACK, sent something other than a SYN/ACK or RST: it considers the connection
+    /// established.
     package var serverWentOn = false
-    /// What the client sent.
+    /// The traffic of the client.
     package var client = Sender()
-    /// What the server sent.
+    /// The traffic of the server.
     package var server = Sender()
 
     init(flow: Flow, clientISN: UInt32, begin: CaptureTime) {

@@ -2,43 +2,45 @@
 internal import KnockProtocol
 package import Wire
 
-/// Puts the packets of a capture together to handshakes.
+/// A tracer that assembles the packets of a capture into handshakes.
 ///
-/// No I/O and no clock: packets come in order, with the times of the capture. Memory is bounded by `capacity`.
+/// It does no I/O and uses no clock: packets arrive in order, with the times of the capture. `capacity` bounds its
+/// memory.
 package struct HandshakeTracer: Sendable {
-    /// The handshakes so far, by the time of their first packet.
+    /// The handshakes so far, in the order of their first packets.
     package private(set) var handshakes: [HandshakeTrace] = []
-    /// How many TCP segments began a handshake that found no room.
+    /// The number of TCP segments that would have begun another handshake when there was no room.
     package private(set) var ignoredHandshakes = 0
-    /// How many packets were not whole TCP segments: fragments, damaged, cut off, other protocols.
+    /// The number of packets that were not complete TCP segments: fragments, damaged or truncated packets, other
+    /// protocols.
     package private(set) var unreadablePackets = 0
-    /// How many TCP segments there were.
+    /// The number of TCP segments.
     package private(set) var segments = 0
 
     private let search: CodeSearch
     private let targetPorts: Set<UInt16>
     private let capacity: Int
-    /// Where the latest handshake between two ends is.
+    /// The index of the latest handshake of each flow.
     private var positions: [Flow: Int] = [:]
 
-    /// Takes what is tried on codes and proofs.
+    /// Creates a tracer.
     ///
     /// - Parameters:
-    ///   - search: Keys, slots and addresses.
-    ///   - targetPorts: The ports of servers to look at; all if empty.
-    ///   - capacity: How many handshakes are kept; later ones are counted only.
+    ///   - search: The keys, slots and addresses to try on codes and proofs.
+    ///   - targetPorts: The server ports to trace; all if empty.
+    ///   - capacity: The most handshakes that are kept; later ones are only counted.
     package init(search: CodeSearch, targetPorts: Set<UInt16> = [], capacity: Int = 65_536) {
         self.search = search
         self.targetPorts = targetPorts
         self.capacity = capacity
     }
 
-    /// The latest handshake between two ends.
+    /// The latest handshake of a flow; nil if there is none.
     package subscript(flow: Flow) -> HandshakeTrace? {
         positions[flow].map { handshakes[$0] }
     }
 
-    /// Takes a packet that begins with its IP header.
+    /// Processes a packet that begins with its IP header.
     package mutating func take(_ bytes: Span<UInt8>, at time: CaptureTime) {
         do throws(WireError) {
             take(try CapturedSegment(bytes, at: time))
@@ -47,7 +49,7 @@ package struct HandshakeTracer: Sendable {
         }
     }
 
-    /// Takes a TCP segment.
+    /// Processes a TCP segment.
     package mutating func take(_ segment: CapturedSegment) {
         segments += 1
         if segment.flags.isSYN {
@@ -65,7 +67,7 @@ package struct HandshakeTracer: Sendable {
 
     private func isTarget(_ port: UInt16) -> Bool { targetPorts.isEmpty || targetPorts.contains(port) }
 
-    /// Finds the handshake of two ends with this ISN of the client, or begins it; nil if there is no room.
+    /// Finds the handshake of a flow with this client ISN, or adds it; nil if there is no room.
     private mutating func position(of flow: Flow, clientISN: UInt32?, _ segment: CapturedSegment) -> Int? {
         if let position = positions[flow],
             clientISN == nil || handshakes[position].clientISN == clientISN
@@ -90,7 +92,7 @@ package struct HandshakeTracer: Sendable {
         else { return }
         if let earlier = handshakes[position].syn {
             handshakes[position].repeatedSYNs += 1
-            // The daemon may have been started in between.
+            // The client's daemon may have been started between the two SYNs.
             if case .explained = earlier.finding { return }
             guard earlier.code != segment.acknowledgmentNumber else { return }
         }
@@ -100,7 +102,7 @@ package struct HandshakeTracer: Sendable {
     }
 
     private mutating func takeSYNACK(_ segment: CapturedSegment) {
-        // With TCP Fast Open it acknowledges more than C + 1, so the ends alone must do.
+        // With TCP Fast Open, it acknowledges more than C + 1, so the handshake is found by the flow alone.
         guard let position = position(of: segment.flowFromServer, clientISN: nil, segment) else { return }
         let trace = handshakes[position]
         if let earlier = trace.synACK {
@@ -126,7 +128,7 @@ package struct HandshakeTracer: Sendable {
         else { return }
         trace.thirdACK = HandshakeTrace.ThirdACK(
             time: segment.time, finding: Self.finding(segment.acknowledgmentNumber, trace.synACK))
-        // The client's kernel knows the true number; what the server sends next has that, too.
+        // The client's kernel knows the true number, and the server's next segments use it too.
         trace.server.next = segment.acknowledgmentNumber
     }
 
@@ -146,7 +148,9 @@ package struct HandshakeTracer: Sendable {
 }
 
 extension HandshakeTrace.Sender {
-    /// Counts a segment without SYN; sequence numbers wrap (RFC 9293 §3.4).
+    /// Counts a segment without SYN.
+    ///
+    /// Sequence numbers wrap (RFC 9293 §3.4).
     fileprivate mutating func count(_ segment: CapturedSegment) {
         if segment.flags.contains(.rst) { resets += 1 }
         if segment.flags.contains(.fin) { fins += 1 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
 
-/// Whether the identification field or flow label of a SYN is the hint of the key that its code is of.
+/// Whether the identification field or flow label of a SYN is the hint of the key that its code was made with.
 package enum HintFinding: String, Sendable {
-    /// It is that key's hint.
+    /// It is the hint of that key.
     case right
-    /// There is none: the field is 0, as the client leaves it without hints.
+    /// There is no hint: the field is 0, as a client without hints leaves it.
     case absent
-    /// It is something else: the client leaves the hint out, or a box on the way changed the field.
+    /// It is another number: the client sends no hint, or a box on the way changed the field.
     case other
 
-    /// Judges a SYN whose code is explained.
+    /// Examines the hint of a SYN whose code is explained.
     static func judge(_ segment: CapturedSegment, keys: KeySchedule, slot: TimeSlot) -> HintFinding {
         let number = KeyHint.number(in: segment.nonceField)
         if number == 0 { return .absent }

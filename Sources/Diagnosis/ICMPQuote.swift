@@ -1,38 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// An ICMP error about a TCP segment, with the beginning of the segment as the reporter got it (RFC 792, RFC 4443).
+/// An ICMP error about a TCP segment, with the beginning of the segment as the reporter received it (RFC 792, RFC
+/// 4443).
 ///
-/// Linux quotes the whole headers (RFC 1812 §4.3.2.3); old routers quote 8 bytes of TCP: ports and sequence number.
+/// Linux quotes the whole headers (RFC 1812 §4.3.2.3). Old routers quote 8 bytes of TCP: the ports and the sequence
+/// number.
 package struct ICMPQuote: Equatable, Sendable {
-    /// What is reported.
+    /// The kind of error.
     package enum Kind: Equatable, Sendable {
-        /// The hop limit was used up at the reporter.
+        /// The time to live or hop limit ran out at the reporter.
         case timeExceeded
-        /// The reporter cannot or will not deliver; the ICMP code.
+        /// The reporter cannot or will not deliver the segment; its ICMP code.
         case unreachable(code: UInt8)
     }
 
-    /// What is reported.
+    /// The kind of error.
     package let kind: Kind
-    /// Who reports it.
+    /// The host that reports it.
     package let reporter: IPAddress
     /// The source of the quoted segment.
     package let source: IPAddress
-    /// Its destination.
+    /// The destination of the quoted segment.
     package let destination: IPAddress
-    /// Its source port.
+    /// The source port of the quoted segment.
     package let sourcePort: UInt16
-    /// Its destination port.
+    /// The destination port of the quoted segment.
     package let destinationPort: UInt16
-    /// Its sequence number.
+    /// The sequence number of the quoted segment.
     package let sequenceNumber: UInt32
-    /// Its acknowledgment field; nil if the quote ends before.
+    /// The acknowledgment field of the quoted segment; nil if the quote ends before it.
     package let acknowledgmentNumber: UInt32?
-    /// Its identification field or flow label.
+    /// The identification field or flow label of the quoted segment.
     package let nonceField: UInt32
 
-    /// Reads an IP packet; nil if it is no ICMP error about a TCP segment.
+    /// Reads an IP packet; nil if it is not an ICMP error about a TCP segment.
     package init?(_ bytes: Span<UInt8>) {
         guard let (message, reporter, family) = Self.message(in: bytes), message.count > 8 else { return nil }
         self.reporter = reporter
@@ -70,7 +72,7 @@ package struct ICMPQuote: Equatable, Sendable {
         acknowledgmentNumber = transport.count >= 12 ? transport.uint32(at: 8) : nil
     }
 
-    /// Finds the ICMP message in a packet.
+    /// Finds the ICMP message in a packet; nil if it is not ICMP.
     @_lifetime(copy bytes)
     private static func message(
         in bytes: Span<UInt8>

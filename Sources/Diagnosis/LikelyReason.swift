@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// What may be the cause of a failed handshake.
+/// A likely cause of a failed handshake.
 package struct LikelyReason: Equatable, Sendable {
-    /// The causes, with the names that scripts read.
+    /// The causes, with the names that scripts use.
     package enum Cause: String, CaseIterable, Sendable {
         case clientDaemonMissing = "client-daemon-missing"
         case clientRulesMissing = "client-rules-missing"
@@ -28,13 +28,13 @@ package struct LikelyReason: Equatable, Sendable {
         case lost = "packet-lost"
     }
 
-    /// Its name.
+    /// The cause.
     package let cause: Cause
-    /// What it is, in a line.
+    /// A one-line description.
     package let text: String
-    /// What speaks for it.
+    /// The observation that suggests it.
     package let evidence: String
-    /// What to do.
+    /// The recommended action.
     package let advice: String
 
     init(_ cause: Cause, _ text: String, evidence: String, advice: String) {

@@ -2,14 +2,13 @@
 package import KnockProtocol
 package import Wire
 
-/// The keys of a key file, and what people call it.
+/// The keys of a key file, with a name for people.
 package struct NamedKey: Sendable {
-    /// What reports call it: the path of the file, or the name of a guest or target.
+    /// The name in reports: the path of the file, or the name of a guest or target.
     package let name: String
     /// The keys.
     package let keys: KeySchedule
 
-    /// Gives keys a name.
     package init(name: String, keys: KeySchedule) {
         self.name = name
         self.keys = keys
@@ -17,28 +16,27 @@ package struct NamedKey: Sendable {
 }
 
 extension IPAddress {
-    /// What a roaming client computes with in place of its address: 16 zero bytes.
+    /// The stand-in for the address of a roaming client: 16 zero bytes (docs/PROTOCOL.md §4.2).
     package static let roaming = IPAddress(high: 0, low: 0)
 }
 
-/// Which address a code or proof was computed with.
+/// The kind of address that a code or proof was computed with.
 package enum AddressBinding: String, Sendable {
     /// The source address of the SYN as captured.
     case source
     /// No address: 16 zero bytes.
     case roaming
-    /// An address that was named, such as that of a NAT.
+    /// An address that the user gave, such as that of a NAT.
     case given
 }
 
-/// An address to try codes and proofs with.
+/// An address to try on codes and proofs.
 package struct AddressCandidate: Hashable, Sendable {
     /// The address.
     package let address: IPAddress
-    /// Where it is from.
+    /// Where the address comes from.
     package let binding: AddressBinding
 
-    /// Names an address and where it is from.
     package init(_ address: IPAddress, _ binding: AddressBinding) {
         self.address = address
         self.binding = binding

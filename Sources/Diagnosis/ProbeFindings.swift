@@ -2,9 +2,9 @@
 package import KnockProtocol
 package import Wire
 
-/// What came back for a SYN of an experiment.
+/// The answer to a SYN of an experiment.
 package enum TrialAnswer: String, Sendable {
-    /// Nothing in time.
+    /// No answer in time.
     case silence
     /// A RST.
     case refused
@@ -14,121 +14,122 @@ package enum TrialAnswer: String, Sendable {
     case unproven
 }
 
-/// A SYN that was sent to see what comes back.
+/// A SYN that was sent as an experiment, and its answer.
 package struct Trial: Equatable, Sendable {
-    /// What was tried.
+    /// The kinds of experiments.
     package enum Kind: Equatable, Sendable {
-        /// The code that the client's daemon should have written, by its settings.
+        /// The code that the client's daemon should write according to the settings.
         case asConfigured
-        /// The code bound to another address than in the settings.
+        /// The code bound to another address than the settings say.
         case address(AddressCandidate)
-        /// The code of a minute so many later than this host's.
+        /// The code of this many minutes later than this host's time.
         case minutesLater(Int)
-        /// The code without time, or with time where the settings have none.
+        /// The code with the opposite time setting: without time, or with it if the settings do without.
         case otherTiming
-        /// A number that is no code.
+        /// A number that is not a right code.
         case wrongCode
     }
 
-    /// What was tried.
+    /// The kind of experiment.
     package let kind: Kind
-    /// What came back.
+    /// The answer.
     package let answer: TrialAnswer
 
-    /// Joins both.
     package init(_ kind: Kind, _ answer: TrialAnswer) {
         self.kind = kind
         self.answer = answer
     }
 }
 
-/// A router on the way, and what it got.
+/// A router on the way, and how the SYN had been changed when it arrived there.
 package struct Hop: Equatable, Sendable {
-    /// A field of the SYN that was not as it was sent.
+    /// A field of the SYN that was changed on the way.
     package enum Change: String, CaseIterable, Sendable {
         case code = "acknowledgment field"
         case isn = "sequence number"
         case nonceField = "identification field or flow label"
     }
 
-    /// How many routers away: 1 is the first.
+    /// The distance of the router in hops; the first is 1.
     package let distance: Int
     /// The router's address.
     package let router: IPAddress
-    /// What was changed; fields that the quote does not have count as unchanged.
+    /// The fields that were changed.
+    ///
+    /// Fields that the quote does not include count as unchanged.
     package let changes: [Change]
 
-    /// Names all values.
     package init(distance: Int, router: IPAddress, changes: [Change]) {
         self.distance = distance
         self.router = router
         self.changes = changes
     }
 
-    /// Whether no server can take the SYN for a knock any more.
+    /// Whether a server can no longer recognise the SYN as a knock.
     var breaksTheCode: Bool { changes.contains(.code) || changes.contains(.isn) }
 }
 
-/// How the attempt to connect ended.
+/// The outcome of the attempt to connect.
 package enum ConnectionOutcome: Equatable, Sendable {
-    /// The server took the third ACK and went on.
+    /// The server accepted the third ACK and went on.
     case works
-    /// The host's kernel has the connection, and the server neither went on nor repeated its SYN/ACK.
+    /// This host's kernel has the connection; the server neither went on nor repeated its SYN/ACK.
     case unconfirmed
-    /// The host's kernel has the connection, but the server repeats its SYN/ACK.
+    /// This host's kernel has the connection, but the server repeats its SYN/ACK.
     case stalled
-    /// The host's kernel never got the SYN/ACK with the true ISN, though it came to this host.
+    /// This host's kernel never got the SYN/ACK with the true ISN, although it arrived at this host.
     case notUnmasked
-    /// The SYN/ACK does not prove the key; the attempt was given up before a third ACK.
+    /// The SYN/ACK does not prove the key, so the attempt was abandoned before a third ACK.
     case withheld
     /// No SYN/ACK came.
     case silence
     /// A RST.
     case refused
-    /// The attempt failed at once; why.
+    /// The attempt failed at once, for this reason.
     case failed(String)
 }
 
-/// All that a probe found out, to be judged.
+/// Everything that a probe found out, to be judged.
 package struct ProbeFindings: Equatable, Sendable {
-    /// The attempt to connect, as it was on the wire; nil if no SYN of it was seen.
+    /// The attempt to connect, as captured; nil if no SYN of it was seen.
     package var connection: HandshakeTrace?
-    /// How that ended.
+    /// The outcome of the attempt.
     package var outcome = ConnectionOutcome.silence
     /// The mask that the settings ask for.
     package var mode = MaskMode.full
-    /// This host's address to the server.
+    /// The address of this host on the way to the server.
     package var localAddress: IPAddress
     /// The server's address.
     package var serverAddress: IPAddress
-    /// The address that codes are bound to by the settings.
+    /// The address that codes are bound to according to the settings.
     package var configured: AddressCandidate
-    /// Whether the server is in a network of this host's interfaces.
+    /// Whether the server is on a network of one of this host's interfaces.
     package var serverIsOnLink = false
     /// The fingerprint of the key.
     package var fingerprint = ""
-    /// The queue that the client's daemon should hold, and whether any process holds it.
+    /// The number of the queue that the client's daemon should be bound to.
     package var queueNumber: UInt16 = 200
-    /// Whether any process holds that queue.
+    /// Whether any process is bound to that queue.
     package var queueIsHeld = false
-    /// Whether a program of this host signs what it exchanges with that address and port (TCP MD5, RFC 2385).
+    /// Whether a program of this host signs its segments to that address and port (TCP MD5, RFC 2385).
     package var isSigned = false
-    /// What the experiments showed.
+    /// The experiments and their answers.
     package var trials: [Trial] = []
-    /// The routers that reported back, nearest first; nil if they were not asked.
+    /// The routers that reported back, nearest first; nil if none were asked.
     package var hops: [Hop]?
-    /// An ICMP error about the attempt.
+    /// An ICMP error about the attempt; nil if none arrived.
     package var unreachable: ICMPQuote?
-    /// Of how many SYN/ACKs of different handshakes a changed nonce alone could be to blame, and how many there were.
+    /// The number of SYN/ACKs, each of another handshake, that a changed nonce alone could explain, and the number
+    /// examined; nil if none were examined.
     package var nonceSolutions: (solvable: Int, total: Int)? {
         get { total.map { (solvable, $0) } }
         set { (solvable, total) = (newValue?.solvable ?? 0, newValue?.total) }
     }
     private var solvable = 0
     private var total: Int?
-    /// Whether all SYN/ACKs had the nonce 0.
+    /// Whether the nonce was 0 in all SYN/ACKs.
     package var noncesAreZero = false
-    /// Whether an acknowledgment gets through with a windowed mask; nil if not tried.
+    /// Whether an acknowledgment gets through with a windowed mask; nil if that was not tried.
     package var windowedGetsThrough: Bool?
 
     /// Starts with what is known before anything is sent.
@@ -138,18 +139,19 @@ package struct ProbeFindings: Equatable, Sendable {
         self.configured = configured
     }
 
-    /// What the code of the attempt was; nil if no SYN was seen.
+    /// What the code of the attempt was found to be; nil if no SYN was seen.
     package var code: CodeFinding? { connection?.syn?.finding }
 
-    /// The answer to a trial of some kind; nil if it was not made.
+    /// Returns the answer to an experiment of this kind; nil if it was not made.
     package func answer(_ kind: Trial.Kind) -> TrialAnswer? { trials.first { $0.kind == kind }?.answer }
 
-    /// Whether a NAT can be on the way: from a private address to a server elsewhere.
+    /// Whether a NAT may be on the way: the local address is private, and the server is not on the local network.
     package var natIsPossible: Bool { localAddress.isPrivate && !serverIsOnLink }
 }
 
 extension IPAddress {
-    /// Whether the address means something in a private network only (RFC 1918, RFC 6598, RFC 4193, link-local).
+    /// Whether the address is meaningful only in a private network or on a link (RFC 1918, RFC 6598, RFC 4193,
+    /// link-local).
     package var isPrivate: Bool {
         let prefixes = [
             IPPrefix(IPAddress(10, 0, 0, 0), length: 8), IPPrefix(IPAddress(172, 16, 0, 0), length: 12),

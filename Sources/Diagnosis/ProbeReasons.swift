@@ -3,7 +3,7 @@ internal import KnockProtocol
 internal import Wire
 
 extension ProbeFindings {
-    /// What the cause may be, the most likely first; empty if all is well.
+    /// The likely causes, the most likely first; empty if everything works.
     package var reasons: [LikelyReason] {
         guard let failed = stages.first(where: { $0.state == .failed }) else { return [] }
         switch failed.name {
@@ -68,7 +68,7 @@ extension ProbeFindings {
         )
     }
 
-    /// Puts the client's rules in, for the ports that its daemon has.
+    /// The command that puts up the client's rules for the ports of its daemon.
     private static let clientUp = "/usr/local/lib/tcpknock/client.sh up --flags-from tcpknock-client"
 
     private static let notUnmasking = LikelyReason(
@@ -86,7 +86,7 @@ extension ProbeFindings {
                 .serverUnprotected, "nothing listens on that port, and it is not protected",
                 evidence: "a SYN with a wrong code is refused as well",
                 advice: "is it the right port? On the server: start the service, the daemon and the rules")
-            // Where on_failure is "reset", a closed port and a wrong code look the same, which is what it is for.
+            // With on_failure set to "reset", a closed port and a wrong code look the same, by design.
             return reasonsFound ?? [closed] + reasonsForSilence.filter { $0.cause != .unreachable }
         }
         return [
@@ -126,7 +126,7 @@ extension ProbeFindings {
         ]
     }
 
-    /// The address of the settings.
+    /// The address of the settings, for messages.
     var configuredText: String {
         configured.binding == .roaming ? "no address (roaming)" : "\(configured.address)"
     }

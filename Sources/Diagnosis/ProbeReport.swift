@@ -3,7 +3,7 @@ package import JSONText
 internal import Wire
 
 extension ProbeFindings {
-    /// The report for people: a line a stage, the experiments, and what the cause may be.
+    /// The report for people: one line for each stage, the experiments, and the likely causes.
     package var text: String {
         var lines = ["probe of \(serverAddress) from \(localAddress), key \(fingerprint)"]
         for stage in stages {
@@ -26,7 +26,7 @@ extension ProbeFindings {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// One line for each trial, but one for all minutes without an answer.
+    /// One line for each experiment; those with codes of other minutes that got no answer share one.
     private var trialLines: [String] {
         let silent = trials.filter { trial in
             if case .minutesLater = trial.kind { trial.answer == .silence } else { false }
@@ -36,7 +36,7 @@ extension ProbeFindings {
         return lines
     }
 
-    /// The report as an object.
+    /// The report as a JSON object.
     package var json: JSONValue {
         .object([
             "server": .string("\(serverAddress)"), "local_address": .string("\(localAddress)"),

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-/// One stage of a probed handshake.
+/// A stage of a probed handshake.
 package struct ProbeStage: Equatable, Sendable {
-    /// How it went.
+    /// The result of a stage.
     package enum State: String, Sendable {
         case ok
         case failed = "FAILED"
         case skipped = "-"
     }
 
-    /// The stages in their order.
+    /// The stages, in order.
     package enum Name: String, CaseIterable, Sendable {
         case sent = "SYN sent"
         case coded = "code written"
@@ -20,16 +20,16 @@ package struct ProbeStage: Equatable, Sendable {
         case accepted = "ACK accepted"
     }
 
-    /// Which stage.
+    /// The stage.
     package let name: Name
-    /// How it went.
+    /// Its result.
     package let state: State
-    /// What was seen.
+    /// What was observed.
     package let detail: String
 }
 
 extension ProbeFindings {
-    /// All stages; those behind the first that failed are skipped.
+    /// All stages; those after the first failure are skipped.
     package var stages: [ProbeStage] {
         var failed = false
         return ProbeStage.Name.allCases.map { name in
@@ -40,7 +40,7 @@ extension ProbeFindings {
         }
     }
 
-    /// Whether all stages went well.
+    /// Whether all stages succeeded.
     package var works: Bool { stages.allSatisfy { $0.state == .ok } }
 
     private func judge(_ name: ProbeStage.Name) -> (isOK: Bool, detail: String) {

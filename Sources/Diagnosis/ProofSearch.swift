@@ -2,25 +2,25 @@
 package import KnockProtocol
 package import Wire
 
-/// What a right proof says.
+/// The meaning of a right proof.
 package struct ProofExplanation: Equatable, Sendable {
     /// The name of the key.
     package let key: String
-    /// How the ISN is masked.
+    /// The mask of the ISN.
     package let mode: MaskMode
-    /// The address that it was computed with.
+    /// The address that the proof was computed with.
     package let candidate: AddressCandidate
-    /// `S`: the server's ISN as its kernel chose it.
+    /// The ISN that the server's kernel chose, `S` of docs/PROTOCOL.md §5.
     package let trueISN: UInt32
 }
 
-/// What the identification field or flow label of a SYN/ACK is.
+/// The result of examining the identification field or flow label of a SYN/ACK.
 package enum ProofFinding: Equatable, Sendable {
-    /// 0, as ordinary servers send it: no proof.
+    /// The field is 0, as ordinary servers send it: there is no proof.
     case absent
     /// A right proof.
     case explained(ProofExplanation)
-    /// A number that proves nothing: of an ordinary server, or of one whose answer was changed on the way.
+    /// A number that proves nothing: from an ordinary server, or from one whose answer was changed on the way.
     case unexplained
 }
 
@@ -29,9 +29,9 @@ extension CodeSearch {
     ///
     /// - Parameters:
     ///   - synACK: The segment.
-    ///   - clientISN: `C`.
-    ///   - code: What the SYN's code was, if that is known; then only the same key, mask and address can be right. A
-    ///     proof has 16 bits (IPv4) or 20, so with everything to be tried, one in thousands holds by chance.
+    ///   - clientISN: The client's ISN, `C`.
+    ///   - code: The explanation of the SYN's code, if it is known; then only the same key, mask and address are tried.
+    ///     A proof has 16 bits (IPv4) or 20 bits (IPv6), so with everything tried, one in thousands holds by chance.
     /// - Returns: The first explanation, in the order of the keys.
     package func finding(for synACK: CapturedSegment, clientISN: UInt32, code: CodeExplanation?) -> ProofFinding {
         guard synACK.nonceField != 0 else { return .absent }
@@ -53,14 +53,17 @@ extension CodeSearch {
     }
 }
 
-/// Asks whether there is any nonce with which a sequence number would be one that a holder of the key sent.
+/// A search for any nonce that goes with a sequence number, as if a holder of the key had sent both.
 ///
-/// Where only the identification field or flow label of a SYN/ACK was changed on the way, there is: the one that was
-/// sent. Where the sequence number was changed, or was never masked, every possible nonce is right with a probability
-/// of one in their number, so with probability 1/e, 37 %, there is none. One such SYN/ACK shows that it was changed;
-/// that `count` of `count` are solvable happens by chance with probability 0.63^count.
+/// If only the identification field or flow label of a SYN/ACK was changed on the way, there is such a nonce: the one
+/// that was sent. If the sequence number was changed, or was never masked, each possible nonce is right with a
+/// probability of one in their number, so with probability 1/e (37 %) there is none. A single SYN/ACK without a
+/// solution shows that its sequence number was changed; all of `count` being solvable happens by chance with
+/// probability 0.63^count.
 package enum NonceSearch {
-    /// Looks for a nonce; that takes up to 65,535 trials for IPv4, 1,048,575 for IPv6.
+    /// Whether there is such a nonce.
+    ///
+    /// Takes up to 65,535 trials for IPv4 and 1,048,575 for IPv6.
     package static func hasSolution(
         keys: KeySchedule, handshake: Handshake, maskedISN: UInt32, mode: MaskMode, family: IPFamily
     ) -> Bool {

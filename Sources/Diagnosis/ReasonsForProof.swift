@@ -2,7 +2,7 @@
 internal import Wire
 
 extension ProbeFindings {
-    /// The server takes everybody.
+    /// The server admits everybody.
     var unprotected: LikelyReason {
         LikelyReason(
             .serverUnprotected, "the server does not protect this port: its rules or its daemon are missing",
@@ -14,7 +14,7 @@ extension ProbeFindings {
         )
     }
 
-    /// Why a SYN/ACK may prove nothing.
+    /// The likely causes of a SYN/ACK that does not prove the key.
     var reasonsForTheProof: [LikelyReason] {
         if let wrong = answer(.wrongCode), wrong != .silence { return [unprotected] }
         let boxes =
@@ -47,7 +47,8 @@ extension ProbeFindings {
         ]
     }
 
-    /// How probable it is that so many unmasked or changed sequence numbers all go with some nonce: (1 - 1/e)^count.
+    /// The probability, in percent, that this many unmasked or changed sequence numbers all have a solution: (1 -
+    /// 1/e)^count.
     private static func percentByChance(_ count: Int) -> String {
         var probability = 100.0
         for _ in 0..<count { probability *= 0.632 }

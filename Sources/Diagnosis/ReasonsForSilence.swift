@@ -2,7 +2,7 @@
 internal import Wire
 
 extension ProbeFindings {
-    /// Why nothing may have come back.
+    /// The likely causes of silence.
     var reasonsForSilence: [LikelyReason] {
         if let found = reasonsFound { return found }
         var reasons = isSigned ? [signed] : []
@@ -14,7 +14,7 @@ extension ProbeFindings {
                     advice: "ask who runs it, or take another way"))
         }
         if let hop = hops?.first(where: { !$0.changes.isEmpty }) {
-            // The hint alone: a server that looks at it finds no key then.
+            // Perhaps only the hint was changed: a server that relies on hints then finds no key.
             reasons.append(codeChanged(at: hop))
         }
         if natIsPossible {
@@ -61,7 +61,10 @@ extension ProbeFindings {
         return reasons
     }
 
-    /// The server's kernel drops what is not signed, and so what the knock has changed; behind the knock that is silence.
+    /// The service signs its segments.
+    ///
+    /// The server's kernel drops segments that the knock has changed, and with a knock in front of the service that
+    /// looks like silence.
     private var signed: LikelyReason {
         LikelyReason(
             .signed,
@@ -74,7 +77,7 @@ extension ProbeFindings {
                 + "'tcpknock doctor' there says), and leave the server out of the client's targets")
     }
 
-    /// What experiments have shown, so that nothing else need be named.
+    /// The causes that experiments have established, so that no others need be named; nil if there are none.
     var reasonsFound: [LikelyReason]? {
         if let hop = hops?.first(where: { $0.breaksTheCode }) { return [codeChanged(at: hop)] }
         for trial in trials where trial.answer == .proven {
@@ -134,7 +137,7 @@ extension ProbeFindings {
                 + "another way, such as a VPN")
     }
 
-    /// What the experiments without an answer speak against.
+    /// The explanations that the unanswered experiments make unlikely.
     private var whatWasExcluded: String {
         var tried: [String] = []
         let minutes = trials.compactMap { if case .minutesLater(let minutes) = $0.kind { abs(minutes) } else { nil } }

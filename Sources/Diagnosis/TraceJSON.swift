@@ -4,7 +4,9 @@ internal import KnockProtocol
 internal import Wire
 
 extension HandshakeTrace {
-    /// The stages as an object; numbers of the protocol are hexadecimal digits as in docs/vectors.json.
+    /// The stages as a JSON object.
+    ///
+    /// Numbers of the protocol are in hexadecimal, as in docs/vectors.json.
     package var json: JSONValue {
         .object([
             "client": .string("\(flow.clientAddress)"), "client_port": .integer(Int(flow.clientPort)),

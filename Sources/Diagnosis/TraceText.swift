@@ -3,7 +3,7 @@ internal import KnockProtocol
 internal import Wire
 
 extension HandshakeTrace {
-    /// The stages for people: a headline and one indented line each.
+    /// The stages for people: a headline and one indented line for each stage.
     package var text: String {
         var lines = ["\(flow)"]
         func add(_ time: CaptureTime, _ what: String, _ text: String) {
@@ -54,7 +54,7 @@ extension HandshakeTrace.SYN {
 }
 
 extension CodeExplanation {
-    /// The parts of it in a row.
+    /// A one-line description.
     package var text: String {
         let slot =
             switch slotOffset {
@@ -101,7 +101,7 @@ extension HandshakeTrace.SYNACK {
 }
 
 extension AcknowledgmentFinding {
-    /// What it acknowledges.
+    /// A description of the acknowledged number.
     package var text: String {
         switch self {
         case .trueISN: "the true ISN"
@@ -114,7 +114,7 @@ extension AcknowledgmentFinding {
 }
 
 extension UInt32 {
-    /// Eight hexadecimal digits, as docs/vectors.json writes numbers.
+    /// The number as eight hexadecimal digits, as in docs/vectors.json.
     var hexadecimal: String {
         let digits = String(self, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits
@@ -122,7 +122,7 @@ extension UInt32 {
 }
 
 extension String {
-    /// The text with spaces behind it up to a width, and at least one.
+    /// Pads the text with spaces to a width, with at least one space.
     package func padded(to width: Int) -> String {
         self + String(repeating: " ", count: max(1, width - count))
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-/// What became of a handshake, as far as a capture shows it.
+/// The outcome of a handshake, as far as a capture shows it.
 package enum TraceVerdict: String, CaseIterable, Sendable {
     case works
     case complete
@@ -19,7 +19,7 @@ package enum TraceVerdict: String, CaseIterable, Sendable {
     case reset
     case partial
 
-    /// What it means, in plain words.
+    /// The meaning of the verdict, in plain words.
     package var explanation: String {
         switch self {
         case .works: "the knock works: the server took the third ACK and went on"
@@ -58,7 +58,7 @@ package enum TraceVerdict: String, CaseIterable, Sendable {
 }
 
 extension HandshakeTrace {
-    /// What became of it.
+    /// The outcome of this handshake.
     package var verdict: TraceVerdict {
         guard let synACK else { return verdictWithoutAnswer }
         guard let thirdACK else {
