@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Why packets cannot be read, captured or sent.
+/// The reason why packets cannot be read, captured or sent.
 package enum CaptureError: Error, Equatable, CustomStringConvertible {
-    /// A file cannot be opened; why.
+    /// A file cannot be opened.
     case cannotOpen(path: String, reason: String, isMissing: Bool)
-    /// A file is damaged or ends in the middle; what libpcap says.
+    /// A file is damaged or truncated, with the message of libpcap.
     case damaged(path: String, reason: String)
-    /// The capture is of a link layer that is not read; its name or number.
+    /// The link layer of a capture is not supported; its source, and its name or number.
     case unknownLinkLayer(String, name: String)
-    /// Not permitted: what.
+    /// An operation is not permitted.
     case notPermitted(String)
-    /// The host has no such address or name, or no way there; the reason.
+    /// The host has no such address or name, or no route; the whole message.
     case unreachable(String)
-    /// A call failed; what and why.
+    /// A call failed.
     case failed(String, reason: String)
 
-    /// What was wrong, where, and what to do.
+    /// What went wrong and where, and what to do if that is known.
     package var description: String {
         switch self {
         case .cannotOpen(let path, let reason, _): "\(path): \(reason)"

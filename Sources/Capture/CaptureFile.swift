@@ -3,19 +3,19 @@ internal import CPcap
 package import Diagnosis
 internal import Glibc
 
-/// A capture file: pcap or pcapng, as far as libpcap reads them (all interfaces of one link layer).
+/// A capture file, pcap or pcapng, as far as libpcap reads them (all interfaces must have one link layer).
 package enum CaptureFile {
-    /// Reads a file and hands on each IP packet.
+    /// Reads a file and calls `body` for each IP packet.
     ///
     /// - Parameters:
-    ///   - path: The file; `-` is standard input.
-    ///   - body: Takes a packet, from its IP header on, and when it was captured.
-    /// - Returns: How many frames carried something else than IP.
-    /// - Throws: `CaptureError`; what came before damage has been handed on.
+    ///   - path: The file; `-` is the standard input.
+    ///   - body: Takes a packet, from its IP header on, and the time of its capture.
+    /// - Returns: The number of frames that did not carry IP.
+    /// - Throws: `CaptureError`. Packets before any damage have been passed to `body`.
     package static func read(
         _ path: String, _ body: (Span<UInt8>, CaptureTime) -> Void
     ) throws(CaptureError) -> Int {
-        // libpcap's own message for a missing file has the name in it, and for a folder nothing of use.
+        // libpcap's own message repeats the name of a missing file, and says nothing useful about a folder.
         let isReadable = unsafe access(path, R_OK) == 0
         let number = errno
         guard isReadable || path == "-" else {
@@ -46,7 +46,7 @@ package enum CaptureFile {
     }
 }
 
-/// The link layer of an open capture.
+/// Returns the link layer of an open capture.
 func linkLayer(of handle: OpaquePointer, source: String) throws(CaptureError) -> LinkLayer {
     let number = unsafe pcap_datalink(handle)
     if let link = LinkLayer(rawValue: number) { return link }
@@ -54,7 +54,7 @@ func linkLayer(of handle: OpaquePointer, source: String) throws(CaptureError) ->
     throw .unknownLinkLayer(source, name: name ?? "\(number)")
 }
 
-/// Lends the IP packet in a frame that libpcap delivered; false if there is none.
+/// Passes the IP packet in a frame from libpcap to `body`; false if there is none.
 func withPacket(
     _ header: UnsafeMutablePointer<pcap_pkthdr>?, _ data: UnsafePointer<UInt8>?, _ link: LinkLayer,
     _ body: (Span<UInt8>, CaptureTime) -> Void
@@ -62,13 +62,13 @@ func withPacket(
     guard let header = unsafe header?.pointee, let data = unsafe data else { return false }
     let frame = unsafe Span(_unsafeStart: data, count: Int(header.caplen))
     guard let offset = link.ipOffset(in: frame) else { return false }
-    // With nanosecond precision, libpcap keeps nanoseconds in the field for microseconds.
+    // With nanosecond precision, libpcap stores nanoseconds in the field for microseconds.
     let time = CaptureTime(seconds: Int64(header.ts.tv_sec), nanoseconds: Int64(header.ts.tv_usec))
     body(frame.extracting(offset..<frame.count), time)
     return true
 }
 
-/// The text in a buffer of C, up to its zero.
+/// Returns the text in a C buffer, up to its terminating zero.
 func text(_ buffer: [CChar]) -> String {
     String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }

@@ -4,12 +4,12 @@ internal import Glibc
 internal import KnockProtocol
 internal import Wire
 
-/// Sends SYNs of its own and sees what comes back.
+/// Experiments with SYNs that the probe itself sends.
 ///
-/// A SYN/ACK is answered with a RST, never with an ACK, so that nothing stays behind at the server and nobody is locked
-/// out. The SYNs carry a code, so the client's daemon leaves them as they are.
+/// A SYN/ACK is answered with a RST, never with an ACK, so that nothing remains at the server and nobody is locked out.
+/// The SYNs already carry a code, so the client's daemon leaves them unchanged.
 struct Experiments {
-    /// A SYN to send.
+    /// A SYN to be sent.
     struct Plan {
         let kind: Trial.Kind
         var hopLimit: UInt8 = 64
@@ -25,12 +25,12 @@ struct Experiments {
         let handshake: Handshake
         let mode: MaskMode
         let code: UInt32
-        /// Its identification field or flow label.
+        /// The identification field or flow label.
         let nonceField: UInt32
         var answer = TrialAnswer.silence
         var synACK: CapturedSegment?
         var serverISN: UInt32?
-        /// How many SYN/ACKs came.
+        /// The number of SYN/ACKs that arrived.
         var synACKs = 0
 
         var trial: Trial { Trial(plan.kind, answer) }
@@ -39,19 +39,21 @@ struct Experiments {
     let traffic: ProbeTraffic
     let settings: ProbeSettings
     let route: Route
-    /// Seconds between two SYNs.
+    /// The time between two SYNs, in seconds.
     private static let spacing = 0.15
-    /// How long to wait for the answer to the last one, in seconds: no SYN is sent again.
+    /// The time to wait for the answer to the last SYN, in seconds.
+    ///
+    /// SYNs are not repeated.
     private var patience: Double { min(settings.timeout, 1.5) }
 
-    /// Sends SYNs one after the other, and waits for answers.
+    /// Sends SYNs one after the other and waits for answers.
     ///
     /// - Parameters:
-    ///   - plans: What to send.
-    ///   - spacing: Seconds between them.
-    ///   - stopsAtProof: Whether the first right proof ends it.
-    ///   - resets: Whether SYN/ACKs are answered with a RST.
-    /// - Returns: What was sent, with the answers; less than was planned if a proof ended it.
+    ///   - plans: The SYNs to send.
+    ///   - spacing: The time between them, in seconds.
+    ///   - stopsAtProof: Whether to stop at the first right proof.
+    ///   - resets: Whether to answer SYN/ACKs with a RST.
+    /// - Returns: The SYNs that were sent, with their answers; fewer than planned if a proof ended the series.
     /// - Throws: `CaptureError`.
     func ask(
         _ plans: [Plan], spacing: Double = Self.spacing, stopsAtProof: Bool = false, resets: Bool = true
@@ -80,7 +82,7 @@ struct Experiments {
         let handshake = Handshake(clientAddress: address, clientISN: .random(in: 0...UInt32.max))
         let mode = plan.mode ?? settings.mode(local: route.local)
         let right = SYNCode(keys: settings.key.keys, handshake: handshake, slot: slot(for: plan.kind))[mode]
-        // Neither 0 nor the right one, and far from both codes of the neighbouring minutes with all probability.
+        // Neither 0 nor the right code, and almost certainly none of the codes of the neighbouring minutes.
         let code = plan.kind == .wrongCode ? (right ^ 0x5a5a_5a5a == 0 ? 1 : right ^ 0x5a5a_5a5a) : right
         let sent = Sent(
             plan: plan, port: port, handshake: handshake, mode: mode, code: code,
@@ -102,7 +104,7 @@ struct Experiments {
         return current
     }
 
-    /// The hint; where the settings leave it out, something that is not 0, which the kernel would replace.
+    /// Returns the hint; if the settings leave it out, a number other than 0, because the kernel would replace 0.
     private func nonceField(for kind: Trial.Kind) -> UInt32 {
         guard settings.sendsHint else { return .random(in: 1...0xffff) }
         return KeyHint(keys: settings.key.keys, slot: slot(for: kind)).nonceField(route.remote.family)

@@ -3,14 +3,16 @@ internal import Glibc
 internal import Linux
 internal import Wire
 
-/// A TCP socket with a free local port which sees only those incoming segments that its filter lets through.
+/// A TCP socket on a free local port that sees only the incoming segments that its filter lets through.
 struct FilteredSocket: ~Copyable {
-    /// Its file descriptor, which blocks nobody.
+    /// The file descriptor, in non-blocking mode.
     let descriptor: Int32
-    /// Its local port.
+    /// The local port.
     let port: UInt16
 
-    /// Takes a free port at a local address; the filter is there before any segment can come.
+    /// Binds a free port at a local address.
+    ///
+    /// The filter is in place before any segment can arrive.
     init(at address: IPAddress, _ filter: SocketFilter) throws(CaptureError) {
         let name = SocketAddress(address)
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-/// The headers below IP that captures have (pcap-linktype(7)); the raw value is the DLT of libpcap on Linux.
+/// The link layers of captures (pcap-linktype(7)).
+///
+/// The raw value is libpcap's DLT number on Linux.
 package enum LinkLayer: Int32, CaseIterable, Sendable {
-    /// BSD loopback: four bytes of address family.
+    /// BSD loopback: four bytes of address family in the byte order of the capturing host.
     case null = 0
-    /// Ethernet, with VLAN tags or without.
+    /// Ethernet, with or without VLAN tags.
     case ethernet = 1
     /// Raw IP.
     case raw = 12
-    /// Linux cooked, version 1: the interface "any".
+    /// Linux cooked, version 1: the interface `any`.
     case linuxCooked = 113
-    /// OpenBSD loopback.
+    /// OpenBSD loopback: four bytes of address family in network byte order.
     case loop = 108
     /// Raw IPv4.
     case ipv4 = 228
@@ -20,13 +22,13 @@ package enum LinkLayer: Int32, CaseIterable, Sendable {
     /// Linux cooked, version 2.
     case linuxCooked2 = 276
 
-    /// The numbers of IPv4 and IPv6 as payloads of a frame, and of VLAN tags (IEEE 802.1Q, 802.1ad, and an older one).
+    /// The EtherTypes of IPv4 and IPv6.
     private static let ipTypes: Set<UInt16> = [0x0800, 0x86dd]
     private static let vlanTags: Set<UInt16> = [0x8100, 0x88a8, 0x9100]
-    /// How many VLAN tags are read.
+    /// The most VLAN tags that are skipped.
     private static let maximumTags = 4
 
-    /// Finds where the IP header of a frame begins; nil if the frame carries something else or ends before.
+    /// Finds the offset of the IP header in a frame; nil if the frame carries something else or is too short.
     package func ipOffset(in frame: Span<UInt8>) -> Int? {
         let offset: Int?
         switch self {
@@ -47,7 +49,7 @@ package enum LinkLayer: Int32, CaseIterable, Sendable {
             let type = frame.uint16(at: position)
             if ipTypes.contains(type) { return end }
             guard vlanTags.contains(type) else { return nil }
-            // The tag is two bytes of its own and two of the type that follows.
+            // A tag adds two bytes of its own, and two for the type that follows.
             (position, end) = (end + 2, end + 4)
         }
         return nil

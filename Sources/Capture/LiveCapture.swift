@@ -4,22 +4,23 @@ package import Diagnosis
 internal import Glibc
 package import Wire
 
-/// Packets of an interface as they are on the wire: Linux hands out what is sent after netfilter has changed it, and
-/// what is received before.
+/// Packets of an interface as they are on the wire.
+///
+/// Linux hands out sent packets after netfilter has changed them, and received packets before.
 @safe
 package final class LiveCapture {
-    /// As much of a packet as is kept; headers are shorter.
+    /// The most bytes that are kept of a packet; its headers are shorter.
     private static let snapshotLength: Int32 = 2048
 
     private let handle: OpaquePointer
     private let link: LinkLayer
     private let interface: String
 
-    /// Starts to capture.
+    /// Starts a capture.
     ///
     /// - Parameters:
     ///   - interface: The name of the interface.
-    ///   - filter: What to capture (pcap-filter(7)).
+    ///   - filter: The filter expression (pcap-filter(7)).
     /// - Throws: `CaptureError`.
     package init(interface: String, filter: String) throws(CaptureError) {
         var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
@@ -55,7 +56,7 @@ package final class LiveCapture {
         }
     }
 
-    /// The filter for a connection to a server and what routers report of it.
+    /// Returns the filter for connections to a server and for ICMP errors about them.
     package static func filter(to server: IPAddress, port: UInt16) -> String {
         "(host \(server) and tcp port \(port)) or \(server.family == .ipv4 ? "icmp" : "icmp6")"
     }
@@ -64,12 +65,12 @@ package final class LiveCapture {
         unsafe pcap_close(handle)
     }
 
-    /// Waits for packets and hands them on.
+    /// Waits for packets and passes them on.
     ///
     /// - Parameters:
-    ///   - milliseconds: How long to wait for the first one.
-    ///   - body: Takes an IP packet and when it was captured.
-    /// - Throws: `CaptureError.failed`, as when the interface is gone.
+    ///   - milliseconds: The longest time to wait for the first packet.
+    ///   - body: Takes an IP packet and the time of its capture.
+    /// - Throws: `CaptureError.failed`, for instance if the interface is gone.
     package func receive(
         milliseconds: Int32, _ body: (Span<UInt8>, CaptureTime) -> Void
     ) throws(CaptureError) {

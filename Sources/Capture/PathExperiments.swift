@@ -4,14 +4,14 @@ internal import KnockProtocol
 internal import Wire
 
 extension Experiments {
-    /// How many routers are asked at most.
+    /// The most routers that are asked.
     private static let maximumHops = 20
-    /// How many SYN/ACKs are looked at to tell what was changed in them.
+    /// The number of SYN/ACKs that are examined to find out what was changed in them.
     private static let nonceSamples = 12
-    /// How long a server takes to repeat a SYN/ACK twice, in seconds (RFC 6298: after 1 s, then 2 s).
+    /// The time in which a server repeats a SYN/ACK twice, in seconds (RFC 6298: after 1 s, then 2 s).
     private static let repetition = 3.5
 
-    /// Lets SYNs die at each router on the way, which quotes what it got.
+    /// Sends SYNs that expire at each router on the way, which then quotes what it received.
     func askRouters() throws(CaptureError) -> [Hop] {
         let plans = (1...Self.maximumHops).map { distance in
             var plan = Plan(.asConfigured)
@@ -22,7 +22,7 @@ extension Experiments {
         let all = try ask(plans, spacing: 0.05)
         let quotes = traffic.quotes[first...].filter { $0.kind == .timeExceeded }
         return all.enumerated().compactMap { index, sent in
-            // A box that changes the ISN leaves the port, one that changes the port leaves the ISN.
+            // A box that changes the ISN leaves the port, and one that changes the port leaves the ISN.
             let quote = quotes.first {
                 $0.sourcePort == sent.port.number || $0.sequenceNumber == sent.handshake.clientISN
             }
@@ -38,10 +38,10 @@ extension Experiments {
         return changes
     }
 
-    /// Asks whether a changed nonce alone can be to blame for proofs that do not hold.
+    /// Finds out whether a changed nonce alone can explain proofs that do not hold.
     ///
-    /// - Returns: For how many SYN/ACKs it can be, of how many, and whether all nonces were 0; stops at the first for
-    ///   which it cannot. Nil if there was none.
+    /// - Returns: The number of SYN/ACKs that it can explain, the number examined, and whether all nonces were 0; nil
+    ///   if there was no such SYN/ACK. The search stops at the first that it cannot explain.
     func solveNonces() throws(CaptureError) -> (solvable: Int, total: Int, areZero: Bool)? {
         let plans = [Plan](repeating: Plan(.asConfigured), count: Self.nonceSamples)
         let all = try ask(plans, spacing: 0.1).filter { $0.answer == .unproven }
@@ -58,12 +58,12 @@ extension Experiments {
         return total == 0 ? nil : (solvable, total, all.allSatisfy { $0.synACK?.nonceField == 0 })
     }
 
-    /// Asks whether an acknowledgment of the true ISN gets through where the mask is windowed.
+    /// Finds out whether an acknowledgment of the true ISN gets through with a windowed mask.
     ///
-    /// What acknowledges is a RST: stateful boxes judge its acknowledgment number as that of any segment, servers do
-    /// not, and if it arrives, the server stops repeating its SYN/ACK.
+    /// The acknowledgment is a RST. Stateful boxes check its acknowledgment number like that of any segment; servers do
+    /// not. If it arrives, the server stops repeating its SYN/ACK.
     ///
-    /// - Returns: Nil if there was no proven SYN/ACK.
+    /// - Returns: Whether it got through; nil if there was no proven SYN/ACK.
     func windowedGetsThrough() throws(CaptureError) -> Bool? {
         var plan = Plan(.asConfigured)
         plan.mode = .windowed

@@ -3,54 +3,53 @@ package import Diagnosis
 package import KnockProtocol
 package import Wire
 
-/// What a probe is to look at, and the client's settings that it should find at work.
+/// The target of a probe, and the client's settings that should be in effect.
 package struct ProbeSettings: Sendable {
-    /// The server: a name or an address.
+    /// The name or address of the server.
     package var host: String
     /// The protected port.
     package var port: UInt16
     /// The key of this server.
     package var key: NamedKey
-    /// `nat_ip`: the address that servers see, for each family; nil where it is the host's own.
+    /// The addresses that servers see, one for each family (`nat_ip`); none if that is the host's own.
     package var natAddresses: [IPFamily: IPAddress] = [:]
-    /// `nat_ip = "auto"`: codes are bound to no address.
+    /// Whether codes are bound to no address (`nat_ip = "auto"`).
     package var isRoaming = false
-    /// `isn_mask`; nil is `auto`.
+    /// The mask (`isn_mask`); nil means `auto`.
     package var mode: MaskMode?
-    /// Not `no_time`.
+    /// Whether codes depend on the time (`no_time` is not set).
     package var usesTime = true
-    /// Not `no_hint`.
+    /// Whether SYNs carry the hint (`no_hint` is not set).
     package var sendsHint = true
-    /// `queue_num` of the client's daemon.
+    /// The queue of the client's daemon (`queue_num`).
     package var queueNumber: UInt16 = 200
-    /// Only addresses of this family; nil takes what the name gives first.
+    /// The address family to use; nil for the first address that the name resolves to.
     package var family: IPFamily?
-    /// The interface to the server; nil is the one that has the local address.
+    /// The interface to the server; nil for the one with the local address.
     package var interface: String?
-    /// How long to wait for an answer, in seconds.
+    /// The time to wait for an answer, in seconds.
     package var timeout: Double = 3
-    /// Addresses that the server may see in place of this host's own, to be tried if there is no answer.
+    /// Addresses to try if there is no answer, as the server may see one of them instead of this host's own.
     package var tryAddresses: [IPAddress] = []
-    /// Whether to send SYNs of its own if the connection fails.
+    /// Whether to send experimental SYNs if the connection fails.
     ///
-    /// A server that counts wrong codes counts some of them.
+    /// A server that counts wrong codes counts some of these.
     package var experiments = true
 
-    /// Names the server and its key.
     package init(host: String, port: UInt16, key: NamedKey) {
         self.host = host
         self.port = port
         self.key = key
     }
 
-    /// The address that the client's daemon binds codes to, as long as it has these settings.
+    /// Returns the address that the client's daemon binds codes to with these settings.
     func configured(local: IPAddress) -> AddressCandidate {
         if isRoaming { return AddressCandidate(.roaming, .roaming) }
         guard let nat = natAddresses[local.family], nat != local else { return AddressCandidate(local, .source) }
         return AddressCandidate(nat, .given)
     }
 
-    /// The mask that the client's daemon asks for, as long as it has these settings.
+    /// Returns the mask that the client's daemon asks for with these settings.
     func mode(local: IPAddress) -> MaskMode {
         mode ?? (isRoaming || natAddresses[local.family] != nil ? .windowed : .full)
     }

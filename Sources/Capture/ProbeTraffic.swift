@@ -2,16 +2,18 @@
 internal import Diagnosis
 internal import Wire
 
-/// What a probe sends and sees.
+/// The traffic of a probe.
 final class ProbeTraffic {
-    /// How much is kept of what somebody else may send; a probe needs some hundred.
+    /// The most handshakes, answers and ICMP errors that are kept, because others can send them too.
+    ///
+    /// A probe needs a few hundred.
     private static let capacity = 4096
 
     /// The handshakes so far.
     private(set) var tracer: HandshakeTracer
-    /// SYN/ACKs and RSTs of the server.
+    /// The SYN/ACKs and RSTs of the server.
     private(set) var answers: [CapturedSegment] = []
-    /// ICMP errors.
+    /// The ICMP errors about segments to the server.
     private(set) var quotes: [ICMPQuote] = []
 
     private let capture: LiveCapture
@@ -36,7 +38,9 @@ final class ProbeTraffic {
         sender.send(segment)
     }
 
-    /// Ends a half-open connection: a RST is judged by its sequence number alone, and locks nobody out.
+    /// Ends a half-open connection with a RST.
+    ///
+    /// The server judges it by its sequence number alone, so it locks nobody out.
     func reset(_ synACK: CapturedSegment) {
         send(from: synACK.destinationPort) { segment in
             segment.flags = .rst
@@ -44,9 +48,9 @@ final class ProbeTraffic {
         }
     }
 
-    /// Captures for some time, or until a condition holds.
+    /// Captures packets for some seconds, or until a condition holds.
     ///
-    /// - Returns: Whether it holds.
+    /// - Returns: Whether the condition holds.
     @discardableResult
     func wait(_ seconds: Double, until condition: () throws(CaptureError) -> Bool) throws(CaptureError) -> Bool {
         let end = ContinuousClock.now + .seconds(seconds)

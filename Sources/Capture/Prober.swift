@@ -4,24 +4,28 @@ internal import Glibc
 internal import KnockProtocol
 package import Wire
 
-/// Goes through a handshake with the daemons in place, stage by stage, and makes experiments where it fails.
+/// A probe: goes through a handshake with the daemons in place, stage by stage, and experiments where it fails.
 package enum Prober {
-    /// How many minutes before and after now are tried, and in what steps: a server takes three minutes at a time.
+    /// The range of the clock experiments before and after now, and their step, in minutes.
+    ///
+    /// A server accepts three minutes at a time.
     private static let clockRange = 30
     private static let clockStep = 3
-    /// How long the service may take to say something before a FIN asks for an acknowledgment, in seconds.
+    /// The time that the service has to send something before a FIN asks for an acknowledgment, in seconds.
     private static let patienceForService = 0.4
-    /// How long a server takes to repeat a SYN/ACK, with some room, in seconds (RFC 6298: 1 s, then 2 s).
+    /// The time in which a server repeats a SYN/ACK, with some margin, in seconds (RFC 6298: after 1 s, then 2 s).
     private static let repetition = 3.5
 
-    /// Probes a server; takes up to half a minute if it does not answer.
+    /// Probes a server.
+    ///
+    /// Takes up to half a minute if the server does not answer.
     ///
     /// - Parameters:
-    ///   - settings: What to look at.
-    ///   - queueIsHeld: Whether a process holds the queue of the client's daemon.
-    ///   - isSigned: Whether a program of this host signs segments to an address and a port.
-    /// - Returns: What was found.
-    /// - Throws: `CaptureError` if it cannot be done: no permission, no route.
+    ///   - settings: The server, and the client's settings.
+    ///   - queueIsHeld: Whether a process is bound to the queue of the client's daemon.
+    ///   - isSigned: Whether a program of this host signs its segments to an address and a port.
+    /// - Returns: The findings.
+    /// - Throws: `CaptureError` if probing is impossible, for instance without permission or without a route.
     package static func run(
         _ settings: ProbeSettings, queueIsHeld: Bool, isSigned: (IPAddress, UInt16) -> Bool
     ) throws(CaptureError) -> ProbeFindings {
@@ -71,12 +75,12 @@ package enum Prober {
         }
     }
 
-    /// Goes on from the SYN/ACK, if there is one.
+    /// Continues from the SYN/ACK, if there is one.
     private static func follow(
         _ connection: WatchedConnection, _ flow: Flow, _ settings: ProbeSettings, _ traffic: ProbeTraffic
     ) throws(CaptureError) -> ConnectionOutcome {
         guard let synACK = traffic.tracer[flow]?.synACK else {
-            // What is captured may come a little later than what the socket says.
+            // The capture may lag a little behind the state of the socket.
             try traffic.wait(0.2) { (traffic.tracer[flow]?.server.resets ?? 0) > 0 }
             if (traffic.tracer[flow]?.server.resets ?? 0) > 0 { return .refused }
             guard case .failed(let number) = connection.state, traffic.tracer[flow]?.syn == nil else { return .silence }
@@ -88,7 +92,7 @@ package enum Prober {
             }
             return .withheld
         }
-        // The first SYN/ACK was kept from the kernel; the next one comes when the SYN is sent again, after a second.
+        // The first SYN/ACK was withheld from the kernel. The next one comes when the SYN is repeated, after a second.
         try connection.admit(.only(serverISN: proof.trueISN))
         guard try traffic.wait(max(settings.timeout, repetition), until: { connection.state == .connected }) else {
             return .notUnmasked
@@ -110,7 +114,7 @@ package enum Prober {
             try experimentOnSilence(experiments, &findings)
         case .answered where findings.outcome == .refused:
             findings.trials = try experiments.ask([.init(.wrongCode)]).map(\.trial)
-            // A server may answer wrong codes with a RST; then ours may be wrong.
+            // A server may answer wrong codes with a RST, so our code may be wrong.
             if findings.answer(.wrongCode) == .refused { try experimentOnSilence(experiments, &findings) }
         case .answered: try experimentOnSilence(experiments, &findings)
         case .proven:
@@ -124,7 +128,7 @@ package enum Prober {
         }
     }
 
-    /// Other codes, until one is answered with a SYN/ACK whose proof holds.
+    /// Tries other codes until one is answered with a SYN/ACK whose proof holds.
     private static func experimentOnSilence(
         _ experiments: Experiments, _ findings: inout ProbeFindings
     ) throws(CaptureError) {

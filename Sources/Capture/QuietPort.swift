@@ -3,16 +3,17 @@ internal import Glibc
 internal import Linux
 internal import Wire
 
-/// A local TCP port that nobody else gets and for which the kernel answers nothing: what comes there is only captured.
+/// A local TCP port that no other program gets and on which the kernel does not answer: segments to it are only
+/// captured.
 ///
-/// It is a listening socket that sees no segment. Without one the kernel would answer SYN/ACKs with a RST, which is
-/// right but may come before an experiment's own answer.
+/// It is a listening socket that sees no segment. Without it, the kernel would answer SYN/ACKs with a RST, which is
+/// correct but may come before the experiment's own answer.
 final class QuietPort {
-    /// The number of the port.
+    /// The port number.
     var number: UInt16 { socket.port }
     private let socket: FilteredSocket
 
-    /// Takes a free port at a local address.
+    /// Binds a free port at a local address.
     init(at address: IPAddress) throws(CaptureError) {
         socket = try FilteredSocket(at: address, .none)
         guard listen(socket.descriptor, 1) == 0 else { throw callFailed("a local port at \(address)") }

@@ -4,7 +4,9 @@ internal import Glibc
 internal import Linux
 internal import Wire
 
-/// Sends whole packets past this host's TCP; they take the ways of all outgoing packets, firewall rules included.
+/// A sender of whole packets past this host's TCP.
+///
+/// They take the path of all outgoing packets, firewall rules included.
 final class RawSender {
     private let descriptor: Int32
 
@@ -31,7 +33,9 @@ final class RawSender {
         close(descriptor)
     }
 
-    /// Sends a segment; what the host's own rules keep back counts as lost on the way.
+    /// Sends a segment.
+    ///
+    /// A segment that the host's own rules hold back counts as lost on the way.
     func send(_ segment: CraftedSegment) {
         try? SocketAddress(segment.destination).send(segment.bytes, from: descriptor)
     }

@@ -3,24 +3,24 @@ internal import Glibc
 internal import Linux
 package import Wire
 
-/// The way from this host to a server.
+/// The route from this host to a server.
 package struct Route: Equatable, Sendable {
     /// The server's address.
     package let remote: IPAddress
-    /// The address of this host that the kernel chooses.
+    /// The local address that the kernel chooses.
     package let local: IPAddress
-    /// The interface that has it.
+    /// The interface to the server: the one with the local address, unless another was given.
     package let interface: String
-    /// Whether the server is in a network of one of this host's interfaces.
+    /// Whether the server is on a network of one of this host's interfaces.
     package let isOnLink: Bool
 
-    /// Looks the host up (getaddrinfo(3)) and asks the kernel for the way there; sends nothing to it.
+    /// Resolves the host (getaddrinfo(3)) and asks the kernel for the route; sends nothing to the server.
     ///
     /// - Parameters:
     ///   - host: A name or an address.
-    ///   - family: Only addresses of this family, if given.
-    ///   - interface: The interface to use in place of the one that has the local address.
-    /// - Throws: `CaptureError.unreachable`, or what a call failed with.
+    ///   - family: The only family to consider; nil for both.
+    ///   - interface: The interface to use instead of the one with the local address.
+    /// - Throws: `CaptureError.unreachable`.
     package init(to host: String, family: IPFamily? = nil, interface: String? = nil) throws(CaptureError) {
         let addresses = try Self.lookUp(host, family)
         var found: (remote: IPAddress, local: IPAddress)?
@@ -47,7 +47,7 @@ package struct Route: Equatable, Sendable {
         }
     }
 
-    /// Connecting a datagram socket makes the kernel choose an address and sends nothing.
+    /// Finds the local address: connecting a datagram socket makes the kernel choose one and sends nothing.
     private static func localAddress(to remote: IPAddress) -> IPAddress? {
         let name = SocketAddress(remote, port: 9)
         let descriptor = socket(name.family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)

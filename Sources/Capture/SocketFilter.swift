@@ -3,20 +3,22 @@ internal import CPcap
 internal import Glibc
 internal import Linux
 
-/// Which incoming segments the kernel lets a TCP socket see (socket(7), SO_ATTACH_FILTER); the others are as if lost.
+/// A filter of the incoming segments that the kernel lets a TCP socket see (socket(7), SO_ATTACH_FILTER).
 ///
-/// The programs see a segment from its TCP header on.
+/// It treats the others as lost.
+///
+/// The filter programs see a segment from its TCP header on.
 enum SocketFilter {
-    /// None: the kernel does not even send a RST for them.
+    /// No segment: the kernel does not even answer them with a RST.
     case none
-    /// All without SYN, so no SYN/ACK is acknowledged.
+    /// Segments without SYN, so that no SYN/ACK is acknowledged.
     case withoutSYN
-    /// All without SYN, and those with SYN that have this sequence number.
+    /// Segments without SYN, and those with SYN and this sequence number.
     case only(serverISN: UInt32)
-    /// All.
+    /// All segments.
     case all
 
-    /// The whole segment, and nothing of it.
+    /// Accepts the whole segment.
     private static let take = instruction(BPF_RET | BPF_K, 0xffff_ffff)
     private static let leave = instruction(BPF_RET | BPF_K, 0)
 
@@ -43,7 +45,7 @@ enum SocketFilter {
         bpf_insn(code: UInt16(truncatingIfNeeded: code), jt: ifTrue, jf: 0, k: value)
     }
 
-    /// Puts the filter in place of an earlier one.
+    /// Attaches the filter to a socket, replacing any earlier one.
     func attach(to socket: Int32) throws(CaptureError) {
         let program = program
         let result = unsafe program.withUnsafeBufferPointer { instructions in

@@ -3,11 +3,11 @@ internal import Glibc
 internal import Linux
 internal import Wire
 
-/// An ordinary connection of this host's kernel, which however gets to see a SYN/ACK only when it may.
+/// An ordinary connection of this host's kernel that sees a SYN/ACK only when it is admitted.
 ///
 /// So it never acknowledges a wrong ISN, for which a server would lock this host out.
 final class WatchedConnection {
-    /// Its local port.
+    /// The local port.
     var port: UInt16 { socket.port }
     private let socket: FilteredSocket
 
@@ -18,7 +18,7 @@ final class WatchedConnection {
 
     /// Sends the SYN.
     ///
-    /// - Returns: Why that failed at once; nil if it is on its way.
+    /// - Returns: The reason of an immediate failure; nil if the attempt is under way.
     func connect(to server: IPAddress, port: UInt16) -> String? {
         do throws(SystemError) {
             try SocketAddress(server, port: port).connect(socket.descriptor)
@@ -28,19 +28,19 @@ final class WatchedConnection {
         return nil
     }
 
-    /// Lets the kernel see segments.
+    /// Admits the segments that a filter lets through.
     func admit(_ filter: SocketFilter) throws(CaptureError) {
         try filter.attach(to: socket.descriptor)
     }
 
-    /// How the attempt stands.
+    /// The state of the attempt.
     enum State: Equatable {
         case pending
         case connected
         case failed(Int32)
     }
 
-    /// Asks the kernel.
+    /// The current state, from the kernel.
     var state: State {
         var waiting = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
         guard unsafe poll(&waiting, 1, 0) > 0 else { return .pending }
@@ -50,7 +50,9 @@ final class WatchedConnection {
         return number == 0 ? .connected : .failed(number)
     }
 
-    /// Says that no more data will come: a FIN, which a server that has the connection acknowledges.
+    /// Sends a FIN: no more data will come.
+    ///
+    /// A server that has the connection acknowledges it.
     func shutDown() {
         shutdown(socket.descriptor, Int32(SHUT_WR))
     }
