@@ -66,7 +66,7 @@ set_place() { # FLAG VALUE
     case $1:$2 in
     --protect:own) ;;
     *:interface:*) is_interface "${2#interface:}" || die $EX_USAGE \
-        "$1: '${2#interface:}' is no name of an interface; give 1 to 15 letters, digits and the characters . _ -" ;;
+        "$1: '${2#interface:}' is not a name of an interface; give 1 to 15 letters, digits and the characters . _ -" ;;
     *) is_prefix "$2" || die $EX_USAGE \
         "$1: '$2' is not known; give $([ "$1" = --exempt ] || echo own,) an address, a prefix such as 10.0.0.0/24," \
         "or interface:NAME" ;;

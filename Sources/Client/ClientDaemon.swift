@@ -134,7 +134,7 @@ package final class ClientDaemon: AdministeredDaemon {
         state.withLock { $0 = State(settings: settings, roster: roster) }
         names.adopt(roster.hostNames)
         adoptTargets()
-        return "\(settings.targets.count) targets"
+        return "\(settings.targets.count) target\(settings.targets.count == 1 ? "" : "s")"
     }
 
     private func adoptTargets() {

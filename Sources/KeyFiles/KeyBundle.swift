@@ -118,7 +118,7 @@ public struct KeyBundle: Sendable {
             case .system(let call, _, let errno): throw .system(call: call, path, errno)
             case .notARegularFile: throw .notARegularFile(path)
             case .accessibleByOthers(_, let mode): throw .accessibleByOthers(path, mode: mode)
-            case .wrongLength(_, let length): throw .malformed(path, "\(length) bytes are no bundle")
+            case .wrongLength(_, let length): throw .malformed(path, "\(length) bytes are not a bundle")
             case .notRandom: throw .malformed(path, "there is no whole key in it")
             case .alreadyExists, .notSynchronised, .foreign, .outOfMemory: throw .outOfMemory
             }

@@ -45,7 +45,7 @@ public enum KeyFileError: Error, Equatable, CustomStringConvertible {
             "key file \(path): \(length) bytes long, but a key is exactly \(KeyFile.length); "
                 + "was it copied completely, and as binary?"
         case .notRandom(let path):
-            "key file \(path): all its bytes are the same, so it is no key; make one with 'keygen'"
+            "key file \(path): all its bytes are the same, so it is not a key; make one with 'keygen'"
         case .alreadyExists(let path):
             "\(path) exists already and was left as it is; --force replaces it (no host with the old key gets in then)"
         case .notSynchronised(let path, let errno):

@@ -47,7 +47,8 @@ extension ServerDaemon {
         }
         closeWhatIsNotAdmitted()
         let now = Set(roster.guests.map(\.id))
-        return "\(now.subtracting(before).count) guests added, \(before.subtracting(now).count) removed, "
+        let added = now.subtracting(before).count
+        return "\(added) guest\(added == 1 ? "" : "s") added, \(before.subtracting(now).count) removed, "
             + "\(now.intersection(before).count) kept"
     }
 

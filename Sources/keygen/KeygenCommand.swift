@@ -24,10 +24,10 @@ struct KeygenCommand: ParsableCommand {
     @Argument(help: "The key file. (default: port_protector.dat)")
     var path: String?
 
-    @Flag(help: "Replace a file that is there already.")
+    @Flag(help: "Replace an existing file.")
     var force = false
 
-    @Flag(help: "Make no key, but print the fingerprint of the one that is there.")
+    @Flag(help: "Print the fingerprint of an existing key file; make none.")
     var fingerprint = false
 
     @Option(
@@ -78,7 +78,7 @@ struct KeygenCommand: ParsableCommand {
         if output?.isEmpty == true || config?.isEmpty == true { throw ValidationError("an empty path") }
         if !NewGuest.isFileName(bundle) {
             throw ValidationError(
-                "'\(bundle)' is no name for a bundle: that is 1 to 64 letters, digits, '.', '_' and '-', and begins with "
+                "'\(bundle)' is not a name for a bundle: give 1 to 64 letters, digits, '.', '_' and '-', and begins with "
                     + "a letter or digit")
         }
         if Set(port).count < port.count { throw ValidationError("--port was given twice for the same port") }
@@ -119,7 +119,7 @@ struct KeygenCommand: ParsableCommand {
 enum HostArgument {
     static func parse(_ text: String) throws -> TargetHost {
         guard let host = TargetHost(text), host.isOne else {
-            throw ValidationError("'\(text)' is no address and no name of a host")
+            throw ValidationError("'\(text)' is neither an address nor a host name")
         }
         return host
     }

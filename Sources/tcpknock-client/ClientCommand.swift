@@ -14,7 +14,7 @@ struct ClientCommand: ParsableCommand {
             same ports go on as before.
 
             Says 'ready' on standard output when the queue is bound; logs to standard error. SIGHUP reads the \
-            configuration again, SIGUSR1 logs the counters; 'tcpknock status' shows how it is doing.
+            configuration again, SIGUSR1 logs the counters; 'tcpknock status' shows its state.
             """,
         version: version)
 

@@ -7,14 +7,14 @@ import Server
 struct ServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tcpknock-server",
-        abstract: "Admits TCP connections to protected ports only from who knows a key.",
+        abstract: "Admits TCP connections to protected ports only from clients that hold a key.",
         discussion: """
             Gives the verdicts on what firewall/server.sh queues: SYNs to the protected ports must carry a right code, \
             SYN/ACKs go out with a masked ISN and the server's proof, and the third ACK must acknowledge the true ISN. \
             A wrong third ACK locks its sender out and closes its connections.
 
             Says 'ready' on standard output when the queue is bound; logs to standard error. SIGHUP reads the \
-            configuration again, SIGUSR1 logs the counters; 'tcpknock status' shows how it is doing.
+            configuration again, SIGUSR1 logs the counters; 'tcpknock status' shows its state.
             """,
         version: version)
 

@@ -7,7 +7,7 @@ import SystemPackage
 struct AddServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add-server",
-        abstract: "Takes the key and the settings for one more server out of a bundle.",
+        abstract: "Adds a server from a bundle.",
         discussion: """
             The server makes the bundle with 'keygen --bundle'. Its key goes to the folder 'keys' beside the \
             configuration of tcpknock-client, which gets a [[target]] more.

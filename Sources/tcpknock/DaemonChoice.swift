@@ -15,7 +15,7 @@ struct DaemonChoice: ParsableArguments {
     @Flag(help: "Ask tcpknock-client.")
     var client = false
 
-    @Option(help: ArgumentHelp("Ask this one of several servers.", valueName: "name"), transform: InstanceName.parse)
+    @Option(help: ArgumentHelp("Ask this instance of the server.", valueName: "name"), transform: InstanceName.parse)
     var instance: String?
 
     @Option(

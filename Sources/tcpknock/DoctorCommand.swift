@@ -8,7 +8,7 @@ import Wire
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Examines this host, and says what is wrong with its tcpknock and what to do about it.",
+        abstract: "Checks this host's tcpknock: what is wrong, and what to do about it.",
         discussion: """
             Looks at the kernel, the key file, the daemon, its queue, the firewall rules of both families, other rules \
             that get in the way, connection tracking, the clock, and the service behind the port; and changes nothing. \
@@ -32,7 +32,7 @@ struct DoctorCommand: ParsableCommand {
     var client = false
 
     @Option(
-        help: ArgumentHelp("Examine this one of several servers.", valueName: "name"), transform: InstanceName.parse)
+        help: ArgumentHelp("Check this instance of the server.", valueName: "name"), transform: InstanceName.parse)
     var instance: String?
 
     @Option(

@@ -10,12 +10,12 @@ import Wire
 struct LocksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "locks",
-        abstract: "Shows who is locked out, for how long, and why.")
+        abstract: "Lists lockouts, with the time left and the reason.")
 
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
-    @Option(help: ArgumentHelp("One of several servers.", valueName: "name"), transform: InstanceName.parse)
+    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: InstanceName.parse)
     var instance: String?
 
     @Flag(help: "Print one JSON array.")
@@ -32,13 +32,13 @@ struct LocksCommand: ParsableCommand {
 struct UnlockCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unlock",
-        abstract: "Lets an address in again before its lockout is over.",
+        abstract: "Ends the lockout of an address.",
         discussion: "Connections that were closed with the lockout stay closed.")
 
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
-    @Option(help: ArgumentHelp("One of several servers.", valueName: "name"), transform: InstanceName.parse)
+    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: InstanceName.parse)
     var instance: String?
 
     @Flag(help: "Print one JSON object.")

@@ -14,12 +14,12 @@ import Wire
 struct ProbeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "probe",
-        abstract: "Goes through a handshake with a protected server stage by stage and says what is wrong.",
+        abstract: "Tries a handshake with a protected server stage by stage and says what is wrong.",
         discussion: """
             Run it on the client's host, as root, with the daemon and the rules in place. It opens an ordinary \
             connection and watches it on the interface. If that fails, it sends SYNs of its own, a few a second for up \
-            to half a minute: with codes bound to other addresses, codes of other minutes, and some that die at the \
-            routers on the way. It answers SYN/ACKs only with a RST, so the server locks nobody out for it; only a \
+            to half a minute: with codes bound to other addresses, codes of other minutes, and some with a low \
+            TTL. It answers SYN/ACKs only with a RST, so the server locks nobody out for it; only a \
             server that counts wrong codes may (see --no-experiments).
 
             Exit status: 0 the knock works, 1 a stage failed, 64 to 78 the probe could not be made.

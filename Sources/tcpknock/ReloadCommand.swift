@@ -8,7 +8,7 @@ import SystemPackage
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
-        abstract: "Has the daemons of this host read their configuration again.",
+        abstract: "Reloads the daemons' configuration.",
         discussion: """
             Handshakes under way and open connections go on; those of guests who are no longer in the configuration, \
             or are no longer admitted, are closed. What is wrong in a new configuration leaves the old one in force.
@@ -16,7 +16,7 @@ struct ReloadCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonChoice
 
-    @Flag(help: "Print one JSON object a line for each daemon.")
+    @Flag(help: "Print JSON, one object per line and daemon.")
     var json = false
 
     func run() throws {

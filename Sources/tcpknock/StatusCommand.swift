@@ -8,7 +8,7 @@ import Program
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Shows how the daemons of this host are doing.",
+        abstract: "Shows the state of this host's daemons.",
         discussion: """
             Queues and their losses, guests or targets, who is connected since when and with how many bytes, and how \
             many packets got a verdict for which reason.
@@ -20,7 +20,7 @@ struct StatusCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonChoice
 
-    @Flag(help: "Print one JSON object a line for each daemon.")
+    @Flag(help: "Print JSON, one object per line and daemon.")
     var json = false
 
     func run() throws {

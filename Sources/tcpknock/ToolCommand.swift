@@ -6,7 +6,7 @@ import Program
 struct ToolCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tcpknock",
-        abstract: "Shows what the tcpknock daemons of this host do, and why something does not work.",
+        abstract: "Shows what this host's tcpknock daemons do, and finds out why something does not work.",
         version: version,
         subcommands: [
             StatusCommand.self, WatchCommand.self, LocksCommand.self, UnlockCommand.self, ReloadCommand.self,

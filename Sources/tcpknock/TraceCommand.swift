@@ -44,7 +44,7 @@ struct TraceCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "So many minutes before and after that of the capture are tried, 0 to 1440.", valueName: "minutes"))
+            "Minutes to try before and after the time of the capture, 0 to 1440.", valueName: "minutes"))
     var slots = 3
 
     @Flag(help: "Print one JSON object.")

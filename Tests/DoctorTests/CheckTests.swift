@@ -187,7 +187,7 @@ import Wire
         made.statuses["/run/tcpknock/server.sock"] = FileStatus(kind: .socket, permissions: 0o666)
         #expect(FileCheck.run(made.examination(subject)).severity == .error)
         made.statuses["/run/tcpknock/server.sock"] = FileStatus(kind: .file, permissions: 0o600)
-        #expect(FileCheck.run(made.examination(subject)).first?.found.contains("no socket") == true)
+        #expect(FileCheck.run(made.examination(subject)).first?.found.contains("not a socket") == true)
         made.statuses["/run/tcpknock/server.sock"] = nil
         made.statuses["/etc/tcpknock"] = FileStatus(kind: .folder, permissions: 0o777)
         #expect(FileCheck.run(made.examination(subject)).first?.cure == "chmod go-w /etc/tcpknock")

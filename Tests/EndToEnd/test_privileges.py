@@ -427,7 +427,7 @@ def test_the_kernel_filter(direct: Network, open_folder: Path, pins: str, user: 
     assert wrong() == 0 and not answers(keys[1]) and wrong() == 1
     # Other keys after a reload, and the filter goes on with the clock.
     configure("a", "b")
-    assert "1 guests added" in tool(server, "server", "reload").stdout
+    assert "1 guest added" in tool(server, "server", "reload").stdout
     assert answers(keys[1]) and not answers(keys[2]) and wrong() == 2
     configure("b")
     tool(server, "server", "reload")

@@ -500,8 +500,8 @@ def test_nothing_stays_behind(direct: Network, key_file: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     (
-        (["10.81.1.2", "0"], 64, "no TCP port"),
-        (["--nat-ip", "nowhere", "10.81.1.2", "22"], 64, "no IP address"),
+        (["10.81.1.2", "0"], 64, "not a TCP port"),
+        (["--nat-ip", "nowhere", "10.81.1.2", "22"], 64, "not an IP address"),
         (["--nat-ip", "auto", "--nat-ip", "192.0.2.1", "10.81.1.2", "22"], 64, "auto stands for all"),
         (["--timeout", "0", "10.81.1.2", "22"], 64, "from 0.5 to 60"),
         (["--key-file", "/nonexistent", "10.81.1.2", "22"], 66, "there is no such file"),

@@ -220,7 +220,7 @@ def test_wrong_files(key_file: str, tmp_path: Path) -> None:
         (["--key-file", tmp_path / "no-key", text], 66, "there is no such file"),
         (["--key-file", text, text], 77, "group or others"),
         (["--key-file", key_file, "--slots", "-1", text], 64, "0 to 1440"),
-        (["--key-file", key_file, "--client-address", "here", text], 64, "no IP address"),
+        (["--key-file", key_file, "--client-address", "here", text], 64, "not an IP address"),
         (["--key-file", key_file], 64, "file"),
     ):
         result = run(*arguments)

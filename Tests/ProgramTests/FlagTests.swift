@@ -28,7 +28,7 @@ import Wire
     @Test("What is no port", arguments: noNumbers + ["0", "65536", "70000", "99999999999999999999"])
     func noPort(_ text: String) throws {
         let message = try #require(Self.message { try Port.parse(text) })
-        #expect(message == "'\(text)' is no TCP port: that is a number from 1 to 65535")
+        #expect(message == "'\(text)' is not a TCP port: give a number from 1 to 65535")
     }
 
     @Test("Queue numbers", arguments: [("0", 0), ("100", 100), ("65535", 65535)] as [(String, UInt16)])
@@ -39,7 +39,7 @@ import Wire
     @Test("What is no queue number", arguments: noNumbers + ["65536", "70000"])
     func noQueueNumber(_ text: String) throws {
         let message = try #require(Self.message { try QueueNumber.parse(text) })
-        #expect(message == "'\(text)' is no queue number: that is a number from 0 to 65535")
+        #expect(message == "'\(text)' is not a queue number: give a number from 0 to 65535")
     }
 
     @Test(
@@ -59,7 +59,7 @@ import Wire
         ])
     func noQueueRange(_ text: String) throws {
         let message = try #require(Self.message { try QueueRange.parse(text) })
-        #expect(message.contains("'\(text)' is no queue number or range"))
+        #expect(message.contains("'\(text)' is not a queue number or range"))
         #expect(message.contains("100:103"))
     }
 
@@ -74,7 +74,7 @@ import Wire
     }
 
     @Test(
-        "What is no mark bit",
+        "What is not a mark bit",
         arguments: [
             "", "0", "0x0", "3", "0x3", "0x1001", "0x", "x1", "-1", "0x100000000", "4294967296", "0x10/0x10", "abc",
             "0xg", "+1",
@@ -82,7 +82,7 @@ import Wire
         ])
     func noMarkBit(_ text: String) throws {
         let message = try #require(Self.message { try MarkBit.parse(text) })
-        #expect(message.contains("'\(text)' is no mark bit"))
+        #expect(message.contains("'\(text)' is not a mark bit"))
         #expect(message.contains("0x1000"))
     }
 
@@ -98,12 +98,12 @@ import Wire
     @Test("What is no address", arguments: ["", "host", "192.0.2.7/24", "1.2.3.4.5"])
     func noAddress(_ text: String) throws {
         let message = try #require(Self.message { try AddressArgument.parse(text) })
-        #expect(message.contains("'\(text)' is no IP address"))
+        #expect(message.contains("'\(text)' is not an IP address"))
     }
 
     @Test("What is no address or prefix", arguments: ["", "host", "192.0.2.7/33", "::/129"])
     func noPrefix(_ text: String) throws {
         let message = try #require(Self.message { try AddressArgument.parsePrefix(text) })
-        #expect(message.contains("'\(text)' is no IP address or prefix"))
+        #expect(message.contains("'\(text)' is not an IP address or prefix"))
     }
 }

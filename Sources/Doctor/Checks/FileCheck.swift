@@ -67,7 +67,7 @@ enum FileCheck {
             guard status.kind == .socket else {
                 return [
                     Finding(
-                        name, .error, "\(path) is no socket",
+                        name, .error, "\(path) is not a socket",
                         cure: "remove it, and start the daemon again: rm \(path.shellWord); "
                             + examination.subject.daemonCommand)
                 ]

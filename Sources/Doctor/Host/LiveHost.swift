@@ -136,7 +136,7 @@ extension KeyReading {
             )
         case .notARegularFile:
             self = .bad(
-                found: "\(path) is no regular file", cure: "remove it, and copy the other host's key file (scp -p)")
+                found: "\(path) is not a regular file", cure: "remove it, and copy the other host's key file (scp -p)")
         case .accessibleByOthers(_, let mode):
             self = .bad(
                 found: "\(path) can be read or written by others (mode 0\(String(mode, radix: 8)))",
@@ -151,7 +151,7 @@ extension KeyReading {
                     + "keygen --force \(path.shellWord)")
         case .notRandom:
             self = .bad(
-                found: "all bytes of \(path) are the same, so it is no key",
+                found: "all bytes of \(path) are the same, so it is not a key",
                 cure: "make a new one for both hosts: keygen --force \(path.shellWord)")
         case .alreadyExists, .notSynchronised, .outOfMemory:
             self = .bad(found: "\(path): \(error)", cure: "try again with more free memory")

@@ -10,7 +10,7 @@ package struct ClientFlags: DaemonFlags {
 
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp("The queue of the firewall rules. (default: 200)", valueName: "number"),
+        help: ArgumentHelp("Queue number used by the firewall rules. (default: 200)", valueName: "number"),
         transform: QueueNumber.parse)
     var queue: UInt16?
 

@@ -10,63 +10,63 @@ internal import SystemPackage
 package struct CommonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The configuration file; '' for none. (default: the one in /etc/tcpknock, if it is there)",
+            "Configuration file; '' for none. (default: the one in /etc/tcpknock, if it exists)",
             valueName: "path"))
     var config: String?
 
-    @Flag(help: "Check configuration and key files, print what is in effect in the syntax of the file, and end.")
+    @Flag(help: "Check configuration and key files, print the settings in force as a configuration file, and exit.")
     package var check = false
 
     @Flag(
         name: [.customLong("firewall-flags"), .customLong("firewall_flags")],
-        help: "Print the flags for the script with the firewall rules that belong to the configuration, and end.")
+        help: "Print the flags that the firewall script needs for this configuration, and exit.")
     package var firewallFlags = false
 
     @Option(
         name: [.customLong("key-file"), .customLong("key_file")],
         help: ArgumentHelp(
-            "The key file that both hosts share. (default: /etc/port_protector.dat)", valueName: "path"))
+            "Key file shared by both hosts. (default: /etc/port_protector.dat)", valueName: "path"))
     var keyFile: String?
 
     @Option(
         name: [.customLong("target-port"), .customLong("target_port")], parsing: .singleValue,
-        help: ArgumentHelp("The port of a protected service; may be given again. (default: 22)", valueName: "port"),
+        help: ArgumentHelp("Port of a protected service; repeat for more. (default: 22)", valueName: "port"),
         transform: Port.parse)
     var targetPorts: [UInt16] = []
 
     @Option(
         help: ArgumentHelp(
-            "The bit of the packet mark that belongs to this program, as in the firewall rules. (default: 0x1000)",
+            "Bit of the packet mark that tcpknock uses; the firewall rules must use the same. (default: 0x1000)",
             valueName: "bit"),
         transform: MarkBit.parse)
     var mark: UInt32?
 
     @Flag(
         name: [.customLong("no-time"), .customLong("no_time")],
-        help: "Do not bind codes to the minute, for hosts without a clock. Both sides must agree.")
+        help: "Do not bind codes to the minute, for hosts without a clock. Both hosts need the same setting.")
     var noTime = false
 
     @Option(
         name: [.customLong("control-socket"), .customLong("control_socket")],
         help: ArgumentHelp(
-            "The socket on which the daemon answers questions; '' for none. (default: in /run/tcpknock)",
+            "Socket on which the daemon answers 'tcpknock'; '' for none. (default: in /run/tcpknock)",
             valueName: "path"))
     var controlSocket: String?
 
     @Option(
         name: [.customLong("metrics-file"), .customLong("metrics_file")],
         help: ArgumentHelp(
-            "The file for counters, in the text format of Prometheus; '' for none. (default: none)", valueName: "path"))
+            "File to write counters to, in Prometheus text format; '' for none. (default: none)", valueName: "path"))
     var metricsFile: String?
 
     @Flag(
         name: [.customLong("no-count-bytes"), .customLong("no_count_bytes")],
-        help: "Do not have connection tracking count the bytes of connections.")
+        help: "Do not count the bytes of connections in connection tracking.")
     var noCountBytes = false
 
     @Option(
         help: ArgumentHelp(
-            "Whom the daemon runs as once it has begun; '' for who started it. (default: who started it)",
+            "User to run as after start-up; '' to stay the user that started it. (default: stay)",
             valueName: "name[:group]"),
         transform: UserArgument.parse)
     var user: String?
@@ -74,7 +74,7 @@ package struct CommonOptions: ParsableArguments {
     @Option(
         name: [.customLong("default-user"), .customLong("default_user")],
         help: ArgumentHelp(
-            "Whom it runs as where the configuration does not say, if the host has such a user and root starts it.",
+            "User to run as when the configuration names none, if the host has such a user and root starts it.",
             valueName: "name[:group]"),
         transform: UserArgument.parse)
     var defaultUser: String?
@@ -84,23 +84,23 @@ package struct CommonOptions: ParsableArguments {
 
     @Option(
         name: [.customLong("log-level"), .customLong("log_level")],
-        help: ArgumentHelp("How much is logged. (default: info)", valueName: "level"))
+        help: ArgumentHelp("Least severe level to log. (default: info)", valueName: "level"))
     var logLevel: LogLevel?
 
     @Option(
         name: [.customLong("log-format"), .customLong("log_format")],
-        help: ArgumentHelp("How log lines look. (default: text)", valueName: "format"))
+        help: ArgumentHelp("Format of log lines. (default: text)", valueName: "format"))
     var logFormat: LogFormat?
 
     @Option(
         name: [.customLong("log-target"), .customLong("log_target")],
-        help: ArgumentHelp("Where log lines go. (default: stderr)", valueName: "target"))
+        help: ArgumentHelp("Where to log. (default: stderr)", valueName: "target"))
     var logTarget: LogTarget?
 
     @Option(
         help: ArgumentHelp(
-            "In which kind of iptables the firewall rules are, for --firewall-flags; auto is the one in which they are "
-                + "already, else the host's. (default: auto)", valueName: "which"))
+            "Kind of iptables for the firewall rules, for --firewall-flags; auto: the kind that has them "
+                + "already, else the host's own. (default: auto)", valueName: "which"))
     var iptables: IPTablesChoice?
 
     /// As if no flag were given.

@@ -19,7 +19,7 @@ package enum Port {
     /// Reads the number of a port.
     package static func parse(_ text: String) throws -> UInt16 {
         guard text.first?.isNumber == true, let port = UInt16(text), port != 0 else {
-            throw ValidationError("'\(text)' is no TCP port: that is a number from 1 to 65535")
+            throw ValidationError("'\(text)' is not a TCP port: give a number from 1 to 65535")
         }
         return port
     }
@@ -31,7 +31,7 @@ package enum QueueRange {
     package static func parse(_ text: String) throws -> ClosedRange<UInt16> {
         guard let range = QueueNumbers.range(text) else {
             throw ValidationError(
-                "'\(text)' is no queue number or range: that is a number from 0 to 65535, or two with a colon between, "
+                "'\(text)' is not a queue number or range: give a number from 0 to 65535, or two with a colon between, "
                     + "such as 100:103, for at most \(QueueNumbers.maximumCount) queues")
         }
         return range
@@ -43,7 +43,7 @@ package enum QueueNumber {
     /// Reads the number of a queue.
     package static func parse(_ text: String) throws -> UInt16 {
         guard text.first?.isNumber == true, let number = UInt16(text) else {
-            throw ValidationError("'\(text)' is no queue number: that is a number from 0 to 65535")
+            throw ValidationError("'\(text)' is not a queue number: give a number from 0 to 65535")
         }
         return number
     }
@@ -58,7 +58,7 @@ package enum InstanceName {
             && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
         guard isName else {
             throw ValidationError(
-                "'\(text)' is no name of an instance; give 1 to 10 letters, digits and -, not beginning with -")
+                "'\(text)' is not a name for an instance; give 1 to 10 letters, digits and -, not beginning with -")
         }
         return text
     }
@@ -69,7 +69,7 @@ package enum AddressArgument {
     /// Reads an address of a host.
     package static func parse(_ text: String) throws -> IPAddress {
         guard let address = IPAddress(text) else {
-            throw ValidationError("'\(text)' is no IP address, such as 192.0.2.7 or 2001:db8::7")
+            throw ValidationError("'\(text)' is not an IP address, such as 192.0.2.7 or 2001:db8::7")
         }
         return address
     }
@@ -77,7 +77,7 @@ package enum AddressArgument {
     /// Reads an address or a prefix.
     package static func parsePrefix(_ text: String) throws -> IPPrefix {
         guard let prefix = IPPrefix(text) else {
-            throw ValidationError("'\(text)' is no IP address or prefix, such as 192.0.2.7 or 2001:db8::/32")
+            throw ValidationError("'\(text)' is not an IP address or prefix, such as 192.0.2.7 or 2001:db8::/32")
         }
         return prefix
     }
@@ -155,7 +155,7 @@ package enum UserArgument {
     /// Reads `NAME`, `NAME:GROUP`, or nothing.
     package static func parse(_ text: String) throws -> String {
         guard text.isEmpty || UserName(text) != nil else {
-            throw ValidationError("'\(text)' is no user, nor a user and a group as in name:group")
+            throw ValidationError("'\(text)' is neither a user nor a user and a group as in name:group")
         }
         return text
     }
@@ -168,7 +168,7 @@ package enum MarkBit {
         let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
         let mark = isHexadecimal ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
         guard let mark, mark.nonzeroBitCount == 1, !text.contains("+") else {
-            throw ValidationError("'\(text)' is no mark bit: that is a 32-bit number with one bit set, such as 0x1000")
+            throw ValidationError("'\(text)' is not a mark bit: give a 32-bit number with one bit set, such as 0x1000")
         }
         return mark
     }

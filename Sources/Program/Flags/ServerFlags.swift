@@ -10,7 +10,7 @@ package struct ServerFlags: DaemonFlags {
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
         help: ArgumentHelp(
-            "The queue of the firewall rules, or FIRST:LAST for several, with a thread for each. (default: 100)",
+            "Queue number used by the firewall rules, or FIRST:LAST for several, one thread each. (default: 100)",
             valueName: "number"),
         transform: QueueRange.parse)
     var queues: ClosedRange<UInt16>?
@@ -33,21 +33,21 @@ package struct ServerFlags: DaemonFlags {
 
     @Option(
         name: [.customLong("lockout-seconds"), .customLong("lockout_seconds")],
-        help: ArgumentHelp("How long a wrong third ACK locks its sender out. (default: 120)", valueName: "seconds"),
+        help: ArgumentHelp("How long a wrong third ACK locks out its sender. (default: 120)", valueName: "seconds"),
         transform: NumberArgument.parse(1...86_400, "lockout time", " seconds"))
     var lockoutSeconds: UInt32?
 
     @Option(
         name: [.customLong("lockout-scope"), .customLong("lockout_scope")],
         help: ArgumentHelp(
-            "Whom it locks out: the guest whose key it was, or everybody at the address. (default: guest)",
+            "Whom it locks out: the guest whose key was used, or everyone at the address. (default: guest)",
             valueName: "whom"))
     var lockoutScope: LockoutScope?
 
     @Option(
         name: [.customLong("guest-syn-rate"), .customLong("guest_syn_rate")],
         help: ArgumentHelp(
-            "How many connections a second each guest may begin where there is more than one; 0 for any number. "
+            "Connections per second that each guest may begin when there are several; 0 for no limit. "
                 + "(default: 2000)", valueName: "number"),
         transform: NumberArgument.parse(0...1_000_000, "number of connections"))
     var guestSYNRate: UInt32?
@@ -55,7 +55,7 @@ package struct ServerFlags: DaemonFlags {
     @Option(
         name: [.customLong("on-failure"), .customLong("on_failure")],
         help: ArgumentHelp(
-            "What becomes of a SYN without a right code: no answer, or what a closed port answers. (default: drop)",
+            "How to treat a SYN without a right code: drop it, or answer as a closed port does. (default: drop)",
             valueName: "what"))
     var onFailure: FailureAnswer?
 
@@ -74,13 +74,14 @@ package struct ServerFlags: DaemonFlags {
     @Option(
         name: [.customLong("lockout-after-wrong-codes"), .customLong("lockout_after_wrong_codes")],
         help: ArgumentHelp(
-            "After how many wrong codes an address is locked out; 0 for never. (default: 0)", valueName: "number"),
+            "Number of wrong codes after which an address is locked out; 0 for never. (default: 0)", valueName: "number"
+        ),
         transform: NumberArgument.parse(0...1_000_000, "number of wrong codes"))
     var lockoutAfterWrongCodes: UInt32?
 
     @Option(
         name: [.customLong("wrong-code-seconds"), .customLong("wrong_code_seconds")],
-        help: ArgumentHelp("Within how many seconds. (default: 600)", valueName: "seconds"),
+        help: ArgumentHelp("The time in which they are counted, in seconds. (default: 600)", valueName: "seconds"),
         transform: NumberArgument.parse(1...86_400, "time", " seconds"))
     var wrongCodeSeconds: UInt32?
 
@@ -94,7 +95,7 @@ package struct ServerFlags: DaemonFlags {
     @Option(
         name: [.customLong("pin-folder"), .customLong("pin_folder")],
         help: ArgumentHelp(
-            "Where that program is pinned, as in the firewall rules. (default: /sys/fs/bpf/tcpknock)",
+            "Folder where that program is pinned; the firewall rules must use the same. (default: /sys/fs/bpf/tcpknock)",
             valueName: "path"))
     var pinFolder: String?
 
@@ -108,35 +109,35 @@ package struct ServerFlags: DaemonFlags {
     @Option(
         name: [.customLong("state-dir"), .customLong("state_dir")],
         help: ArgumentHelp(
-            "The folder for lockouts and used codes, which outlive the daemon there; '' for none. "
+            "Folder that keeps lockouts and used codes across restarts; '' for none. "
                 + "(default: /var/lib/tcpknock)", valueName: "path"))
     var stateFolder: String?
 
     @Option(
         name: [.customLong("hook-seconds"), .customLong("hook_seconds")],
-        help: ArgumentHelp("The time limit of a hook. (default: 10)", valueName: "seconds"),
+        help: ArgumentHelp("Time limit of a hook. (default: 10)", valueName: "seconds"),
         transform: NumberArgument.parse(1...3_600, "time limit", " seconds"))
     var hookSeconds: UInt32?
 
     @Option(
         name: [.customLong("hook-limit"), .customLong("hook_limit")],
-        help: ArgumentHelp("How many hooks run at once. (default: 8)", valueName: "number"),
+        help: ArgumentHelp("How many hooks may run at once. (default: 8)", valueName: "number"),
         transform: NumberArgument.parse(1...1_024, "number of hooks"))
     var hookLimit: UInt32?
 
     @Option(
         name: [.customLong("on-admit"), .customLong("on_admit")],
-        help: ArgumentHelp("What the shell runs when a connection was admitted.", valueName: "command"))
+        help: ArgumentHelp("Shell command to run when a connection is admitted.", valueName: "command"))
     var onAdmit: String?
 
     @Option(
         name: [.customLong("on-close"), .customLong("on_close")],
-        help: ArgumentHelp("What the shell runs when an admitted connection has ended.", valueName: "command"))
+        help: ArgumentHelp("Shell command to run when an admitted connection ends.", valueName: "command"))
     var onClose: String?
 
     @Option(
         name: [.customLong("on-lockout"), .customLong("on_lockout")],
-        help: ArgumentHelp("What the shell runs when somebody is locked out.", valueName: "command"))
+        help: ArgumentHelp("Shell command to run when a client is locked out.", valueName: "command"))
     var onLockout: String?
 
     @Option(
