@@ -7,22 +7,22 @@ package import Program
 package import Settings
 package import Wire
 
-/// The guests of a configuration, with their keys: what the engine needs, and what everybody else does.
+/// The guests of a configuration and their keys, for the engine and for the rest of the daemon.
 package struct GuestRoster: Sendable {
-    /// Those who are enabled, for the engine.
+    /// The enabled guests, for the engine.
     package let guests: [Guest]
-    /// All that the configuration says of each of them.
+    /// The settings of each guest.
     package let settings: [KeyID: GuestSettings]
-    /// The fingerprint of the key where there is but one guest.
+    /// The fingerprint of the key if there is only one guest; otherwise nil.
     package let fingerprint: String?
     private let byID: [KeyID: Guest]
 
-    /// Reads all keys.
+    /// Reads the keys of all enabled guests.
     ///
     /// - Parameters:
     ///   - settings: The configuration.
-    ///   - registry: Where names and numbers come from.
-    /// - Throws: Which key cannot be read, or that two guests have the same.
+    ///   - registry: Assigns the key IDs.
+    /// - Throws: `FatalError` if a key cannot be read or two guests have the same key.
     package init(_ settings: ServerSettings, _ registry: KeyRegistry) throws(FatalError) {
         var guests: [Guest] = []
         var settingsByID: [KeyID: GuestSettings] = [:]
@@ -48,7 +48,7 @@ package struct GuestRoster: Sendable {
         fingerprint = owners.count == 1 ? owners.first?.key : nil
     }
 
-    /// Why a connection of a guest would not be admitted now; nil if it would.
+    /// Returns the reason why a guest's connection would not be admitted now; nil if it would be.
     package func refusal(of flow: Flow, _ id: KeyID, at now: Instant) -> String? {
         guard let guest = byID[id] else { return "revoked" }
         return guest.refusal(of: flow, at: now)?.name
@@ -56,7 +56,7 @@ package struct GuestRoster: Sendable {
 }
 
 extension ServerEngine.Configuration {
-    /// What the configuration of the daemon says to the engine.
+    /// Creates the engine's configuration from the daemon's settings.
     package init(_ settings: ServerSettings) {
         self.init()
         targetPorts = settings.targetPorts

@@ -10,11 +10,13 @@ package import Program
 package import Settings
 internal import SystemPackage
 
-/// Keeps the program in the kernel supplied with the keys and the time, where there is one.
+/// Supplies the kernel filter, if there is one, with the keys and the time.
 ///
-/// All calls to the filter are made on one dispatch queue, which is why this may be shared.
+/// All calls to the filter are made on one dispatch queue, so this class is safe to share between threads.
 package final class KernelFilterKeeper: @unchecked Sendable {
-    /// How often the program is told the time, in seconds: as long as a changed clock can go unnoticed.
+    /// The interval at which the filter's clock is updated, in seconds.
+    ///
+    /// A clock change can go unnoticed for this long.
     private static let refreshInterval = 1
 
     private let choice: KernelFilterChoice
@@ -24,14 +26,18 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     private let logger: Logger
     private let queue = DispatchQueue(label: "kernel filter")
     private var timer: (any DispatchSourceTimer)?
-    /// nil while there is none, or it is switched off.
+    /// The filter in use; nil if there is none or it is switched off.
     private var filter: KernelFilter?
-    /// One that is switched off; later this process may have no right to load one or to find it.
+    /// A filter that is switched off.
+    ///
+    /// It is kept because the process may later lack the right to load or find one.
     private var spare: KernelFilter?
-    /// What was said last of why there is none.
+    /// The last reported reason why there is no filter.
     private var obstacle: String?
 
-    /// Takes what does not change while the daemon runs; there is no program yet.
+    /// Reads the settings that cannot change while the daemon runs.
+    ///
+    /// Does not load the filter yet.
     package init(_ settings: ServerSettings, logger: Logger) {
         choice = settings.kernelFilter
         parent = settings.pinFolder
@@ -40,19 +46,20 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         self.logger = logger
     }
 
-    /// Tells the program the time from now on.
+    /// Starts updating the filter's clock at regular intervals.
     package func start() {
         queue.sync {
             timer = queue.every(seconds: Self.refreshInterval) { [unowned self] in refresh() }
         }
     }
 
-    /// Gives the program the keys of these guests.
+    /// Gives the filter the keys of these guests.
     ///
-    /// Loads it, or takes over the one that is there, if that has not been done; so call it before privileges are given
-    /// up, but after the first queue of the daemon was bound.
+    /// The first call loads the filter, or takes over the one that is already loaded. Make it before privileges are
+    /// dropped, but after the daemon's first queue is bound.
     ///
-    /// - Throws: What keeps the program out of the kernel, where the choice is `on`; then it is switched off.
+    /// - Throws: The reason why the filter cannot be used, if the choice is `on`. The filter is switched off in that
+    ///   case.
     package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {
         let refusal = queue.sync { () -> String? in
             do throws(KernelFilterError) {
@@ -67,7 +74,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 try update(guests, settings)
                 return nil
             } catch {
-                // The rules may hold one that an earlier run has left.
+                // The rules may refer to a filter left by an earlier run.
                 try? switchOff()
                 return choice == .off ? nil : error.description
             }
@@ -82,7 +89,9 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         logger.notice("no kernel filter, the daemon judges all SYNs: \(refusal)")
     }
 
-    /// What a program that drops wrong codes unseen does not go together with.
+    /// Returns the reason why the settings rule out a filter; nil if they do not.
+    ///
+    /// The filter drops wrong codes without the daemon seeing them.
     private static func obstacle(_ guests: [Guest], _ settings: ServerSettings) -> String? {
         if settings.onFailure == .reset { return "on_failure is reset, and it could only drop" }
         if settings.lockoutAfterWrongCodes > 0 { return "wrong codes are to be counted" }
@@ -108,7 +117,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
             keys: guests.map { FilterKey($0.keys, isRoaming: $0.isRoaming) }, usesTime: usesTime, clock: Self.clock(),
             acceptsData: settings.fastOpen)
         try filter.refreshOwnAddresses()
-        // Kernels before 5.19 ask for CAP_BPF at each change, which this process will not have.
+        // Before Linux 5.19, each change requires CAP_BPF, which this process will not have.
         try Privileges.whileReduced { () throws(KernelFilterError) in try filter.refreshClock(Self.clock()) }
         guard isNew else { return }
         let advice =
@@ -149,7 +158,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         }
     }
 
-    /// Takes the keys out of the kernel again.
+    /// Removes the keys from the kernel.
     package func stop() {
         queue.sync {
             timer?.cancel()
@@ -158,7 +167,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         }
     }
 
-    /// How many SYNs the program has dropped, and let pass; nil if there is none.
+    /// The number of SYNs that the filter has dropped and let pass; nil if there is no filter.
     package var counters: (wrong: UInt64, passed: UInt64)? {
         queue.sync { (try? filter?.counters()).flatMap { $0 }.map { ($0.wrong, $0.passed) } }
     }

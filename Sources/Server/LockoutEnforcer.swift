@@ -5,20 +5,21 @@ package import Logging
 internal import Netfilter
 package import Wire
 
-/// Ends the connections of an address that is locked out.
+/// Closes the connections of an address that is locked out.
 package struct LockoutEnforcer: Sendable {
     private let logger: Logger
 
-    /// Takes where it says what it did.
     package init(logger: Logger) {
         self.logger = logger
     }
 
-    /// Destroys this host's sockets, so that the peer's RST still finds its tracked connection; then removes the
-    /// tracked connections, of forwarded ones too, so that nothing of them is verified any longer.
+    /// Destroys this host's sockets, then removes the tracked connections, including forwarded ones.
+    ///
+    /// The sockets go first so that the peer's RST still finds its tracked connection. Without tracked connections, no
+    /// further packet counts as part of a verified connection.
     ///
     /// - Parameters:
-    ///   - address: Who is locked out.
+    ///   - address: The address that is locked out.
     ///   - ports: The protected ports.
     package func enforce(on address: IPAddress, ports: [UInt16]) {
         var destroyed = 0

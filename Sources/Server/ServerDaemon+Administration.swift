@@ -12,7 +12,7 @@ internal import Settings
 internal import Synchronization
 internal import Wire
 
-/// What people ask for.
+/// The handling of requests from the command line.
 extension ServerDaemon {
     var settings: ServerSettings { state.withLock { $0.settings } }
 
@@ -32,7 +32,7 @@ extension ServerDaemon {
     }
 
     func adopt(_ settings: ServerSettings, _ roster: GuestRoster) throws(FatalError) -> String {
-        // A key that the filter does not know yet would be dropped, one that it still knows does no harm.
+        // The filter first: it drops codes of keys it does not know yet, whereas keys it still knows do no harm.
         try filter.supply(roster.guests, settings)
         let configuration = ServerEngine.Configuration(settings)
         let before = state.withLock { state in
@@ -103,7 +103,7 @@ extension ServerDaemon {
 }
 
 extension Guest {
-    /// From where, to where, and until when, for people.
+    /// The guest's ports, networks and expiry, for display.
     var scope: String {
         var parts = [ports.isEmpty ? "only knocks" : "ports \(ports.map(String.init).joined(separator: ", "))"]
         if !networks.isEmpty { parts.append("from \(networks.map(\.description).joined(separator: ", "))") }

@@ -9,9 +9,11 @@ internal import Settings
 internal import Synchronization
 internal import Wire
 
-/// What follows from events.
+/// The handling of events.
 extension ServerDaemon {
-    /// Does what an event asks for, on the thread that takes events.
+    /// Does what an event requires.
+    ///
+    /// Called on the event thread.
     func take(_ event: Event) {
         keeper?.note()
         let party = event.key.flatMap { registry.name(of: $0) }
@@ -21,7 +23,7 @@ extension ServerDaemon {
             connections.book.add(event.flow, event.key, at: event.time)
             keeper?.noteOpened(event.flow, event.key, since: event.time)
             hooks.run(.admitted, event, guest: guest(event.key), party)
-            // The configuration may have changed between the verdict and now, and another queue may have seen a wrong
+            // Between the verdict and now, the configuration may have changed, or another queue may have seen a wrong
             // third ACK.
             if let refusal = refusal(of: event.flow, event.key) { close([event.flow], because: refusal) }
             if shared.isLockedOut(event.flow.clientAddress, event.key, at: SystemClock.now()) {
@@ -55,9 +57,9 @@ extension ServerDaemon {
         }
     }
 
-    /// Writes the end of a connection to the audit, and runs the guest's hook.
+    /// Logs the end of a connection, and runs the guest's hook.
     func noteEnd(_ ended: EndedConnection) {
-        // A later one may have its ends already.
+        // A later connection may already use the same addresses and ports.
         if !connections.book.contains(ended.flow) { keeper?.noteEnded(ended.flow) }
         let party = ended.connection.key.flatMap { registry.name(of: $0) }
         let metadata = ended.metadata("guest", party)
@@ -65,7 +67,7 @@ extension ServerDaemon {
         hooks.run(ended, guest: guest(ended.connection.key), party)
     }
 
-    /// Ends the connections of guests who are no longer admitted: revoked, expired, or from elsewhere.
+    /// Closes the connections of guests that are no longer admitted: revoked, expired, or from another address.
     func closeWhatIsNotAdmitted() {
         var closing: [String: [Flow]] = [:]
         for (flow, connection) in connections.book.all where connection.ending == nil {
@@ -80,7 +82,8 @@ extension ServerDaemon {
         logger.notice("connections closed", metadata: ["reason": "\(reason)", "count": "\(flows.count)"])
     }
 
-    /// Why a connection would not be admitted now; of one from before this daemon nothing is known.
+    /// Returns the reason why a connection would not be admitted now; nil if it would be, or if its guest is unknown
+    /// because it was opened before this daemon started.
     private func refusal(of flow: Flow, _ key: KeyID?) -> String? {
         guard let key else { return nil }
         return state.withLock { $0.roster }.refusal(of: flow, key, at: SystemClock.now())

@@ -14,13 +14,13 @@ internal import Synchronization
 internal import SystemPackage
 internal import Wire
 
-/// `tcpknock-server`: its queues, and all that is done beside giving verdicts.
+/// The daemon `tcpknock-server`: its queues, and everything it does besides giving verdicts.
 package final class ServerDaemon: AdministeredDaemon {
-    /// What is in force.
+    /// The configuration in force.
     struct State {
         var settings: ServerSettings
         var roster: GuestRoster
-        /// All guests since the start: connections of those who are none any longer still have to end.
+        /// All guests since the start, including removed ones, whose connections may still be open.
         var everyone: [KeyID: GuestSettings]
 
         init(_ settings: ServerSettings, _ roster: GuestRoster) {
@@ -57,9 +57,9 @@ package final class ServerDaemon: AdministeredDaemon {
     let control: ControlSocket?
     private let runner: DaemonRunner
 
-    /// Reads configuration and keys, and binds the queues.
+    /// Reads the configuration and the keys, and binds the queues.
     ///
-    /// - Throws: What keeps the daemon from its work.
+    /// - Throws: Whatever prevents start-up.
     package init(_ flags: ServerFlags) throws(FatalError) {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
@@ -101,7 +101,8 @@ package final class ServerDaemon: AdministeredDaemon {
         _ settings: ServerSettings, _ roster: GuestRoster, _ configuration: ServerEngine.Configuration,
         _ shared: SharedState, _ runner: DaemonRunner
     ) throws(FatalError) -> WorkerGroup<ServerEngine> {
-        // Server packets are never modified but for SYN/ACKs, which are short; the rest needs only headers.
+        // Of the packets that the server sees, only SYN/ACKs are modified, and they are short. Headers suffice for the
+        // rest.
         var options = Queue.Options()
         options.copyRange = 512
         var workers: [Worker<ServerEngine>] = []
@@ -116,9 +117,9 @@ package final class ServerDaemon: AdministeredDaemon {
         return WorkerGroup(workers)
     }
 
-    /// Works until a signal ends it.
+    /// Runs until a signal ends it.
     ///
-    /// - Throws: What made a queue unusable.
+    /// - Throws: The error that made a queue unusable.
     package func run() throws(FatalError) {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
         if settings.countBytes { ByteCounting.enable(logger) }
@@ -127,7 +128,7 @@ package final class ServerDaemon: AdministeredDaemon {
         filter.start()
         rules.start()
         let keeping = keeper.map { keeper in
-            // Apart, because it may take its time.
+            // On a queue of its own, because writing may take a while.
             DispatchQueue(label: "keeping").every(seconds: 1, after: 1) { keeper.tick() }
         }
         defer {

@@ -8,28 +8,28 @@ package import Program
 package import Settings
 internal import Synchronization
 
-/// Which command is run for which guest at which event.
+/// The commands to run for each guest and event.
 package final class GuestHooks: Sendable {
     private let runner: HookRunner
     private let common: Mutex<ServerSettings>
 
-    /// Starts what runs hooks.
+    /// Starts the hook runner.
     ///
     /// - Parameters:
-    ///   - settings: The limits, and the commands for guests who have none of their own.
-    ///   - logger: Where hooks that fail are reported.
-    /// - Throws: What keeps hooks from being run.
+    ///   - settings: The limits, and the commands for guests without their own.
+    ///   - logger: The log for failed hooks.
+    /// - Throws: The reason why hooks cannot be run.
     package init(_ settings: ServerSettings, logger: Logger) throws(FatalError) {
         runner = try HookRunner(limit: Int(settings.hookLimit), seconds: settings.hookSeconds, logger: logger)
         common = Mutex(settings)
     }
 
-    /// Takes over other commands.
+    /// Adopts new commands.
     func adopt(_ settings: ServerSettings) {
         common.withLock { $0 = settings }
     }
 
-    /// Runs what is to be run at an event of a handshake; returns at once.
+    /// Runs the hook for an event of a handshake, if there is one; returns at once.
     func run(
         _ kind: HookEvent, _ event: Event, guest: GuestSettings?, _ name: String?, seconds: UInt64? = nil
     ) {
@@ -41,7 +41,7 @@ package final class GuestHooks: Sendable {
         runner.run(command, environment: details.environment)
     }
 
-    /// Runs what is to be run at the end of a connection; returns at once.
+    /// Runs the hook for the end of a connection, if there is one; returns at once.
     func run(_ ended: EndedConnection, guest: GuestSettings?, _ name: String?) {
         guard let command = command(.closed, guest) else { return }
         var details = HookDetails(.closed, ended.flow, unixSeconds: SystemClock.now().unixSeconds)
@@ -62,6 +62,6 @@ package final class GuestHooks: Sendable {
         }
     }
 
-    /// Ends hooks that run.
+    /// Ends the running hooks.
     func shutDown() { runner.shutDown() }
 }

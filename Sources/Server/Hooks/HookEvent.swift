@@ -3,7 +3,9 @@ internal import KnockEngine
 internal import Linux
 package import Wire
 
-/// What a hook can be run for; the raw value is `TCPKNOCK_EVENT`.
+/// An event that a hook can be run for.
+///
+/// The raw value is `TCPKNOCK_EVENT`.
 package enum HookEvent: String, CaseIterable, Sendable {
     /// A connection was admitted.
     case admitted = "admit"
@@ -11,51 +13,55 @@ package enum HookEvent: String, CaseIterable, Sendable {
     case closed = "close"
     /// A client was locked out.
     case lockedOut = "lockout"
-    /// A guest without ports has knocked: the hook is all that this does.
+    /// A guest without ports has knocked.
+    ///
+    /// Running the hook is the only effect.
     case knocked = "knock"
 }
 
-/// What a hook is told about an event, in variables of its environment.
+/// The details of an event, passed to a hook in environment variables.
 ///
-/// | variable | what it says |
+/// | variable | meaning |
 /// |---|---|
 /// | `TCPKNOCK_EVENT` | `admit`, `close`, `lockout`, `knock` |
-/// | `TCPKNOCK_TIME` | when, in UTC (RFC 3339) |
-/// | `TCPKNOCK_GUEST` | whose key it was, by name |
+/// | `TCPKNOCK_TIME` | the time, in UTC (RFC 3339) |
+/// | `TCPKNOCK_GUEST` | the name of the guest whose key was used |
 /// | `TCPKNOCK_CLIENT_ADDRESS`, `TCPKNOCK_CLIENT_PORT` | the client's end |
 /// | `TCPKNOCK_SERVER_ADDRESS`, `TCPKNOCK_SERVER_PORT` | the server's end |
 /// | `TCPKNOCK_FAMILY` | `4` or `6` |
-/// | `TCPKNOCK_REASON` | why, by the names that `tcpknock reasons` lists |
-/// | `TCPKNOCK_SECONDS` | how long: the connection that closed, or the lockout |
-/// | `TCPKNOCK_BYTES_RECEIVED`, `TCPKNOCK_BYTES_SENT` | what the server received and sent, IP headers included |
+/// | `TCPKNOCK_REASON` | the reason, by the names that `tcpknock reasons` lists |
+/// | `TCPKNOCK_SECONDS` | the duration of the closed connection or of the lockout |
+/// | `TCPKNOCK_BYTES_RECEIVED`, `TCPKNOCK_BYTES_SENT` | bytes that the server received and sent, with IP headers |
 ///
-/// What is not known is not set.
+/// Variables whose value is unknown are not set.
 package struct HookDetails: Equatable, Sendable {
-    /// What happened.
+    /// The event.
     package var event: HookEvent
-    /// Whose connection.
+    /// The addresses and ports of the connection.
     package var flow: Flow
-    /// When, in seconds since 1970.
+    /// The time of the event, in seconds since 1970.
     package var unixSeconds: Int64
     /// The name of the guest.
     package var guest: String?
-    /// Why, as a word for scripts.
+    /// The reason, as a word for scripts.
     package var reason: String?
-    /// How long the connection lasted, or the lockout is to last.
+    /// The duration of the connection, or of the lockout.
     package var seconds: UInt64?
-    /// Bytes from the client.
+    /// The number of bytes received from the client.
     package var bytesReceived: UInt64?
-    /// Bytes to the client.
+    /// The number of bytes sent to the client.
     package var bytesSent: UInt64?
 
-    /// Names what is always known; the rest can be set.
+    /// Creates details with what is always known.
+    ///
+    /// The other properties can be set later.
     package init(_ event: HookEvent, _ flow: Flow, unixSeconds: Int64) {
         self.event = event
         self.flow = flow
         self.unixSeconds = unixSeconds
     }
 
-    /// The variables of the environment.
+    /// The environment variables.
     package var environment: [String: String] {
         var variables = [
             "TCPKNOCK_EVENT": event.rawValue,

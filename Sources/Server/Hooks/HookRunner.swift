@@ -6,26 +6,26 @@ package import Program
 package import Settings
 internal import Synchronization
 
-/// What is to be run.
+/// A hook to run.
 struct HookJob: Sendable {
     let command: HookCommand
     let environment: [String: String]
 
-    /// Whose it is; empty where that is nobody's.
+    /// The name of the guest; empty if the hook does not belong to a guest.
     var guest: String { environment["TCPKNOCK_GUEST"] ?? "" }
 }
 
-/// Runs hooks: some at once, each for a limited time, from one thread however many there are.
+/// Runs hooks: several at once, each for a limited time, all from one thread.
 ///
-/// Guests take turns, and each has a share that others cannot take: where no more can wait, the guest with the most waiting
-/// hooks loses its latest, and some of those that run at once are always left for other guests.
+/// Guests take turns, and each has a share that other guests cannot use up. If the queue is full, the guest with the
+/// most waiting hooks loses its latest one, and some of the slots for running hooks are always left for other guests.
 ///
-/// A hook is over when its command ends. What that leaves behind in the background goes on, without a standard error;
-/// the time limit, on the other hand, ends the whole process group of a command.
+/// A hook is over when its command exits. Background processes that the command leaves behind keep running, without a
+/// standard error. The time limit, however, ends the whole process group of the command.
 package final class HookRunner: Sendable {
     private struct Line {
         var jobs = WaitingHooks()
-        /// How many were dropped of each guest.
+        /// The number of dropped hooks of each guest.
         var dropped: [String: UInt64] = [:]
         var isClosed = false
     }
@@ -38,14 +38,16 @@ package final class HookRunner: Sendable {
     private let waker: Waker
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts the thread; make it after the daemon's signals are blocked, and end it with `shutDown()`.
+    /// Starts the thread.
+    ///
+    /// Call this after the daemon's signals are blocked, and end the thread with `shutDown()`.
     ///
     /// - Parameters:
-    ///   - limit: So many run at once, at least 1.
-    ///   - waiting: So many can wait for that, at least 1; others are dropped.
-    ///   - seconds: How long each may run, at least 1.
-    ///   - logger: Where hooks that fail are reported, and how many were dropped.
-    /// - Throws: `FatalError` if the system gives no descriptor to wake the thread by.
+    ///   - limit: The number of hooks that run at once, at least 1.
+    ///   - waiting: The number of hooks that can wait, at least 1. Further ones are dropped.
+    ///   - seconds: The time limit of each hook, at least 1.
+    ///   - logger: The log for failed and dropped hooks.
+    /// - Throws: `FatalError` if the system has no descriptor left for waking the thread.
     package init(limit: Int = 8, waiting: Int = 256, seconds: UInt32 = 10, logger: Logger) throws(FatalError) {
         self.limit = max(1, limit)
         capacity = max(1, waiting)
@@ -59,11 +61,12 @@ package final class HookRunner: Sendable {
         }
     }
 
-    /// Has a command run soon; returns at once.
+    /// Queues a command to be run soon, and returns at once.
     ///
     /// - Parameters:
-    ///   - command: What to run.
-    ///   - environment: All of its environment beside PATH. `TCPKNOCK_EVENT` and `TCPKNOCK_GUEST` name it in the log.
+    ///   - command: The command to run.
+    ///   - environment: Its complete environment, except PATH. `TCPKNOCK_EVENT` and `TCPKNOCK_GUEST` identify the hook
+    ///     in the log.
     package func run(_ command: HookCommand, environment: [String: String]) {
         line.withLock { line in
             guard !line.isClosed else { return }
@@ -74,9 +77,9 @@ package final class HookRunner: Sendable {
         waker.wake()
     }
 
-    /// Forgets the hooks that wait, and ends those that run: after what is left of their time, but 2 s at most.
+    /// Discards the waiting hooks and ends the running ones after the rest of their time, but after 2 s at most.
     ///
-    /// Returns when all have ended, after 3 s at most. Nothing is run any more.
+    /// Returns when all have ended, after 3 s at most. No hook is run after that.
     package func shutDown() {
         line.withLock { $0.isClosed = true }
         waker.wake()

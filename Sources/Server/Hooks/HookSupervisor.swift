@@ -6,14 +6,14 @@ internal import Logging
 internal import Program
 internal import Settings
 
-/// The thread's side: what runs, and what the log is told.
+/// The state of the hook thread: the running hooks, and what is still to be logged.
 struct HookSupervisor {
     private let limit: Int
     private let seconds: UInt64
     private let logger: Logger
     private var running: [RunningHook] = []
     private var isClosing = false
-    /// How many were dropped of each guest and not told yet.
+    /// The number of dropped hooks of each guest, not yet logged.
     private var dropped: [String: UInt64] = [:]
     private var droppedLimiter = RateLimiter(perSecond: 1)
     private var failureLimiter = RateLimiter(perSecond: 20)
@@ -24,10 +24,12 @@ struct HookSupervisor {
         self.logger = logger
     }
 
-    /// So many of one guest run at once: of several, a quarter, and one at least, is left for others.
+    /// The number of hooks of one guest that can run at once.
+    ///
+    /// A quarter of the limit, and at least one hook, is left for other guests unless the limit is 1.
     private var limitOfOne: Int { max(1, limit - max(1, limit / 4)) }
 
-    /// Takes what can be started now out of what waits.
+    /// Removes from the waiting hooks those that can be started now.
     func takeWhatCanStart(_ waiting: inout WaitingHooks) -> [HookJob] {
         var jobs: [HookJob] = []
         var count: [String: Int] = [:]
@@ -40,7 +42,7 @@ struct HookSupervisor {
         return jobs
     }
 
-    /// Whether nothing runs and nothing will.
+    /// Whether no hook is running and none will be started.
     var isDone: Bool { isClosing && running.isEmpty }
 
     mutating func start(_ jobs: [HookJob]) {
@@ -59,7 +61,7 @@ struct HookSupervisor {
         for index in running.indices { running[index].hurry(RunningHook.grace, at: Self.now) }
     }
 
-    /// Adds up what was dropped, and says it at most once a second: how many, and of whom the most.
+    /// Adds up the dropped hooks and logs them at most once a second: the total, and the guest with the most.
     mutating func reportDropped(_ counts: [String: UInt64]) {
         dropped.merge(counts) { $0 &+ $1 }
         guard let most = dropped.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
@@ -72,7 +74,7 @@ struct HookSupervisor {
         dropped = [:]
     }
 
-    /// Waits until something may have happened, and looks at everything.
+    /// Waits until something may have happened, then checks all running hooks.
     mutating func wait(with waker: Waker) {
         guard !isDone else { return }
         let now = Self.now
@@ -82,7 +84,7 @@ struct HookSupervisor {
             next = min(next, hook.nextLook(after: now))
             descriptors += hook.descriptors
         }
-        // At most a minute, so that the number fits whatever the limit is.
+        // At most a minute, so that the value fits whatever the limit is.
         let patience = next == .max ? -1 : Int32(min(next > now ? next - now : 0, 60_000))
         unsafe poll(&descriptors, nfds_t(descriptors.count), patience)
         look()
@@ -114,7 +116,7 @@ struct HookSupervisor {
 
     private mutating func report(_ job: HookJob, _ message: String, firstLine: String) {
         guard let held = failureLimiter.pass(at: Self.now) else { return }
-        // Not the arguments: somebody may have put a password there.
+        // Without the arguments, which may contain a password.
         var metadata: Logger.Metadata = ["program": "\(job.command.arguments.first ?? "")"]
         metadata["hook"] = job.environment["TCPKNOCK_EVENT"].map { "\($0)" }
         metadata["guest"] = job.environment["TCPKNOCK_GUEST"].map { "\($0)" }

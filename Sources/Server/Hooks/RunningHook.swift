@@ -3,37 +3,39 @@ internal import Glibc
 internal import Linux
 internal import Settings
 
-/// A hook from its start to its end, whichever way that comes.
+/// A hook from its start to its end.
 ///
-/// All its times are milliseconds of a clock that never goes back.
+/// All times are milliseconds of a monotonic clock.
 struct RunningHook {
-    /// How it ended.
+    /// The way a hook ended.
     enum Outcome: Equatable {
-        /// By itself or by a signal from elsewhere.
+        /// It exited by itself, or was ended by a signal from elsewhere.
         case ended(ChildProcess.End)
-        /// By the time limit.
+        /// It was ended because of the time limit.
         case timedOut
-        /// Not at all, even by SIGKILL, before the daemon had to go on.
+        /// Not even SIGKILL had ended it when the daemon had to go on.
         case abandoned
     }
 
     private enum Phase {
         case running
-        /// SIGTERM has been sent. The status is not fetched, even of a command that has ended: its process group may
-        /// have members left that SIGKILL is to find, and the id must stay theirs until then.
+        /// SIGTERM has been sent.
+        ///
+        /// The status is not collected, even if the command has exited: its process group may have members left for
+        /// SIGKILL to end, and the ID must not be reused until then.
         case terminating
         /// SIGKILL has been sent.
         case killed
     }
 
-    /// How long after SIGTERM SIGKILL is sent.
+    /// The time between SIGTERM and SIGKILL.
     static let grace: UInt64 = 2000
-    /// The same while the daemon waits to end; also how long it waits for what SIGKILL does not end.
+    /// The same while the daemon shuts down; also the time it then waits after SIGKILL.
     static let shutDownGrace: UInt64 = 500
-    /// How often to look at what cannot or should not be waited on.
+    /// The interval for checking what cannot or should not be polled.
     private static let lookInterval: UInt64 = 100
 
-    /// What it runs and what for.
+    /// The command, with its environment.
     let job: HookJob
     private let child: ChildProcess
     private var errors: FirstLine
@@ -52,29 +54,29 @@ struct RunningHook {
     /// The first line that it wrote to standard error.
     var firstLine: String { errors.text }
 
-    /// What to wait on, negative where that is nothing.
+    /// The descriptors to poll; negative ones are ignored.
     var descriptors: [pollfd] {
-        // A command that has ended stays readable, so this is only for phases that look whether it has.
+        // The descriptor of an exited command stays readable, so it is polled only in phases that collect the status.
         let process = phase == .terminating ? -1 : child.processDescriptor
         let errors = errors.isAtEnd || errors.isEndless ? -1 : child.standardError
         return [process, errors].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     }
 
-    /// When to call `advance` even if there was nothing on the descriptors.
+    /// Returns the time for calling `advance` even if no descriptor was ready.
     func nextLook(after now: UInt64) -> UInt64 {
         let mustLook = errors.isEndless && !errors.isAtEnd || child.processDescriptor < 0
         return mustLook ? min(deadline, now + Self.lookInterval) : deadline
     }
 
-    /// Leaves it so many milliseconds at most.
+    /// Limits the remaining time to this many milliseconds.
     mutating func hurry(_ milliseconds: UInt64, at now: UInt64) {
         isHurried = true
         deadline = min(deadline, now + milliseconds)
     }
 
-    /// Does what is due.
+    /// Does whatever is due.
     ///
-    /// - Returns: How it ended, after which there is nothing more to do; nil if it has not.
+    /// - Returns: The outcome, after which there is nothing more to do; nil if the hook has not ended.
     mutating func advance(at now: UInt64) -> Outcome? {
         errors.read()
         let outcome = step(at: now)

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// The hooks that wait, in a line for each guest.
+/// The waiting hooks, in one line per guest.
 ///
-/// The lines take turns.
+/// The guests take turns.
 struct WaitingHooks: Sendable {
     private var lines: [String: [HookJob]] = [:]
-    /// Guests of whom a hook waits, the one whose turn is next first.
+    /// The guests with waiting hooks, in the order of their turns.
     private var turns: [String] = []
-    /// How many wait.
+    /// The number of waiting hooks.
     private(set) var count = 0
 
-    /// Puts a hook at the end of its guest's line.
+    /// Adds a hook to the end of its guest's line.
     mutating func append(_ job: HookJob) {
         if lines[job.guest] == nil { turns.append(job.guest) }
         lines[job.guest, default: []].append(job)
         count += 1
     }
 
-    /// Takes the first hook of the next guest of those who may.
+    /// Removes and returns the first hook of the next guest that may run one.
     mutating func next(where mayRun: (String) -> Bool) -> HookJob? {
         guard let turn = turns.firstIndex(where: mayRun) else { return nil }
         let guest = turns.remove(at: turn)
@@ -27,9 +27,9 @@ struct WaitingHooks: Sendable {
         return job
     }
 
-    /// Drops the latest hook of the guest of whom the most wait.
+    /// Drops the latest hook of the guest with the most waiting hooks.
     ///
-    /// - Returns: Whose it was.
+    /// - Returns: The guest's name.
     mutating func dropOne() -> String? {
         guard let guest = lines.max(by: { $0.value.count < $1.value.count })?.key else { return nil }
         lines[guest]?.removeLast()
@@ -41,9 +41,9 @@ struct WaitingHooks: Sendable {
         return guest
     }
 
-    /// Drops all.
+    /// Drops all hooks.
     ///
-    /// - Returns: How many of each guest.
+    /// - Returns: The number dropped for each guest.
     mutating func dropAll() -> [String: UInt64] {
         let counts = lines.mapValues { UInt64($0.count) }
         self = WaitingHooks()

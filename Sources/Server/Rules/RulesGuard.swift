@@ -12,50 +12,53 @@ package import Settings
 internal import Synchronization
 internal import SystemPackage
 
-/// Knows whether the ports have their firewall rules, says so when they lose them, and has lost ones put back.
+/// Monitors the firewall rules of the protected ports, logs their loss, and has lost rules restored.
 ///
-/// A child looks and puts back, since the daemon itself has no right to once it has given up its privileges:
-/// `server.sh guard --report`. It looks when the kernel says that rules have changed, or somebody wants to know; where the
-/// kernel does not say so, every second. It ends with the daemon, because its standard input does.
+/// A child process, `server.sh guard --report`, does the checking and restoring, because the daemon has no right to
+/// after it has dropped its privileges. It checks when the kernel reports a change of rules or when a check is
+/// requested; if the kernel does not report changes, it checks every second. It exits with the daemon, because its
+/// standard input is then closed.
 package final class RulesGuard: Sendable {
     private struct Knowledge {
         var meant: RulesReport.Meant
         var report: RulesReport?
-        /// Why there is no report.
+        /// The reason why there is no report.
         var reason: String
         var losses: UInt64 = 0
-        /// What the log was told last.
+        /// The protection that was last logged.
         var told: Protection?
         var toldFailure = ""
         /// Whether the ports have changed since then.
         var isReloaded = false
-        /// The number of the last look that somebody wants, that was asked for, and that was answered.
+        /// The number of the last check that was requested, sent to the child, and answered.
         var wanted: UInt64 = 1
         var asked: UInt64 = 0
         var answered: UInt64 = 0
         var waiting: [(number: UInt64, answer: DispatchSemaphore)] = []
-        /// Whether somebody has waited for a look in vain, so that what is known may be out of date.
+        /// Whether a requester has timed out, so that `report` may be out of date.
         var isLate = false
         var isClosing = false
         var hasEnded = false
     }
 
-    /// Where the script is after `make install`.
+    /// The path of the script after `make install`.
     private static let installed: FilePath = "/usr/local/lib/tcpknock/server.sh"
-    /// The tables that our rules are in.
+    /// The tables that contain our rules.
     private static let tables = ["raw", "mangle"]
-    /// How long somebody waits for a look, in seconds.
+    /// The longest time to wait for a requested check, in seconds.
     private static let patience = 10.0
-    /// How long the child may take at the end, in milliseconds: it may be putting rules back.
+    /// The time the child has to exit, in milliseconds.
+    ///
+    /// It may be restoring rules.
     private static let patienceAtEnd: UInt64 = 3_000
-    /// How long it may take for an answer before nothing is known any more, in milliseconds.
+    /// The time without an answer after which the state counts as unknown, in milliseconds.
     private static let longestLook: UInt64 = 60_000
-    /// How often to look anyway, in milliseconds: where the kernel tells of changes, where it does not, and where rules
-    /// could not be put back.
+    /// The intervals between checks that nothing triggers, in milliseconds: if the kernel reports changes, if it does
+    /// not, and if rules could not be restored.
     private static let interval = (told: 30_000 as UInt64, untold: 1_000 as UInt64, lost: 5_000 as UInt64)
-    /// How often to ask the kernel whether rules of iptables-legacy have changed, in milliseconds.
+    /// The interval at which the kernel is asked whether iptables-legacy rules have changed, in milliseconds.
     private static let legacyInterval: Int32 = 200
-    /// How long after a look the next one is at the earliest if the kernel tells of changes, in milliseconds.
+    /// The shortest time between two checks if the kernel reports changes, in milliseconds.
     private static let pause: UInt64 = 1_000
 
     private let choice: RulesGuardChoice
@@ -67,13 +70,14 @@ package final class RulesGuard: Sendable {
     private let knowledge: Mutex<Knowledge>
     private let ended = DispatchSemaphore(value: 0)
 
-    /// Starts the child, if there is to be one; so make this before privileges are given up, but no thread is needed yet.
+    /// Starts the child process, unless the guard is switched off.
     ///
-    /// The child is root's and has what `Privileges.limitPrograms` leaves to programs.
+    /// Call this before privileges are dropped. No thread is started yet. The child runs as root, with the capabilities
+    /// that `Privileges.limitPrograms` leaves to programs.
     ///
     /// - Parameters:
-    ///   - settings: Those of the daemon.
-    ///   - logger: Where it says what has become of rules.
+    ///   - settings: The daemon's settings.
+    ///   - logger: The log for changes of the rules.
     package init(_ settings: ServerSettings, logger: Logger) {
         choice = settings.rulesGuard
         self.logger = logger
@@ -111,7 +115,7 @@ package final class RulesGuard: Sendable {
         }
         do throws(FatalError) {
             let waker = try fatally { () throws(SystemError) in try Waker() }
-            // Without it, there is a look each second.
+            // Without it, the rules are checked every second.
             let changes = try? RuleChanges(tables: tables)
             do throws(SystemError) {
                 return (try ChildProcess(conversing: arguments, environment: environment), waker, changes)
@@ -124,7 +128,7 @@ package final class RulesGuard: Sendable {
         return (nil, nil, nil)
     }
 
-    /// Where the script of this installation is: beside the program as it was installed, or in the source it was built of.
+    /// Finds the script of this installation: beside the installed program, or in the source tree it was built from.
     private static func locateScript() -> FilePath? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
@@ -142,10 +146,10 @@ package final class RulesGuard: Sendable {
 
     // MARK: What is known
 
-    /// Whether the ports of the settings in force have their rules, as far as is known.
+    /// Whether the configured ports have their rules, as far as is known.
     var protection: Protection { knowledge.withLock { protection($0) } }
 
-    /// How often rules were lost that nobody took down; nil if nobody looks.
+    /// The number of times rules disappeared without having been taken down; nil if the rules are not monitored.
     var losses: UInt64? { child == nil ? nil : knowledge.withLock { $0.losses } }
 
     private func protection(_ knowledge: Knowledge) -> Protection {
@@ -163,7 +167,7 @@ package final class RulesGuard: Sendable {
             gate: report.closed)
     }
 
-    /// Takes over other settings.
+    /// Adopts new settings.
     func adopt(_ settings: ServerSettings) {
         knowledge.withLock { knowledge in
             let meant = RulesReport.Meant(settings)
@@ -172,13 +176,13 @@ package final class RulesGuard: Sendable {
         }
     }
 
-    /// Has the rules looked at now, and returns when that has been done, or has taken too long.
+    /// Requests a check of the rules and waits until it is done or `patience` has passed.
     func look() {
         guard let waker else { return }
         let answer = DispatchSemaphore(value: 0)
         let isWaiting = knowledge.withLock { knowledge in
             guard !knowledge.hasEnded else { return false }
-            // One that has not been asked for yet will be late enough.
+            // A request that has not been sent yet will be answered with a recent enough state.
             if knowledge.wanted == knowledge.asked { knowledge.wanted += 1 }
             knowledge.waiting.append((knowledge.wanted, answer))
             return true
@@ -190,7 +194,7 @@ package final class RulesGuard: Sendable {
 
     // MARK: The child
 
-    /// Begins to look, on a thread of its own.
+    /// Starts monitoring, on a thread of its own.
     func start() {
         guard let child, let waker else {
             let reason = knowledge.withLock { $0.reason }
@@ -203,7 +207,7 @@ package final class RulesGuard: Sendable {
         }
     }
 
-    /// Ends the child, and returns when it has ended, or takes too long.
+    /// Ends the child, and waits until it has exited or takes too long.
     func stop() {
         guard child != nil, let waker else { return }
         knowledge.withLock { $0.isClosing = true }
@@ -227,7 +231,7 @@ package final class RulesGuard: Sendable {
             if legacy?.haveChanged() == true { schedule.hasChange(at: Self.now, pause: Self.pause) }
             for line in lines.read() { take(line, &schedule) }
             if lines.isAtEnd {
-                // What it said last is why.
+                // Its last line of output gives the reason.
                 giveUp("the guard of the rules has ended: \(schedule.lastWords)")
                 break
             }
@@ -245,28 +249,30 @@ package final class RulesGuard: Sendable {
         close(child.standardError)
     }
 
-    /// When to look.
+    /// The schedule of the checks.
     private struct Schedule {
-        /// When there was the last look, and when the next is to be, in milliseconds.
+        /// The times of the last and the next check, in milliseconds.
         var last: UInt64 = 0
         var next: UInt64 = 0
-        /// Whether there is an answer to come.
+        /// Whether an answer is pending.
         var isAsking = false
-        /// Whether the kernel no longer tells of changes.
+        /// Whether the kernel no longer reports changes.
         var isDeaf = false
-        /// What the child said that is no answer.
+        /// The last line from the child that was not an answer.
         var lastWords = "it said nothing"
 
         /// Whether the kernel is asked about the rules of iptables-legacy.
         var watchesLegacy = false
 
-        /// Takes note of a change at a time in milliseconds, with a pause between looks.
+        /// Records a change.
+        ///
+        /// `now` and `pause`, the shortest time between two checks, are in milliseconds.
         mutating func hasChange(at now: UInt64, pause: UInt64) {
-            // One more after the look that is under way, which may have been too early.
+            // If a check is under way, it may have been too early: schedule one more.
             next = isAsking ? last + pause : min(next, max(now, last + pause))
         }
 
-        /// For how many milliseconds to wait at most.
+        /// Returns the longest time to wait, in milliseconds.
         func wait(at now: UInt64) -> Int32 {
             isAsking ? 1_000 : Int32(next > now ? min(next - now, 60_000) : 0)
         }
@@ -283,7 +289,9 @@ package final class RulesGuard: Sendable {
         }
     }
 
-    /// Watches the tables of iptables-legacy while our rules are in them: to look at others would make them.
+    /// Watches the tables of iptables-legacy while they contain our rules.
+    ///
+    /// Looking at other tables would create them.
     private func watchLegacy(_ legacy: inout LegacyRules?, _ schedule: inout Schedule) {
         let isLegacy = knowledge.withLock { $0.report?.isLegacy == true && $0.report?.state != .down }
         if isLegacy, legacy == nil {
@@ -365,13 +373,13 @@ package final class RulesGuard: Sendable {
             defer { knowledge.isReloaded = false }
             return (before, told, now, knowledge.isReloaded)
         }
-        // Before those who wait go on, so that what they are told is in the log.
+        // Logged before the waiting requesters continue, so that the log already has what they are told.
         defer { answer(number) }
         if report.isLoss, before?.isLoss != true {
             let consequence = choice == .restore ? "; they are being put back" : ""
             logger.error("firewall rules are missing that nobody took down: \(now.line)\(consequence)")
         } else if now != told {
-            // Whoever starts the daemon before the rules, or takes them down, knows.
+            // Whoever starts the daemon before the rules are in place, or takes them down, knows about it.
             let level: Logger.Level = now.isProtected == true ? .notice : isReloaded ? .error : .warning
             logger.log(level: level, "\(now.line)")
         }

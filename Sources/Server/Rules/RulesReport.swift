@@ -4,14 +4,14 @@ internal import Settings
 
 /// A line of `server.sh guard --report` (firewall/server.sh, "the guard").
 enum GuardLine: Equatable {
-    /// What there is, in answer to a request of a number.
+    /// The rules found, in answer to the request with this number.
     case rules(UInt64, RulesReport)
-    /// It could not look, and why.
+    /// The check failed, for this reason.
     case unknown(UInt64, String)
-    /// What it has done, for the log: whether that went wrong, and what.
+    /// A message about an action, for the log, and whether the action failed.
     case says(isError: Bool, String)
 
-    /// Reads a line without its end; nil if it is none of these.
+    /// Parses a line without its newline; nil if it is not one of these.
     init?(_ line: String) {
         let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
         guard words.count == 3 else { return nil }
@@ -30,51 +30,52 @@ enum GuardLine: Equatable {
     }
 }
 
-/// Which firewall rules there are for a daemon.
+/// The firewall rules found for a daemon.
 struct RulesReport: Equatable {
-    /// Whether they are all there.
+    /// Whether the rules are complete.
     enum State: String {
         case up, partial, down
     }
 
-    /// Whether they should be.
+    /// Whether the rules are supposed to exist.
     enum Wish: String {
-        /// They were put in, and nobody took them down.
+        /// They were installed and not taken down.
         case yes
-        /// Nobody put them in, or somebody took them down.
+        /// They were never installed, or were taken down.
         case no
-        /// They were put in, and come down again by themselves if nobody confirms them.
+        /// They were installed, but will be taken down automatically unless they are confirmed.
         case unconfirmed
     }
 
     let state: State
     let wanted: Wish
-    /// Whether they are in the older iptables, which tells nobody of changes.
+    /// Whether the rules are in iptables-legacy, which does not report changes.
     let isLegacy: Bool
-    /// The name of the rules; empty for those without one.
+    /// The instance name of the rules; empty if they have none.
     let instance: String
-    /// The ports that there are rules for.
+    /// The ports that have rules.
     let ports: Set<UInt16>
-    /// Those of them all of whose rules are there.
+    /// The ports that have all of their rules.
     let whole: Set<UInt16>
 
-    /// Whose ports they protect; nil for everybody's, as rules of earlier versions do.
+    /// The destinations that the rules protect; nil for all destinations, as in rules of earlier versions.
     let protect: Set<Place>?
-    /// Who needs no knock.
+    /// The sources that need no knock.
     let exempt: Set<Place>
 
-    /// The ports into which the kernel filter lets nobody, whatever the rules are.
+    /// The ports that the kernel filter closes to everybody, whatever the rules are.
     let closed: Set<UInt16>
-    /// The ports that a rule of another program leads past the knock.
+    /// The ports that another program's rule lets bypass the knock.
     let past: Set<UInt16>
-    /// That rule, and whether `server.sh up` mends that by putting its own first again.
+    /// That rule, and whether `server.sh up` fixes this by putting its own rules first again.
     let bypass: (rule: String, yields: Bool)
 
-    /// Whether rules are missing that nobody took down.
+    /// Whether rules are missing although they were not taken down.
     var isLoss: Bool { wanted == .yes && state != .up }
 
-    /// Reads `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443 protect=own exempt=`; what comes behind
-    /// `whole` can be missing.
+    /// Parses `state=up iptables=nft instance= wanted=yes ports=22,443 whole=22,443 protect=own exempt=`.
+    ///
+    /// All that follows `whole` may be missing.
     init?(_ text: String) {
         var values: [Substring: Substring] = [:]
         let rule = text.ranges(of: " rule=").first
@@ -102,7 +103,7 @@ struct RulesReport: Equatable {
         bypass = (rule.map { String(text[$0.upperBound...]).trimmingEnd } ?? "", values["mended"] == "up")
     }
 
-    /// Says whether both are the same.
+    /// Returns whether both reports are the same.
     static func == (left: RulesReport, right: RulesReport) -> Bool {
         left.state == right.state && left.wanted == right.wanted && left.isLegacy == right.isLegacy
             && left.instance == right.instance && left.ports == right.ports && left.whole == right.whole
@@ -123,7 +124,9 @@ struct RulesReport: Equatable {
         return ports.count == words.count ? Set(ports) : nil
     }
 
-    /// What is wrong with the rules of the ports of a configuration; none of those for which they are right.
+    /// Returns the faults of the configured ports' rules.
+    ///
+    /// Ports whose rules are right are left out.
     func faults(_ meant: Meant) -> [UInt16: Protection.Fault] {
         let isElsewhere = !(protect?.isSuperset(of: meant.protect) ?? true) || !exempt.isSubset(of: meant.exempt)
         var faults: [UInt16: Protection.Fault] = [:]
@@ -139,7 +142,7 @@ struct RulesReport: Equatable {
         return faults
     }
 
-    /// What a configuration says of the rules.
+    /// The rules that a configuration asks for.
     struct Meant: Equatable {
         var ports: [UInt16]
         var protect: Set<Place> = [.own]

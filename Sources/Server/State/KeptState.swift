@@ -5,17 +5,17 @@ internal import KnockEngine
 internal import KnockProtocol
 internal import Wire
 
-/// What an earlier daemon has left, in terms of this one: its numbers for guests, the uptime of this boot.
+/// The state left by an earlier daemon, translated into this daemon's key IDs and the uptime of this boot.
 ///
-/// Where it cannot be known how much time has gone by, things are kept longer rather than shorter, but never longer than
-/// they could be at first. The wall clock decides nothing: after a start it may be wrong by years.
+/// If it is unknown how much time has passed, entries are kept longer rather than shorter, but never longer than they
+/// could have been kept originally. The wall clock is not used, because after a start it may be wrong by years.
 struct KeptState {
-    /// Takes entries for the engines: used codes first, and the slots of all of them at the end, with the lockouts.
+    /// Receives entries for the engines: the used codes first; the slots of all of them and the lockouts at the end.
     typealias Sink = ([SharedState.Entry]) -> Void
 
-    /// Connections that were open; none of before the host was started anew.
+    /// The connections that were open; empty if the host has rebooted.
     private(set) var connections: [Flow: OpenConnection] = [:]
-    /// How many lockouts are not over.
+    /// The number of lockouts that are still in force.
     private(set) var lockouts = 0
 
     private let boot: [UInt8]
@@ -29,30 +29,36 @@ struct KeptState {
     private var locked: [Lockout.Subject: Lockout] = [:]
     private var isSameBoot = true
 
-    /// How long a used code is remembered where time is in use, in milliseconds (docs/PROTOCOL.md §4).
+    /// The time for which a used code is remembered if time is in use, in milliseconds (docs/PROTOCOL.md §4).
     private static let codeLifetime = UInt64(3 * TimeSlot.seconds) * 1000
-    /// The longest lockout that settings allow, in milliseconds.
+    /// The longest lockout that the settings allow, in milliseconds.
     private static let longestLockout: UInt64 = 86_400_000
-    /// A slot later than now by more than this was never a slot of a right clock: a day.
+    /// The number of slots in a day.
+    ///
+    /// A slot further in the future than this was not written by a correct clock.
     private static let slotsAhead: UInt64 = 24 * 60
-    /// So many used codes are handed over at a time, where their order is of no meaning.
+    /// The number of used codes handed over at a time.
+    ///
+    /// Used only if their order does not matter.
     private static let portion = 8192
 
-    /// Begins.
+    /// Creates the state of an empty file.
     ///
     /// - Parameters:
-    ///   - boot: This boot.
-    ///   - registry: Gives numbers to the guests of the records.
-    ///   - now: The time.
+    ///   - boot: The ID of this boot.
+    ///   - registry: Assigns key IDs to the guests in the records.
+    ///   - now: The current time.
     ///   - usesTime: Whether used codes expire.
-    ///   - sink: Takes entries for the engines.
+    ///   - sink: Receives entries for the engines.
     init(boot: [UInt8], _ registry: KeyRegistry, at now: Instant, usesTime: Bool, _ sink: @escaping Sink) {
         (self.boot, self.registry, self.now, self.usesTime, self.sink) = (boot, registry, now, usesTime, sink)
     }
 
-    /// Takes a record; they must come in their order.
+    /// Processes a record.
+    ///
+    /// Records must be passed in file order.
     mutating func take(_ record: StateRecord, _ head: StateFormat.Head) {
-        // A clock that only goes forward and has gone back is that of another boot, whatever its name.
+        // Uptime only increases. If it has decreased, the boot is a different one, whatever its ID.
         isSameBoot = head.boot == boot && head.uptime <= now.uptime
         switch record {
         case .party(let number, let name, let fingerprint):
@@ -83,7 +89,7 @@ struct KeptState {
         }
     }
 
-    /// Hands over what is left.
+    /// Hands over the remaining entries.
     mutating func finish() {
         if !isSameBoot { connections = [:] }
         lockouts = locked.values.count { now.uptime < $0.until }
@@ -97,8 +103,8 @@ struct KeptState {
 
     private mutating func take(_ code: StateRecord.Code) {
         guard let key = id(code.party) else { return }
-        // The latest that it can be, and for all of it if it is not known how much has gone by. Without time there is no
-        // end, and the deadline only says which code is the oldest.
+        // The deadline is limited to a full lifetime from now, and set to that if it is unknown how much time has
+        // passed. Without time, codes do not expire, and the deadline only determines which code is the oldest.
         let latest = usesTime ? now.uptime &+ Self.codeLifetime : UInt64.max
         let deadline = isSameBoot ? min(code.deadline, latest) : latest
         guard deadline > now.uptime || !usesTime else { return }
@@ -109,20 +115,21 @@ struct KeptState {
     }
 
     private mutating func take(_ span: SlotSpan, _ head: StateFormat.Head) {
-        // At another boot used codes are kept for all of their time from now on, unless they were over already when the
-        // file was begun.
+        // After a reboot, used codes are kept for their full lifetime from now on, unless they had already expired when
+        // the file was begun.
         let latest = now.uptime &+ Self.codeLifetime
         let retires = isSameBoot ? min(span.retires, latest) : span.retires > head.uptime ? latest : 0
         spans.append(SlotSpan(span.first, span.last, retires: retires))
     }
 
-    /// A lockout in the uptime of this boot.
+    /// Translates a lockout into the uptime of this boot.
     ///
     /// - Parameters:
-    ///   - lockout: As it was written.
-    ///   - written: When the file was begun, in the uptime of another boot: then what was left counts from now.
-    ///   - uptime: Now.
-    /// - Returns: The lockout, over perhaps, and not longer than settings allow.
+    ///   - lockout: The lockout as it was written.
+    ///   - written: The uptime at which the file was begun, if that was another boot. The remaining time then starts
+    ///     now.
+    ///   - uptime: The current uptime.
+    /// - Returns: The lockout, which may be over, and is not longer than the settings allow.
     private static func lockout(_ lockout: Lockout, _ written: UInt64?, at uptime: UInt64) -> Lockout {
         let begin = written.map { max($0, lockout.since) } ?? uptime
         let left = min(lockout.until - min(begin, lockout.until), longestLockout)

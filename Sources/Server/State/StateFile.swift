@@ -3,43 +3,44 @@ internal import Glibc
 internal import KnockEngine
 internal import Linux
 
-/// The state file to which changes are added, and how a new one takes its place: what changes while that is written is
-/// added to both.
+/// The state file to which changes are appended, and its replacement by a new one.
 ///
-/// With 32 bytes for a used code in a new file, and the checksum of a record for each code that comes by itself, a file
-/// has 200 MB at most for 2.6 million codes, of which about half is a new one.
+/// While the new file is being written, changes are appended to both.
+///
+/// A used code takes 32 bytes in a new file, plus the checksum of a record if it is appended on its own. A file for 2.6
+/// million codes is at most 200 MB long, about half of which is the part that was written as a new file.
 struct StateFile: ~Copyable {
-    /// A file may grow by this, and to twice its length, until it is written anew; in bytes.
+    /// The file is rewritten when it has reached twice its original length plus this many bytes.
     private static let growth = 1 << 20
-    /// How long to wait after a failure, in milliseconds.
+    /// The time to wait after a failure, in milliseconds.
     private static let pause: UInt64 = 10_000
 
-    /// nil while nothing can be written.
+    /// The writer of the current file; nil while nothing can be written.
     private var writer: StateWriter?
-    /// The new file; nil while none is written.
+    /// The writer of the new file; nil while none is being written.
     private var new: StateWriter?
-    /// Why the new file is not to be, when it is not.
+    /// The error because of which the new file was given up.
     private var obstacle: SystemError?
     private var isToBeRewritten = false
     private var isUnsynchronised = false
-    /// How long the file was when it was new.
+    /// The length of the file when it was new, in bytes.
     private var newLength = 0
     private var nextTry: UInt64 = 0
 
-    /// Adds what has changed, and hands it to the system.
+    /// Appends changes and hands them to the system.
     ///
     /// - Parameters:
-    ///   - entries: What has changed in the engines.
-    ///   - isComplete: Whether that is all.
-    ///   - change: What became of a connection.
-    /// - Throws: What is in the way. What is in the file is whole but for the last record then, and is left as it is
-    ///   until there is a new one.
+    ///   - entries: The changes in the engines.
+    ///   - isComplete: Whether `entries` contains all changes.
+    ///   - change: The opening or the end of a connection.
+    /// - Throws: The system's error. The file is then intact except for its last record, and is not written again until
+    ///   it is replaced.
     mutating func add(
         _ entries: [SharedState.Entry], isComplete: Bool, _ change: ConnectionChange?
     ) throws(SystemError) {
         if !isComplete { isToBeRewritten = true }
         do throws(SystemError) {
-            // It is handed to the system when the new file is complete.
+            // The new file is handed to the system when it is complete.
             for entry in entries { try new?.write(entry) }
             if let change { try new?.write(change) }
         } catch {
@@ -58,9 +59,9 @@ struct StateFile: ~Copyable {
         }
     }
 
-    /// Makes a descriptor of the file, for who waits for the disk while this goes on.
+    /// Duplicates the descriptor of the file, so that the caller can wait for the disk while writing goes on.
     ///
-    /// - Returns: It, to be closed; -1 if the disk has everything, as far as is known.
+    /// - Returns: The descriptor, to be closed by the caller; -1 if everything is on the disk, as far as is known.
     mutating func descriptorToSynchronise() -> Int32 {
         guard isUnsynchronised else { return -1 }
         isUnsynchronised = false
@@ -69,7 +70,9 @@ struct StateFile: ~Copyable {
 
     // MARK: A new one
 
-    /// Whether a new file is to be written now, in milliseconds of the clock of deadlines.
+    /// Returns whether the file should be rewritten now.
+    ///
+    /// `uptime` is in milliseconds.
     func isDue(at uptime: UInt64) -> Bool {
         let length =
             switch writer {
@@ -79,16 +82,18 @@ struct StateFile: ~Copyable {
         return (length > 2 * newLength + Self.growth || isToBeRewritten) && uptime >= nextTry
     }
 
-    /// Begins a new file; what changes from now on is added to it.
+    /// Begins a new file.
+    ///
+    /// Changes from now on are appended to it as well.
     mutating func beginAnew(_ new: consuming StateWriter) {
         self.new = consume new
         obstacle = nil
         isToBeRewritten = false
     }
 
-    /// Adds to the new file some of what there is.
+    /// Adds part of the current state to the new file.
     ///
-    /// It must be what is so now: nothing may be added between the look at it and this.
+    /// The state must be current: no change may be appended between reading it and this call.
     mutating func addToNew(
         _ entries: [SharedState.Entry], _ changes: [ConnectionChange] = []
     ) throws(SystemError) {
@@ -101,9 +106,9 @@ struct StateFile: ~Copyable {
         if let obstacle { throw obstacle }
     }
 
-    /// Ends the new file with all there was, before what comes.
+    /// Completes the part of the new file that holds the state, before changes are appended.
     ///
-    /// - Returns: Its descriptor, to be closed, for who waits for the disk.
+    /// - Returns: A descriptor for waiting for the disk, to be closed by the caller.
     mutating func completeNew() throws(SystemError) -> Int32 {
         do throws(SystemError) {
             try new?.flush()
@@ -116,10 +121,10 @@ struct StateFile: ~Copyable {
         return new?.duplicate() ?? -1
     }
 
-    /// Goes on with the new file.
+    /// Replaces the current file with the new one.
     ///
-    /// - Parameter folder: Gives it its name.
-    /// - Throws: Why it is not to be; `giveUp` then.
+    /// - Parameter folder: The folder in which the new file is renamed.
+    /// - Throws: The reason why it cannot be used. Call `giveUp` in that case.
     mutating func goOn(in folder: StateFolder) throws(SystemError) {
         do throws(SystemError) { try new?.flush() } catch { giveUpNew(error) }
         if let obstacle { throw obstacle }
@@ -135,7 +140,7 @@ struct StateFile: ~Copyable {
         obstacle = error
     }
 
-    /// Stays with the old file for a while.
+    /// Discards the new file, and keeps the current one until the next attempt.
     mutating func giveUp(at uptime: UInt64) {
         new = nil
         isToBeRewritten = true

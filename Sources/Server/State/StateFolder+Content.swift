@@ -4,14 +4,16 @@ internal import Logging
 internal import SystemPackage
 
 extension StateFolder {
-    /// Reads what an earlier daemon has kept; a file that cannot be trusted is set aside.
+    /// Reads the state kept by an earlier daemon.
     ///
-    /// The file is read twice, since nothing of it counts before all of it has been seen to be whole.
+    /// A file that cannot be trusted is set aside.
+    ///
+    /// The file is read twice, because no record may be used before the whole file has been verified.
     ///
     /// - Parameters:
-    ///   - logger: Where it says what is wrong with the file.
-    ///   - visit: Takes each record, with the head of the file.
-    /// - Returns: Whether there was something that can be trusted.
+    ///   - logger: The log for problems with the file.
+    ///   - visit: Called with each record and the head of the file.
+    /// - Returns: Whether there was a file that can be trusted.
     func content(_ logger: Logger, _ visit: (StateFormat.Head, StateRecord) -> Void) -> Bool {
         do throws(Distrust) {
             guard let file = try openFile() else { return false }

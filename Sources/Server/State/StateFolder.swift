@@ -5,22 +5,26 @@ internal import KeyFiles
 internal import Linux
 internal import SystemPackage
 
-/// The folder with the state file of one daemon, which nobody else uses while this object lives.
+/// The folder with the state file of one daemon.
 ///
-/// Files are named from the open folder, so that they are found again by a daemon that has become another user.
+/// It is locked while this object lives.
+///
+/// Files are opened relative to the folder's descriptor, so that a daemon that has changed its user still finds them.
 final class StateFolder: Sendable {
-    /// A longer file is none of ours, in bytes; see `StateFile` for how long one can become.
+    /// The longest acceptable file, in bytes.
+    ///
+    /// See `StateFile` for how long a file can become.
     static let longestFile = 512 << 20
-    /// So much of a file is read at a time, in bytes.
+    /// The number of bytes read at a time.
     private static let portion = 256 * 1024
-    /// How long an earlier daemon that was just ended may take to let go of the folder, in milliseconds.
+    /// The time to wait for a daemon that has just been ended to release its lock, in milliseconds.
     private static let patience = 1000
 
-    /// Why a file is not to be read.
+    /// The reason why a file must not be read.
     enum Distrust: Error, Equatable, CustomStringConvertible {
         /// A system call failed.
         case system(SystemError)
-        /// It is no regular file, somebody else's, or others may read or write it.
+        /// It is not a regular file, belongs to somebody else, or is readable or writable by others.
         case accessible(owner: UInt32, mode: UInt32)
         /// It is longer than `longestFile`.
         case tooLong(Int)
@@ -35,20 +39,22 @@ final class StateFolder: Sendable {
         }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     let path: FilePath
     private let name: String
     private let owner: UInt32
     private let folder: Int32
     private let lock: Int32
 
-    /// Opens the folder, makes it with mode 0700 if it is missing, and locks the state file in it.
+    /// Opens the folder, creates it with mode 0700 if it is missing, and locks the state file in it.
     ///
     /// - Parameters:
-    ///   - path: The folder. What is above it must be there.
-    ///   - name: The file's name; others that begin with it belong to it.
-    ///   - identity: Whom the daemon will become, to whom folder and files are given; nil if it stays who it is.
-    /// - Throws: What is wrong with it: it must belong to the daemon's user or root, and be writable for nobody else.
+    ///   - path: The folder. Its parent must exist.
+    ///   - name: The name of the file. All files whose names begin with it belong to it.
+    ///   - identity: The user that the daemon will become, which is made the owner of the folder and its files; nil if
+    ///     it keeps its user.
+    /// - Throws: What is wrong with the folder: it must belong to root or the daemon's user, and must not be writable
+    ///   by others.
     init(_ path: FilePath, name: String, identity: Identity?) throws(SystemError) {
         self.path = path
         self.name = name
@@ -60,7 +66,7 @@ final class StateFolder: Sendable {
         guard folder >= 0 else { throw SystemError("open \(path)") }
         do throws(SystemError) {
             try Self.examine(folder, path, owner)
-            // O_NOFOLLOW: whoever the folder belonged to before may have left a link.
+            // O_NOFOLLOW, because a previous owner of the folder may have left a symbolic link.
             let lock = unsafe openat(folder, "\(name).lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
             guard lock >= 0 else { throw SystemError("create \(path)/\(name).lock") }
             guard Self.acquire(lock) else {
@@ -101,7 +107,9 @@ final class StateFolder: Sendable {
         return false
     }
 
-    /// Gives the folder and the file, both of which are root's or the user's already, to the user.
+    /// Changes the owner of the folder and the file to the daemon's user.
+    ///
+    /// Both belong to root or to that user already.
     private func hand(to identity: Identity) {
         fchown(folder, identity.user, identity.group)
         fchown(lock, identity.user, identity.group)
@@ -109,7 +117,7 @@ final class StateFolder: Sendable {
         guard file >= 0 else { return }
         defer { close(file) }
         var status = stat()
-        // A second name of it would make a file elsewhere the user's.
+        // If the file had a second link, this would change the owner of a file elsewhere.
         guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1,
             status.st_uid == 0
         else { return }
@@ -124,13 +132,13 @@ final class StateFolder: Sendable {
 
     /// The path of the file.
     var file: FilePath { path.appending(fileName) }
-    /// The path of the one that was set aside.
+    /// The path of a damaged file that was set aside.
     var damagedFile: FilePath { path.appending(damagedName) }
 
     /// Opens the file; nil if there is none.
     ///
-    /// - Returns: Its descriptor, to be closed.
-    /// - Throws: Why it is not to be trusted, or cannot be read.
+    /// - Returns: The descriptor, to be closed by the caller.
+    /// - Throws: The reason why the file cannot be trusted or opened.
     func openFile() throws(Distrust) -> FileDescriptor? {
         let file = unsafe openat(folder, fileName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0)
         guard file >= 0 else {
@@ -154,7 +162,7 @@ final class StateFolder: Sendable {
         guard length <= Self.longestFile else { throw .tooLong(length) }
     }
 
-    /// Reads a file from its beginning, some of it at a time.
+    /// Returns an input that reads the file in parts from its beginning.
     static func input(_ file: FileDescriptor) -> StateInput {
         var offset = 0
         return StateInput { bytes throws(SystemError) in
@@ -168,32 +176,32 @@ final class StateFolder: Sendable {
         }
     }
 
-    /// Puts the file aside for people to look at, in place of one that was put aside before.
+    /// Renames the file for later inspection, replacing one that was set aside before.
     func setAside() throws(SystemError) {
         guard unsafe renameat(folder, fileName, folder, damagedName) == 0 else { throw SystemError("rename") }
     }
 
-    /// Begins a new file with mode 0600, which has not its name yet; one of an earlier try is gone.
+    /// Creates a new file with mode 0600 under a temporary name, and deletes that of an earlier attempt.
     ///
-    /// - Returns: Its descriptor.
+    /// - Returns: The descriptor.
     func begin() throws(SystemError) -> Int32 {
         _ = unsafe unlinkat(folder, newName, 0)
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND
         let file = unsafe openat(folder, newName, flags, 0o600)
         guard file >= 0 else { throw SystemError("create") }
-        // The first one is begun before the daemon becomes the user.
+        // The first file is created before the daemon changes its user.
         if owner != geteuid() { fchown(file, owner, gid_t.max) }
         return file
     }
 
-    /// Gives the new file its name.
+    /// Renames the new file to the name of the state file.
     func put() throws(SystemError) {
         guard unsafe renameat(folder, newName, folder, fileName) == 0 else { throw SystemError("rename") }
     }
 
-    /// Removes the new file, which is not to be.
+    /// Deletes the new file.
     func discard() { _ = unsafe unlinkat(folder, newName, 0) }
 
-    /// Makes the name survive a power failure.
+    /// Flushes the folder to the disk, so that the renaming survives a power failure.
     func synchronise() { fsync(folder) }
 }

@@ -3,41 +3,44 @@ internal import KnockProtocol
 internal import Linux
 internal import Program
 
-/// The bytes of the state file: a head, then records, each with a checksum of all that is before it.
+/// The format of the state file: a head, then records, each followed by a checksum of everything before it.
 ///
-/// The head: `magic`, the version (4 bytes), the boot that uptimes belong to (16), 16 random bytes, and the time of
-/// writing as seconds since 1970 (8) and milliseconds of uptime (8); then its checksum. All numbers are in network byte
-/// order. A checksum covers the one before it and its record, so none can be left out or put elsewhere.
+/// The head consists of `magic`, the version (4 bytes), the ID of the boot that uptimes refer to (16), 16 random bytes,
+/// the time of writing in seconds since 1970 (8), the uptime in milliseconds (8), and a checksum. All numbers are in
+/// network byte order. A checksum covers the previous checksum and its own record, so records cannot be left out or
+/// reordered.
 struct StateFormat {
-    /// What the file begins with.
+    /// The bytes at the start of the file.
     private static let magic = Array("TCPKNOCK".utf8)
+    /// The version of the format.
+    ///
     /// Other versions are not read.
     static let version: UInt32 = 1
     private static let headLength = 8 + 4 + 16 + 16 + 8 + 8
 
-    /// When and where a file was begun.
+    /// The boot and the time in which a file was begun.
     struct Head: Equatable, Sendable {
-        /// The boot that uptimes belong to; 16 bytes.
+        /// The ID of the boot that uptimes refer to; 16 bytes.
         var boot: [UInt8]
-        /// So that a file holds nothing together with blocks of an earlier one.
+        /// Random bytes, so that blocks of an earlier file do not match this file's checksums.
         var salt: [UInt8]
-        /// Seconds since 1970.
+        /// The time in seconds since 1970.
         var unixSeconds: Int64
-        /// Milliseconds of uptime.
+        /// The uptime in milliseconds.
         var uptime: UInt64
     }
 
-    /// Why a file is not to be trusted.
+    /// The reason why a file cannot be trusted.
     enum Damage: Error, Equatable, CustomStringConvertible {
         /// It cannot be read.
         case unreadable(SystemError)
-        /// It does not begin as a state file does.
+        /// It does not begin with the magic bytes of a state file.
         case notAStateFile
         /// It is of another version.
         case version(UInt32)
-        /// A checksum does not hold, or there is no such record; with the offset in bytes.
+        /// A checksum is wrong, or a record has an unknown type; with the offset in bytes.
         case damaged(at: Int)
-        /// It ends before it was complete.
+        /// It ends before the `complete` record.
         case incomplete
 
         var description: String {
@@ -54,10 +57,10 @@ struct StateFormat {
     // MARK: Writing
 
     private var check: [UInt8]
-    /// The checksum before a record, and the record; kept for its memory.
+    /// The previous checksum and the current record; a property to reuse its memory.
     private var text: [UInt8] = []
 
-    /// Begins a file; `bytes` become its first ones.
+    /// Begins a file by appending its head to `bytes`.
     init(_ head: Head, to bytes: inout [UInt8]) {
         var text = Self.magic
         text.append(number: Self.version)
@@ -70,7 +73,7 @@ struct StateFormat {
         bytes += check
     }
 
-    /// Adds a record to the bytes.
+    /// Appends a record and its checksum to the bytes.
     mutating func write(_ record: StateRecord, to bytes: inout [UInt8]) {
         text.removeAll(keepingCapacity: true)
         text += check
@@ -88,13 +91,13 @@ struct StateFormat {
 
     /// Reads a file to its end.
     ///
-    /// What was being added when the host went down may be missing at the end; all else must be whole.
+    /// An incomplete write at the end, as after a power failure, is accepted. Everything else must be intact.
     ///
     /// - Parameters:
-    ///   - input: Its bytes.
-    ///   - visit: Takes a record. All of them are to be trusted only if nothing is thrown.
-    /// - Returns: The head, and how many bytes at the end were not written completely, as when the power fails.
-    /// - Throws: Why nothing of it is to be trusted.
+    ///   - input: The bytes of the file.
+    ///   - visit: Called with each record. The records can be trusted only if the function does not throw.
+    /// - Returns: The head, and the number of bytes of an incomplete write at the end.
+    /// - Throws: The reason why nothing in the file can be trusted.
     static func read(
         _ input: inout StateInput, _ visit: (Head, StateRecord) -> Void
     ) throws(Damage) -> (head: Head, torn: Int) {
@@ -105,7 +108,7 @@ struct StateFormat {
             let start = input.offset
             let length = StateRecord.length(first, try input.peek(1))
             guard let length, try input.has(length + Checksum.length) else {
-                // The end of a write that was cut off, or a hole that the file system has left.
+                // The end of an interrupted write, or a hole left by the file system.
                 let isHole = length == nil && first == 0
                 let left = try input.skipRest(isHole)
                 guard let left, isComplete, length != nil || isHole else {

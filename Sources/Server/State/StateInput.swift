@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Linux
 
-/// The bytes of a state file from its beginning to its end, of which only some are in memory at a time.
+/// Reads a state file sequentially while keeping only part of it in memory.
 struct StateInput {
-    /// Fills a buffer that is empty with what comes next in the file; it stays empty at the end.
+    /// Fills an empty buffer with the next part of the file, or leaves it empty at the end.
     typealias Source = (inout [UInt8]) throws(SystemError) -> Void
 
     private let source: Source
     private var bytes: [UInt8] = []
     private var start = 0
     private var portion: [UInt8] = []
-    /// Where the next byte is in the file.
+    /// The offset of the next byte in the file.
     private(set) var offset = 0
 
     init(_ source: @escaping Source) { self.source = source }
 
-    /// Whether so many bytes more are there.
+    /// Returns whether at least this many bytes are left.
     mutating func has(_ count: Int) throws(StateFormat.Damage) -> Bool {
         while bytes.count - start < count {
             do throws(SystemError) { try source(&portion) } catch { throw .unreadable(error) }
@@ -28,22 +28,22 @@ struct StateInput {
         return true
     }
 
-    /// A byte that stays, so many behind the next one; nil beyond the end.
+    /// Returns the byte at this distance from the next one without consuming it; nil beyond the end.
     mutating func peek(_ distance: Int) throws(StateFormat.Damage) -> UInt8? {
         try has(distance + 1) ? bytes[start + distance] : nil
     }
 
-    /// Takes so many bytes, which must be there.
+    /// Consumes this many bytes, which must have been checked with `has`.
     mutating func take(_ count: Int) -> ArraySlice<UInt8> {
         defer { advance(count) }
         return bytes[start..<start + count]
     }
 
-    /// Takes all that is left.
+    /// Consumes everything that is left.
     ///
-    /// - Parameter mustBeZero: Whether it must be zeros alone.
-    /// - Returns: How much it was, in bytes; nil if it was not what it must be.
-    /// - Throws: What keeps the file from being read.
+    /// - Parameter mustBeZero: Whether only zero bytes are allowed.
+    /// - Returns: The number of bytes; nil if there was a byte that is not allowed.
+    /// - Throws: The reason why the file cannot be read.
     mutating func skipRest(_ mustBeZero: Bool) throws(StateFormat.Damage) -> Int? {
         var count = 0
         while try has(1) {

@@ -12,16 +12,16 @@ package import Settings
 internal import Synchronization
 package import Wire
 
-/// Keeps in a file what must outlive the daemon: lockouts, used codes, and whose the open connections are.
+/// Saves to a file whatever must outlive the daemon: lockouts, used codes, and the guests of open connections.
 ///
-/// Changes are added to the file as soon as events are handled, which no packet waits for; a process that is killed has
-/// lost what it had not handed to the system by then. A disk that loses power has lost what came after the last second
-/// that was synchronised. From time to time the file is written anew, without what is over.
+/// Changes are appended to the file when events are handled, which no packet waits for. If the process is killed,
+/// changes that were not handed to the system are lost. If the power fails, changes since the last synchronization,
+/// which happens every second, are lost. From time to time the file is rewritten without obsolete records.
 package final class StateKeeper: Sendable {
     private struct State: ~Copyable {
         var file = StateFile()
         var entries: [SharedState.Entry] = []
-        /// What is in the way.
+        /// The current error.
         var trouble: SystemError?
     }
 
@@ -40,21 +40,21 @@ package final class StateKeeper: Sendable {
         (self.registry, self.logger) = (registry, logger)
     }
 
-    /// Opens the folder that the settings ask for, takes up what is kept there, and begins to keep what changes.
+    /// Opens the configured folder, restores the state in it, and starts recording changes.
     ///
-    /// A folder at the usual place that cannot be used is only reported, because a daemon can do its work without; one
-    /// that somebody has asked for must be there. A full disk is only reported in any case, and so is a damaged file,
-    /// which is set aside.
+    /// If the default folder cannot be used, that is only logged, because a daemon can run without it. A folder that
+    /// the configuration names explicitly must be usable. A full disk is only logged in any case, and so is a damaged
+    /// file, which is set aside.
     ///
     /// - Parameters:
-    ///   - settings: Name the folder, and the first queue, which tells the daemons of a host apart.
-    ///   - identity: Whom the daemon will become; nil if it stays who it is.
-    ///   - shared: Gets used codes and lockouts, and tells what changes; no engine may be at work yet.
-    ///   - book: Gets the connections.
+    ///   - settings: The folder, and the first queue, which distinguishes the daemons of a host.
+    ///   - identity: The user that the daemon will become; nil if it keeps its user.
+    ///   - shared: Receives used codes and lockouts, and reports changes. No engine may be running yet.
+    ///   - book: Receives the connections.
     ///   - registry: The guests.
-    ///   - logger: Where it says what was taken up, and what is in the way.
-    /// - Returns: nil if nothing is kept.
-    /// - Throws: What is wrong with the folder that was asked for.
+    ///   - logger: The log for what was restored and for errors.
+    /// - Returns: The keeper; nil if no state is kept.
+    /// - Throws: What is wrong with the configured folder.
     package static func open(
         _ settings: ServerSettings, identity: Identity?, shared: SharedState, book: ConnectionBook,
         registry: KeyRegistry, logger: Logger
@@ -99,13 +99,13 @@ package final class StateKeeper: Sendable {
 
     // MARK: What changes
 
-    /// Writes what has changed in the engines, and what became of a connection; returns at once if nothing has.
+    /// Writes the changes in the engines; returns at once if there are none.
     package func note() { note(nil) }
 
-    /// Writes that a connection was admitted.
+    /// Writes the changes, and that a connection was admitted.
     package func noteOpened(_ flow: Flow, _ key: KeyID?, since: Instant) { note(.opened(flow, key, since: since)) }
 
-    /// Writes that a connection has ended.
+    /// Writes the changes, and that a connection has ended.
     package func noteEnded(_ flow: Flow) { note(.ended(flow)) }
 
     private func note(_ change: ConnectionChange?) {
@@ -122,7 +122,9 @@ package final class StateKeeper: Sendable {
         if let error { report(error) }
     }
 
-    /// What is to be done every second, on any thread but one that handles events: waiting for the disk.
+    /// Writes and synchronizes changes.
+    ///
+    /// Call it every second, not on the thread that handles events: it waits for the disk.
     package func tick() {
         queue.sync {
             note()
@@ -133,7 +135,7 @@ package final class StateKeeper: Sendable {
         }
     }
 
-    /// Writes all of it once more, for the next daemon.
+    /// Writes the complete state once more, for the next daemon.
     package func close() {
         queue.sync {
             note()
@@ -163,7 +165,7 @@ package final class StateKeeper: Sendable {
         }
     }
 
-    /// Writes all there is to a file that has no name yet, some at a time, since events wait for each.
+    /// Writes the complete state to a file under a temporary name, in small parts, because events wait for each part.
     private func writeAll(at now: Instant) throws(SystemError) {
         let head = StateFormat.Head(
             boot: Boot.id, salt: Boot.random(), unixSeconds: now.unixSeconds, uptime: now.uptime)
@@ -192,7 +194,7 @@ package final class StateKeeper: Sendable {
         guard fdatasync(descriptor) == 0 else { throw SystemError("fdatasync") }
     }
 
-    /// Does something with the file while no change is taken from the engines.
+    /// Changes the file while no change is taken from the engines.
     private func change(
         _ body: (inout State) throws(SystemError) -> Void
     ) throws(SystemError) {
@@ -207,7 +209,7 @@ package final class StateKeeper: Sendable {
         if let error { throw error }
     }
 
-    /// Says what is in the way, once until that changes, and when it no longer is.
+    /// Logs an error when it first occurs or changes, and when it is gone.
     private func report(_ error: SystemError?) {
         let before = state.withLock { state in
             defer { state.trouble = error }

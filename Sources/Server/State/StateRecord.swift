@@ -3,37 +3,45 @@ internal import KnockEngine
 internal import KnockProtocol
 internal import Wire
 
-/// One line of the state file: something that was so from then on.
+/// A record of the state file: a fact that holds from then on.
 ///
-/// Later ones take the place of earlier ones. Times are milliseconds of the uptime of the boot that the file names.
+/// Later records replace earlier ones. Times are milliseconds of uptime of the boot that the file's head names.
 enum StateRecord: Equatable, Sendable {
-    /// What a number in this file stands for: the name of a guest, and the fingerprint of their key.
+    /// The name and the key fingerprint of the guest that a number stands for in this file.
     case party(UInt32, name: String, fingerprint: String)
-    /// Only in files of before: a code has been used, of this slot at the latest.
+    /// A code was used, in this slot at the latest.
+    ///
+    /// Only in files of earlier versions.
     case usedCode(Code, TimeSlot)
-    /// Only in files of before: used codes of this slot have been forgotten, and of those before it perhaps.
+    /// Used codes of this slot, and possibly of earlier ones, were forgotten.
+    ///
+    /// Only in files of earlier versions.
     case retired(TimeSlot)
-    /// An address is locked out, or was until a time in the past: for one party, or for all if that is nil.
+    /// An address is or was locked out, for one party or, if nil, for all.
     case lockout(IPAddress, party: UInt32?, Lockout)
-    /// A connection was admitted; whose is nil if that is not known.
+    /// A connection was admitted.
+    ///
+    /// The party is nil if it is unknown.
     case opened(Flow, party: UInt32?, since: Instant)
     /// A connection has ended.
     case ended(Flow)
-    /// What follows was added to a file that was complete up to here.
+    /// The file was complete up to here.
+    ///
+    /// Whatever follows was added later.
     case complete
-    /// Codes have been used: `mostCodes` at most, and one at least.
+    /// Codes were used; between 1 and `mostCodes`.
     case usedCodes([Code])
-    /// Codes of these slots have been used.
+    /// Codes of these slots were used.
     case slots(SlotSpan)
 
-    /// A used code: `A` and `C`, whose, and until when it is remembered.
+    /// A used code: `A` and `C`, the party, and the time until which it is remembered.
     struct Code: Equatable, Sendable {
         var handshake: Handshake
         var party: UInt32
         var deadline: UInt64
     }
 
-    /// So many codes share a record, and its checksum.
+    /// The number of codes that can share a record and its checksum.
     static let mostCodes = 128
 
     /// The first byte of a record.
@@ -41,7 +49,7 @@ enum StateRecord: Equatable, Sendable {
         case party = 1
         case usedCode, retired, lockout, opened, ended, complete, usedCodes, slots, partyLockout
 
-        /// The length of what follows it, in bytes; of used codes, that of one.
+        /// The length of the record's content, in bytes; for used codes, of a single code.
         var length: Int {
             switch self {
             case .party: 4 + 1 + StateRecord.longestName + StateRecord.fingerprintLength
@@ -58,27 +66,27 @@ enum StateRecord: Equatable, Sendable {
         }
     }
 
-    /// The longest name that settings allow, in bytes.
+    /// The longest name that the settings allow, in bytes.
     private static let longestName = 64
-    /// 32 digits in groups of four, with hyphens.
+    /// The length of 32 digits in groups of four, with hyphens.
     private static let fingerprintLength = 39
-    /// What can lock out, by the number that stands for it.
+    /// The reasons for a lockout, at the index that stands for each in the file.
     private static let lockoutReasons: [Reason] = [.wrongAcknowledgment, .tooManyWrongCodes, .maskedAcknowledgment]
-    /// Stands for nobody in the place of a party.
+    /// The party number that stands for nobody.
     private static let nobody = UInt32.max
 
-    /// So many bytes say how long a record is.
+    /// The number of bytes that determine the length of a record.
     static let lengthOfLength = 2
 
-    /// The length of a record by its first two bytes.
+    /// Returns the length of a record, given its first two bytes.
     ///
     /// - Parameters:
-    ///   - first: Its first byte.
-    ///   - second: The one behind it, of the next record perhaps; nil if there is none.
-    /// - Returns: The length, those two included; nil for what no record begins with.
+    ///   - first: The first byte.
+    ///   - second: The byte after it, which may belong to the next record; nil if there is none.
+    /// - Returns: The length in bytes, including those two; nil if no record begins like this.
     static func length(_ first: UInt8, _ second: UInt8?) -> Int? {
         guard let kind = Kind(rawValue: first) else { return nil }
-        // Where the number of codes is missing, it is one too few bytes in any case.
+        // If the number of codes is missing, there is at least one byte too few in any case.
         guard kind == .usedCodes else { return 1 + kind.length }
         guard let second else { return lengthOfLength }
         return 1...mostCodes ~= Int(second) ? 2 + Int(second) * kind.length : nil
@@ -86,7 +94,9 @@ enum StateRecord: Equatable, Sendable {
 
     // MARK: Writing
 
-    /// Adds the record to the bytes; as long as its first byte says.
+    /// Appends the record to the bytes.
+    ///
+    /// Its length is what `length(_:_:)` returns.
     func write(to bytes: inout [UInt8]) {
         switch self {
         case .party(let number, let name, let fingerprint):
@@ -155,7 +165,7 @@ enum StateRecord: Equatable, Sendable {
 
     // MARK: Reading
 
-    /// Takes a record; nil if the bytes are none, whatever they are.
+    /// Parses a record from arbitrary bytes; nil if they are not one.
     init?(_ bytes: ArraySlice<UInt8>) {
         var reader = ByteReader(bytes)
         guard let first = bytes.first, bytes.count == Self.length(first, bytes.dropFirst().first),

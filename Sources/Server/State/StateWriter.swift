@@ -6,9 +6,9 @@ internal import KnockEngine
 internal import Linux
 internal import Wire
 
-/// A state file that is being written to.
+/// Writes records to a state file.
 struct StateWriter: ~Copyable {
-    /// So many bytes are handed to the system at a time while a file is begun.
+    /// The number of bytes handed to the system at a time while a file is begun.
     private static let portion = 64 * 1024
 
     private let file: Int32
@@ -16,17 +16,17 @@ struct StateWriter: ~Copyable {
     private var format: StateFormat
     private var parties: [KeyID: UInt32] = [:]
     private var waiting: [UInt8] = []
-    /// Used codes that are to share a record.
+    /// The used codes that will share the next record.
     private var codes: [StateRecord.Code] = []
-    /// How long the file is, in bytes.
+    /// The length of the file, in bytes.
     private(set) var length = 0
 
     /// Begins the file.
     ///
     /// - Parameters:
-    ///   - file: A descriptor of an empty file, which this closes.
-    ///   - head: What it begins with.
-    ///   - registry: Knows whom the numbers of guests stand for.
+    ///   - file: A descriptor of an empty file. It is closed on deinitialization.
+    ///   - head: The head of the file.
+    ///   - registry: Identifies the guests by their key IDs.
     init(_ file: Int32, _ head: StateFormat.Head, _ registry: KeyRegistry) {
         self.file = file
         self.registry = registry
@@ -37,7 +37,7 @@ struct StateWriter: ~Copyable {
         close(file)
     }
 
-    /// Adds a record; it may wait for `flush`.
+    /// Adds a record, which may stay in memory until `flush`.
     mutating func write(_ record: StateRecord) throws(SystemError) {
         format.write(record, to: &waiting)
         if waiting.count >= Self.portion { try hand() }
@@ -50,7 +50,7 @@ struct StateWriter: ~Copyable {
         try write(record)
     }
 
-    /// Adds what has changed in the engine.
+    /// Adds a change reported by the engine.
     mutating func write(_ entry: SharedState.Entry) throws(SystemError) {
         switch entry {
         case .usedCode(let code, let deadline):
@@ -70,7 +70,7 @@ struct StateWriter: ~Copyable {
         }
     }
 
-    /// Adds a connection that was admitted, or has ended.
+    /// Adds the opening or the end of a connection.
     mutating func write(_ change: ConnectionChange) throws(SystemError) {
         switch change {
         case .opened(let flow, let key, let since):
@@ -81,7 +81,7 @@ struct StateWriter: ~Copyable {
         }
     }
 
-    /// The number of a guest in this file, which is told once.
+    /// Returns the number of a guest in this file, and adds a record for the guest on first use.
     private mutating func number(of key: KeyID) throws(SystemError) -> UInt32? {
         if let known = parties[key] { return known }
         guard let identity = registry.identity(of: key) else { return nil }
@@ -91,9 +91,9 @@ struct StateWriter: ~Copyable {
         return number
     }
 
-    /// Hands all to the system.
+    /// Hands everything to the system.
     ///
-    /// - Throws: What is in the way, such as ENOSPC; the file may end in the middle of a record then.
+    /// - Throws: The system's error, such as ENOSPC. The file may then end in the middle of a record.
     mutating func flush() throws(SystemError) {
         try writeCodes()
         try hand()
@@ -114,14 +114,16 @@ struct StateWriter: ~Copyable {
         length += written
     }
 
-    /// A descriptor of the same file, for who waits for the disk while this goes on; to be closed.
+    /// Duplicates the descriptor, so that the caller can wait for the disk while writing goes on.
+    ///
+    /// The caller closes it.
     borrowing func duplicate() -> Int32 { fcntl(file, F_DUPFD_CLOEXEC, 0) }
 }
 
-/// What becomes of connections.
+/// A change in the set of open connections.
 enum ConnectionChange: Equatable, Sendable {
-    /// One was admitted.
+    /// A connection was admitted.
     case opened(Flow, KeyID?, since: Instant)
-    /// One has ended.
+    /// A connection has ended.
     case ended(Flow)
 }
