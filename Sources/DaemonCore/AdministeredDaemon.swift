@@ -11,19 +11,21 @@ package import Program
 internal import Settings
 package import Wire
 
-/// What both daemons do beside giving verdicts; what differs from one to the other is to be provided.
+/// The duties that both daemons share besides giving verdicts.
 ///
-/// What people ask for - to read the configuration again, to let somebody in - is done one after the other on a queue
-/// of its own, and so are the chores of every second; what events ask for, on the thread that takes them.
+/// Each daemon provides what is specific to it.
+///
+/// Requests from users, such as a reload or an unlock, are handled one after the other on a queue of their own, and so
+/// is the work that is done every second. Events are handled on the event thread.
 package protocol AdministeredDaemon: AnyObject, Sendable {
     associatedtype Flags: DaemonFlags
-    /// Whom a configuration names, with their keys.
+    /// The guests or targets of a configuration, with their keys.
     associatedtype Roster
 
     var flags: Flags { get }
     var logger: Logger { get }
     var registry: KeyRegistry { get }
-    /// Whom the daemon has become; nil if it stays who it is.
+    /// The user that the daemon has become; nil if it keeps its user.
     var identity: Identity? { get }
     var administration: DispatchQueue { get }
     var watchers: WatchBoard { get }
@@ -31,35 +33,39 @@ package protocol AdministeredDaemon: AnyObject, Sendable {
 
     /// The settings in force.
     var settings: Flags.Settings { get }
-    /// Reads all keys of other settings.
+    /// Reads all keys that the given settings name.
     ///
-    /// - Throws: Which key cannot be read, or that they do not go together.
+    /// - Throws: `FatalError` if a key cannot be read or the keys do not go together.
     func roster(_ settings: Flags.Settings) throws(FatalError) -> Roster
-    /// Keeps those of the daemon's own settings that cannot change while it runs.
+    /// Retains the daemon's own settings that cannot change while it runs.
     func keepFixed(_ keeper: inout SettingsKeeper<Flags.Settings>)
-    /// Puts other settings in force.
+    /// Puts new settings in force.
     ///
-    /// - Returns: What has changed, for people.
-    /// - Throws: Why they cannot be; then the old ones stay.
+    /// - Returns: A summary of the changes, for display.
+    /// - Throws: The reason why they cannot be put in force. The old ones then stay.
     func adopt(_ settings: Flags.Settings, _ roster: Roster) throws(FatalError) -> String
 
-    /// Does what an event asks for, on the thread that takes events.
+    /// Does what an event requires.
+    ///
+    /// Called on the event thread.
     func take(_ event: Event)
-    /// What is to be done every second beside what both daemons do.
+    /// Does the daemon's own work that is due every second.
     func doChores()
-    /// Waits, for a limited time, until what must not be left half done at the end is done.
+    /// Waits for a limited time until work is done that must not be left unfinished on shutdown.
     func finish()
-    /// What reports of the counters are to say beside them.
+    /// Returns further counts for the report of the counters.
     func countedElsewhere() -> Logger.Metadata
-    /// Looks anew, for a limited time, at what may have changed just now, before somebody is told how it is doing.
+    /// Updates, within a limited time, whatever may just have changed.
+    ///
+    /// Called before the status is reported.
     func freshen()
-    /// Says how it is doing.
+    /// Returns the daemon's status.
     func statusReport() -> StatusReport
-    /// What is to be said after the configuration was read again beside what has changed.
+    /// Returns a note to display after a reload; nil if there is none.
     func noteReload() -> String?
-    /// Says who is locked out.
+    /// Returns the list of lockouts.
     func locks(_ form: ControlRequest.Form) -> ControlAnswer
-    /// Lets an address in again.
+    /// Ends the lockout of an address.
     func unlock(_ address: IPAddress) -> ControlAnswer
 }
 
@@ -72,12 +78,12 @@ extension AdministeredDaemon {
 
     package func noteReload() -> String? { nil }
 
-    /// Does all that both daemons do, while `work` gives verdicts until a signal ends it.
+    /// Does the shared work of both daemons while `work` gives verdicts until a signal ends it.
     ///
     /// - Parameters:
-    ///   - details: What the log says beside `ready`.
-    ///   - work: Is given what to do beside verdicts.
-    /// - Throws: What `work` throws.
+    ///   - details: The details to log with `ready`.
+    ///   - work: Called with the duties besides verdicts.
+    /// - Throws: Whatever `work` throws.
     package func administer(
         _ details: Logger.Metadata, while work: (DaemonDuties) throws(FatalError) -> Void
     ) throws(FatalError) {
@@ -105,7 +111,10 @@ extension AdministeredDaemon {
         try work(duties)
     }
 
-    /// Says at once, not only when it is too late, what keeps a daemon with few privileges from reading its files again.
+    /// Tests whether a reload would work, and logs the obstacle if not.
+    ///
+    /// This reports at start-up, rather than at the first reload, that a daemon with reduced privileges cannot read its
+    /// files.
     package func tryReload() {
         do throws(FatalError) {
             _ = try roster(try flags.effectiveSettings().settings)
@@ -114,7 +123,7 @@ extension AdministeredDaemon {
         }
     }
 
-    /// Carries out a request that came over the control socket.
+    /// Carries out a request received over the control socket.
     package func answer(_ request: ControlRequest, _ form: ControlRequest.Form) -> ControlAnswer {
         if request == .status { freshen() }
         return administration.sync {
@@ -122,7 +131,7 @@ extension AdministeredDaemon {
             case .status:
                 let report = statusReport()
                 let text = form == .json ? report.json.text + "\n" : report.text
-                // What is not known is not well.
+                // If the protection is unknown, the daemon does not count as healthy.
                 let isWell = report.protection.map { $0.isProtected == true } ?? true
                 return isWell ? .done(text) : .doneBut(1, text)
             case .locks:
@@ -137,9 +146,11 @@ extension AdministeredDaemon {
         }
     }
 
-    /// Reads the configuration again; what is wrong with it leaves the old one in force.
+    /// Reads the configuration again.
     ///
-    /// To be called on the queue of administration.
+    /// If it has an error, the old one stays in force.
+    ///
+    /// Call this on the administration queue.
     package func reload() -> ControlAnswer {
         do throws(FatalError) {
             let effective = try flags.effectiveSettings()

@@ -8,28 +8,29 @@ package import Netfilter
 package import Program
 internal import Synchronization
 
-/// What a daemon does beside giving verdicts.
+/// The duties of a daemon besides giving verdicts.
 package struct DaemonDuties: Sendable {
-    /// What the log says beside `ready`.
+    /// The details to log with `ready`.
     package var details: Logger.Metadata = [:]
-    /// The name of a guest or target.
+    /// Returns the name of a guest or target.
     package var name: @Sendable (KeyID) -> String? = { _ in nil }
-    /// Is called for each event, on a thread of its own.
+    /// Called for each event, on a thread of its own.
     package var take: @Sendable (Event) -> Void = { _ in }
     /// Reads the configuration again.
     package var reload: @Sendable () -> Void = {}
-    /// Waits, for a limited time, until what must not be left half done is done; verdicts are still given meanwhile.
+    /// Waits for a limited time until work is done that must not be left unfinished.
+    ///
+    /// Verdicts are still given meanwhile.
     package var finish: @Sendable () -> Void = {}
-    /// What reports of the counters are to say beside them.
+    /// Returns further counts for the report of the counters.
     package var more: @Sendable () -> Logger.Metadata = { [:] }
 
-    /// Does nothing.
     package init() {}
 }
 
 /// Runs a daemon from its bound queues to the signal that ends it.
 package struct DaemonRunner: Sendable {
-    /// How long the last events may take at the end, in seconds.
+    /// The time to wait for the last events on shutdown, in seconds.
     private static let patience = 5.0
 
     private let signals: Signals
@@ -37,31 +38,35 @@ package struct DaemonRunner: Sendable {
     private let partyLabel: String
     private let journal = EventJournal()
 
-    /// Blocks the signals; so make this before any thread is started.
+    /// Blocks the signals.
+    ///
+    /// Call this before any thread is started.
     ///
     /// - Parameters:
     ///   - logger: The daemon's log.
-    ///   - partyLabel: What the other side of a handshake is called in it: guest or target.
-    /// - Throws: What keeps signals from being received.
+    ///   - partyLabel: The log's word for the other side of a handshake: guest or target.
+    /// - Throws: The reason why signals cannot be received.
     package init(logger: Logger, partyLabel: String) throws(FatalError) {
         signals = try fatally { () throws(SystemError) in try Signals() }
         self.logger = logger
         self.partyLabel = partyLabel
     }
 
-    /// Joins a queue and an engine to a worker, which `run` starts.
+    /// Creates a worker from a queue and an engine.
+    ///
+    /// `run` starts it.
     package func worker<Judge: Engine & ~Copyable>(
         _ loop: consuming PacketLoop<Queue, Judge>
     ) throws(FatalError) -> Worker<Judge> {
         try Worker(loop, journal: journal)
     }
 
-    /// Says `ready`, and gives verdicts until a signal ends it.
+    /// Reports `ready`, and gives verdicts until a signal ends it.
     ///
     /// - Parameters:
     ///   - group: The workers, one for each queue.
-    ///   - duties: What is to be done beside.
-    /// - Throws: What made a queue unusable.
+    ///   - duties: The duties besides verdicts.
+    /// - Throws: The error that made a queue unusable.
     package func run<Judge: Engine & ~Copyable>(
         _ group: WorkerGroup<Judge>, _ duties: DaemonDuties
     ) throws(FatalError) {
@@ -77,7 +82,7 @@ package struct DaemonRunner: Sendable {
         ServiceManager.stopping()
         if failure.error == nil { duties.finish() }
         for worker in group.workers { worker.stop() }
-        // What has just happened is not to be lost to the log and the state.
+        // Recent events must still reach the log and the state file.
         journal.finish()
         _ = events.wait(timeout: .now() + Self.patience)
         Self.report(group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, duties.more(), logger)
@@ -85,7 +90,9 @@ package struct DaemonRunner: Sendable {
         logger.notice("stopped")
     }
 
-    /// Returns what is signalled when the thread has taken the last event.
+    /// Starts the event thread.
+    ///
+    /// The returned semaphore is signalled when it has handled the last event.
     private func startEventThread(_ duties: DaemonDuties) -> DispatchSemaphore {
         let ended = DispatchSemaphore(value: 0)
         DispatchQueue(label: "events").async { [journal, logger, partyLabel] in
@@ -138,14 +145,14 @@ package struct DaemonRunner: Sendable {
     }
 }
 
-/// The first error of a worker.
+/// The first error reported by a worker.
 private final class Failure: Sendable {
     private let first = Mutex<SystemError?>(nil)
     private let waker: Waker
 
     init(_ waker: Waker) { self.waker = waker }
 
-    /// The file descriptor to wait on until there is an error.
+    /// The file descriptor that becomes readable when there is an error.
     var descriptor: Int32 { waker.descriptor }
 
     var error: SystemError? { first.withLock { $0 } }

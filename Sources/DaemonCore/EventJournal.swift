@@ -5,31 +5,31 @@ package import KnockEngine
 package import Netfilter
 internal import Synchronization
 
-/// Carries events from the threads that give verdicts to one that may take its time.
+/// Carries events from the threads that give verdicts to a thread that may be slow.
 ///
-/// The first do not wait for the latter: what finds no room is counted and lost. Only events that carry a duty are never
-/// lost: they have room that no others take, and while that is full, no verdict is given, so nobody gets in of whom the
-/// daemon would know nothing.
+/// The verdict threads do not wait: events that do not fit are counted and lost. Events that require an action are
+/// never lost. They have room that other events cannot use, and while it is full, no verdict is given, so no client is
+/// admitted without the daemon's knowledge.
 package final class EventJournal: Sendable {
-    /// What has happened since it was last asked for.
+    /// Everything that has happened since the last call of `wait`.
     package struct Entries: Sendable {
-        /// Events in their order.
+        /// The events, in order.
         package var events: [Event] = []
-        /// How many events found no room.
+        /// The number of events that did not fit.
         package var lost: UInt64 = 0
-        /// How many times packets got no verdict because they were not fetched fast enough.
+        /// The number of times packets got no verdict because they were not read fast enough.
         package var overflows = 0
-        /// How many verdicts the kernel refused.
+        /// The number of verdicts that the kernel refused.
         package var refusedVerdicts = 0
-        /// How many messages were not what the kernel sends.
+        /// The number of messages that the kernel would not send.
         package var malformedMessages = 0
 
-        /// Reserves the room for waiting events.
+        /// Creates an empty collection with room for all waiting events.
         package init() {
             events.reserveCapacity(EventJournal.capacity + EventJournal.dutyCapacity)
         }
 
-        /// Returns whether there was room, or the event may be lost.
+        /// Adds an event, and returns whether it was added or may be lost.
         mutating func take(_ event: Event) -> Bool {
             if event.reason.isDuty {
                 guard events.count < EventJournal.capacity + EventJournal.dutyCapacity else { return false }
@@ -48,28 +48,27 @@ package final class EventJournal: Sendable {
         }
     }
 
-    /// Room for all events.
+    /// The number of events of any kind that can wait.
     fileprivate static let capacity = 4096
-    /// More room, for those that carry a duty alone.
+    /// The number of further events that can wait if they require an action.
     fileprivate static let dutyCapacity = 16_384
-    /// How long to wait for room for such a one, in microseconds.
+    /// The time between two attempts to add such an event, in microseconds.
     private static let pause: UInt32 = 1000
 
     private let entries = Mutex(Entries())
     private let arrival = DispatchSemaphore(value: 0)
     private let isFinished = Atomic(false)
 
-    /// Reserves the room for waiting events.
     package init() {}
 
-    /// Takes all events that an engine has ready, and what went wrong with a batch.
+    /// Takes all pending events of an engine, and the problems of a batch.
     ///
-    /// A lockout is announced at once: connections are to be closed.
+    /// Events that end connections are announced at once.
     ///
     /// - Parameters:
-    ///   - engine: Whose events.
-    ///   - batch: What went wrong.
-    /// - Returns: Whether there is something to announce.
+    ///   - engine: The engine.
+    ///   - batch: The batch.
+    /// - Returns: Whether there is something left to announce.
     package func drain(_ engine: inout some Engine & ~Copyable, _ batch: ReceivedBatch = ReceivedBatch()) -> Bool {
         var event = engine.nextEvent()
         guard event != nil || batch.hasTrouble else { return false }
@@ -94,28 +93,28 @@ package final class EventJournal: Sendable {
         return !isUrgent
     }
 
-    /// Wakes who waits.
+    /// Wakes the waiting thread.
     package func announce() {
         arrival.signal()
     }
 
-    /// Nothing more will come: who waits is to take what is there, and end.
+    /// Ends the journal: the waiting thread takes what is left, and then stops.
     package func finish() {
         isFinished.store(true, ordering: .releasing)
         announce()
     }
 
-    /// Waits until there is something, and takes it all.
+    /// Waits for events or problems, and takes all of them.
     ///
     /// - Parameters:
-    ///   - entries: Is emptied and filled; its room takes what comes next.
-    ///   - deadline: When to return in any case.
+    ///   - entries: Replaced by the new entries. Its memory is reused for the next ones.
+    ///   - deadline: The time to return at if nothing happens.
     /// - Returns: Whether there may be more; false after `finish`.
     package func wait(_ entries: inout Entries, until deadline: DispatchTime = .distantFuture) -> Bool {
         _ = arrival.wait(timeout: deadline)
         let mayGoOn = !isFinished.load(ordering: .acquiring)
         entries.clear()
-        // The two change places, so neither ever grows.
+        // The two are swapped, so neither ever grows.
         self.entries.withLock { swap(&$0, &entries) }
         return mayGoOn
     }

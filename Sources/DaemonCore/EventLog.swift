@@ -4,32 +4,35 @@ package import Logging
 internal import Program
 internal import Wire
 
-/// Writes events to the log, each as one line; what anybody can cause, not more than some lines a second, and what one guest
-/// can cause without a connection, not more than some a second of that guest.
+/// Writes events to the log, one line each.
+///
+/// The rate of lines that anybody can cause is limited, and so is the rate of those that a single guest can cause
+/// without a connection.
 package struct EventLog {
     private static let linesOfGuest = 20
 
     private let logger: Logger
-    /// What the other side of a handshake is called.
+    /// The word for the other side of a handshake: guest or target.
     private let partyLabel: String
     private var limiter = RateLimiter(perSecond: 20)
-    /// For each guest that has had such a line; there are never more than guests.
+    /// The limiter of each guest that has had such a line.
+    ///
+    /// There are never more than there are guests.
     private var guestLimiters: [String: RateLimiter] = [:]
     private var troubleLimiter = RateLimiter(perSecond: 1)
     private var trouble = Trouble()
 
-    /// Takes the logger to write to, and what the other side of a handshake is called: guest or target.
     package init(_ logger: Logger, partyLabel: String) {
         self.logger = logger
         self.partyLabel = partyLabel
     }
 
-    /// Writes one event.
+    /// Writes an event.
     ///
     /// - Parameters:
-    ///   - event: What has happened.
-    ///   - party: The name of the guest or target; nil where there is none.
-    ///   - now: The time.
+    ///   - event: The event.
+    ///   - party: The name of the guest or target; nil if there is none.
+    ///   - now: The current time.
     package mutating func write(_ event: Event, of party: String?, at now: Instant) {
         let (flow, reason) = (event.flow, event.reason)
         var metadata = metadata(flow, party)
@@ -67,16 +70,16 @@ package struct EventLog {
         }
     }
 
-    /// What to look at when a server does not prove itself.
+    /// Returns advice on what to check when a server does not prove itself.
     private static func advice(_ flow: Flow, _ reason: Reason) -> String {
         let unprotected = "the server answers without a knock: is its daemon running, are its rules up?"
         let differs = "wrong key, or wrong --nat-ip, or a box on the way rewrites the IP ID or the ISN"
         if reason == .proofMissing { return unprotected }
-        // An ordinary server sends a flow label too, so for IPv6 the one cannot be told from the other.
+        // An ordinary server sends flow labels, too, so for IPv6 the two cases cannot be told apart.
         return flow.serverAddress.family == .ipv4 ? differs : "\(differs); or \(unprotected)"
     }
 
-    /// Writes what went wrong, at most a line a second for each kind.
+    /// Writes problems to the log, at most one line a second for each kind.
     package mutating func writeTrouble(_ entries: EventJournal.Entries, at now: Instant) {
         trouble.lost += entries.lost
         trouble.overflows += entries.overflows
@@ -110,7 +113,9 @@ package struct EventLog {
         var isAny: Bool { lost > 0 || overflows > 0 || refusedVerdicts > 0 || malformedMessages > 0 }
     }
 
-    /// Asks whether a line may be written that anybody can cause; adds the reason and how many were held back.
+    /// Returns whether a line that anybody can cause may be written.
+    ///
+    /// If so, adds the reason and the number of suppressed lines.
     private mutating func limit(_ metadata: inout Logger.Metadata, _ reason: Reason, at now: Instant) -> Bool {
         guard let held = limiter.pass(at: now.uptime) else { return false }
         metadata["reason"] = "\(reason.name)"
@@ -118,15 +123,15 @@ package struct EventLog {
         return true
     }
 
-    /// Asks whether a line may be written that a guest can cause as often as it likes.
+    /// Returns whether a line that a guest can cause as often as it likes may be written.
     private mutating func limitGuest(_ party: String?, at now: Instant) -> Bool {
         guard let party else { return true }
         return guestLimiters[party, default: RateLimiter(perSecond: Self.linesOfGuest)].passOrHold(at: now.uptime)
     }
 
-    /// Writes how many lines of each guest were left out in the seconds that are over.
+    /// Writes the number of suppressed lines of each guest, for the seconds that are over.
     ///
-    /// - Returns: Whether some are still to be told.
+    /// - Returns: Whether there are suppressed lines that are still to be reported.
     package mutating func writeLeftOut(at now: Instant) -> Bool {
         var isAnyLeft = false
         for party in guestLimiters.keys.sorted() {

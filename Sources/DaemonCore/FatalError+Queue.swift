@@ -5,7 +5,7 @@ internal import Netfilter
 package import Program
 
 extension FatalError {
-    /// Explains why a queue cannot be bound.
+    /// Creates an error that explains why a queue cannot be bound.
     package init(binding number: UInt16, _ error: SystemError) {
         guard error.number == EPERM || error.number == EBUSY else {
             self.init("queue \(number): \(error)", status: EX_OSERR)

@@ -2,12 +2,12 @@
 package import KnockEngine
 internal import Synchronization
 
-/// The names of guests or targets by the numbers that the engine knows them by.
+/// The names of guests or targets, by the key IDs that the engine uses.
 ///
-/// The same name with the same key has the same number for as long as the daemon runs, however often its configuration
-/// is read again; with another key it is another one.
+/// While the daemon runs, the same name with the same key always has the same ID, however often the configuration is
+/// read. The same name with another key has another ID.
 package final class KeyRegistry: Sendable {
-    /// Whom a number stands for.
+    /// The name and the key fingerprint that an ID stands for.
     package struct Identity: Hashable {
         package let name: String
         package let fingerprint: String
@@ -20,10 +20,9 @@ package final class KeyRegistry: Sendable {
 
     private let state = Mutex(State())
 
-    /// Begins empty.
     package init() {}
 
-    /// The number of a name with a key.
+    /// Returns the ID of a name with a key, and assigns one on first use.
     package func id(of name: String, fingerprint: String) -> KeyID {
         state.withLock { state in
             let identity = Identity(name: name, fingerprint: fingerprint)
@@ -35,12 +34,12 @@ package final class KeyRegistry: Sendable {
         }
     }
 
-    /// The name with a number, also one that is no longer in the configuration.
+    /// Returns the name with this ID, even if it is no longer in the configuration.
     package func name(of id: KeyID) -> String? {
         identity(of: id)?.name
     }
 
-    /// The name and the fingerprint with a number.
+    /// Returns the name and the fingerprint with this ID; nil if the ID is unknown.
     package func identity(of id: KeyID) -> Identity? {
         state.withLock { $0.identities[id] }
     }

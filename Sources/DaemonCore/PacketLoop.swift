@@ -3,19 +3,20 @@ package import KnockEngine
 package import Linux
 package import Netfilter
 
-/// Brings packets from a queue to an engine and verdicts back; runs on any queue, a scripted one in tests too.
+/// Passes packets from a queue to an engine and verdicts back.
+///
+/// Tests use it with a scripted queue.
 package struct PacketLoop<PacketSource: PacketQueue & ~Copyable, Judge: Engine & ~Copyable>: ~Copyable {
-    /// The queue.
+    /// The source of the packets.
     package var queue: PacketSource
-    /// The engine.
+    /// The engine that judges the packets.
     package var engine: Judge
-    /// The bit of the packet mark that says "verified"; 0 where the rules use none.
+    /// The bit of the packet mark that means "verified"; 0 if the rules use none.
     private let markBit: UInt32
-    /// What answers refused packets; nil where nothing does.
+    /// Answers refused packets with a RST; nil if nothing does.
     private var resets: ResetSender?
     private let clock: () -> Instant
 
-    /// Joins a queue and an engine.
     package init(
         queue: consuming PacketSource, engine: consuming Judge, markBit: UInt32, resets: consuming ResetSender? = nil,
         clock: @escaping () -> Instant
@@ -27,9 +28,9 @@ package struct PacketLoop<PacketSource: PacketQueue & ~Copyable, Judge: Engine &
         self.clock = clock
     }
 
-    /// Handles the packets that are waiting, a batch at most.
+    /// Handles the waiting packets, at most one batch.
     package mutating func turn() throws(SystemError) -> ReceivedBatch {
-        // One reading serves the batch: it is younger than any packet in it.
+        // One reading of the clock serves the whole batch: it is later than the arrival of any packet in it.
         let now = clock()
         let batch = try Self.exchange(&queue, &engine, &resets, markBit, now)
         resets?.flush()
@@ -42,15 +43,15 @@ package struct PacketLoop<PacketSource: PacketQueue & ~Copyable, Judge: Engine &
     ) throws(SystemError) -> ReceivedBatch {
         try queue.receive { packet, bytes in
             let direction: Direction = packet.hook == .postrouting ? .outbound : .inbound
-            // The rules set the bit on what meets a verified connection. What has it never goes through its chain again:
-            // if the rules knew another bit, that would have no end.
+            // The rules set the bit on packets of verified connections. A packet that has it must never go through its
+            // chain again: if the rules used a different bit, that would never end.
             let isMarked = packet.mark & markBit != 0
             let facts = PacketFacts(checksumVerified: packet.checksumVerified, isMarked: isMarked)
             let verdict = engine.process(&bytes, direction, at: now, facts)
             let (plain, marked) = (packet.mark & ~markBit, packet.mark | markBit)
             let isRepeated = markBit != 0 && !isMarked
             switch verdict.action {
-            // What needs no verdict must not look as if it had one.
+            // A packet that needs no verdict must not look as if it had one.
             case .accept where verdict.reason == .exempt: return .accept(mark: plain)
             case .accept: return isRepeated ? .repeat(mark: marked) : .accept(mark: plain)
             case .acceptAsVerified: return isRepeated ? .repeat(mark: marked) : .accept(mark: marked)

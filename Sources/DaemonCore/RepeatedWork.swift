@@ -2,13 +2,13 @@
 package import Dispatch
 
 extension DispatchQueue {
-    /// Does something again and again until the timer is cancelled.
+    /// Repeats work until the timer is cancelled.
     ///
     /// - Parameters:
-    ///   - seconds: How long from one time to the next.
-    ///   - delay: How long until the first time, in seconds.
-    ///   - work: What is done on this queue.
-    /// - Returns: The timer, which must be kept.
+    ///   - seconds: The interval in seconds.
+    ///   - delay: The delay before the first time, in seconds.
+    ///   - work: The work, which is done on this queue.
+    /// - Returns: The timer. The caller must keep it.
     package func every(
         seconds: Int, after delay: Int = 0, _ work: @escaping @Sendable () -> Void
     ) -> any DispatchSourceTimer {

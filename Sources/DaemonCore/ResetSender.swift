@@ -6,17 +6,17 @@ package import Program
 internal import SystemPackage
 internal import Wire
 
-/// Answers refused packets as a closed port of this host does.
+/// Answers refused packets in the same way as a closed port of this host.
 package struct ResetSender: ~Copyable {
     private var sender: RawSender
     private let hops: (ipv4: UInt8, ipv6: UInt8)
     private let labels: FlowLabels
 
-    /// Opens the sockets, and looks up how many hops this host gives its packets, and which flow labels.
+    /// Opens the sockets, and reads the host's hop limits and flow label settings.
     ///
-    /// - Parameter mark: The bit of the packet mark by which the firewall rules know these answers.
-    /// - Returns: What answers.
-    /// - Throws: What is in the way.
+    /// - Parameter mark: The bit of the packet mark by which the firewall rules recognize these answers.
+    /// - Returns: The sender.
+    /// - Throws: `FatalError` if a socket cannot be opened.
     package static func open(mark: UInt32) throws(FatalError) -> ResetSender {
         do throws(SystemError) {
             return ResetSender(
@@ -34,7 +34,7 @@ package struct ResetSender: ~Copyable {
         }
     }
 
-    /// Reads a number of the kernel's (linux/Documentation/networking/ip-sysctl.rst); nil if there is none.
+    /// Reads a numeric kernel setting (linux/Documentation/networking/ip-sysctl.rst); nil if it does not exist.
     private static func setting<Value>(_ name: String, _ convert: (String) -> Value?) -> Value? {
         let path = FilePath("/proc/sys/net/\(name)")
         guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }
@@ -51,7 +51,9 @@ package struct ResetSender: ~Copyable {
         self.labels = labels
     }
 
-    /// Prepares the answer to a packet; it goes out with the next `flush`.
+    /// Prepares the answer to a packet.
+    ///
+    /// The next `flush` sends it.
     mutating func answer(_ bytes: Span<UInt8>, checksumVerified: Bool) {
         let (hops, labels) = (hops, labels)
         sender.add { slot in
@@ -61,18 +63,18 @@ package struct ResetSender: ~Copyable {
         }
     }
 
-    /// Sends what was prepared.
+    /// Sends the prepared answers.
     mutating func flush() { sender.flush() }
 }
 
-/// The flow labels that this host gives its packets: the same for all of a connection, and otherwise random.
+/// The flow labels of this host's packets: constant within a connection, and otherwise random.
 private struct FlowLabels {
     let areSet: Bool
     let haveStatelessBit: Bool
 
     func label(answering packet: borrowing Packet) -> UInt32 {
         guard areSet else { return 0 }
-        // Its key is another in each process.
+        // The hasher's key is different in each process.
         var hasher = Hasher()
         hasher.combine(packet.source)
         hasher.combine(packet.destination)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Settings
 
-/// Keeps those settings of before that cannot change while a daemon runs.
+/// Retains the old values of settings that cannot change while a daemon runs.
 package struct SettingsKeeper<Settings: CommonSettings> {
-    /// What is to be in force.
+    /// The settings to be put in force.
     private(set) var settings: Settings
-    /// The settings that would have changed, by the names of the file.
+    /// The settings that would have changed, by their names in the file.
     private(set) var kept: [String] = []
     private let old: Settings
 
@@ -14,14 +14,14 @@ package struct SettingsKeeper<Settings: CommonSettings> {
         self.old = old
     }
 
-    /// Keeps one.
+    /// Retains the old value of a setting.
     package mutating func keep<Value: Equatable>(_ key: WritableKeyPath<Settings, Value>, _ name: String) {
         guard settings[keyPath: key] != old[keyPath: key] else { return }
         settings[keyPath: key] = old[keyPath: key]
         kept.append(name)
     }
 
-    /// Keeps those that both daemons have.
+    /// Retains the old values of the settings that both daemons share.
     mutating func keepCommon() {
         keep(\.controlSocket, "control_socket")
         keep(\.metricsFile, "metrics_file")

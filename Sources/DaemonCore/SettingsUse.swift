@@ -6,13 +6,13 @@ package import Program
 package import Settings
 
 extension CommonSettings {
-    /// What both daemons say of themselves when they are ready.
+    /// Returns the details that both daemons log when they are ready.
     ///
     /// - Parameters:
-    ///   - queues: What is bound.
-    ///   - ports: What is looked after.
-    ///   - fingerprint: That of the key; nil where there is more than one.
-    /// - Returns: Values for the log.
+    ///   - queues: The bound queues.
+    ///   - ports: The ports that the daemon serves.
+    ///   - fingerprint: The fingerprint of the key; nil if there is more than one key.
+    /// - Returns: The details for the log.
     package func details(
         queues: ClosedRange<UInt16>, ports: [UInt16], fingerprint: String?
     ) -> Logger.Metadata {
@@ -26,7 +26,7 @@ extension CommonSettings {
 }
 
 extension Queue {
-    /// Binds a queue.
+    /// Binds a queue, and explains the error if that fails.
     package static func bind(_ number: UInt16, _ options: Options) throws(FatalError) -> Queue {
         do throws(SystemError) {
             return try Queue(number: number, options: options)

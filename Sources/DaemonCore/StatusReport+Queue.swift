@@ -3,7 +3,7 @@ package import Control
 package import Netfilter
 
 extension StatusReport.Queue {
-    /// Takes the kernel's figures.
+    /// Creates a queue's status from the kernel's statistics.
     package init(_ statistics: QueueStatistics) {
         self.init(
             number: statistics.number, holder: statistics.holder, waiting: statistics.waiting,

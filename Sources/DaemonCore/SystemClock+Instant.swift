@@ -3,6 +3,6 @@ package import KnockEngine
 package import Linux
 
 extension SystemClock {
-    /// Reads both clocks, without a system call on most hosts.
+    /// Reads both clocks; on most hosts, without a system call.
     package static func now() -> Instant { Instant(unixSeconds: unixSeconds, uptime: uptime) }
 }

@@ -7,22 +7,24 @@ internal import Netfilter
 internal import Program
 internal import Synchronization
 
-/// One thread that gives the verdicts of one queue.
+/// A thread that gives the verdicts of one queue.
 ///
-/// After `start()` only that thread touches the loop, which is why this may be shared: the others ask through `wishes`.
+/// After `start()`, only that thread accesses the loop, so this class is safe to share between threads. Other threads
+/// leave their requests in `wishes`.
 package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
-    /// What other threads can ask for.
+    /// The requests of other threads.
     private struct Wishes {
         var stop = false
         var tasks: [@Sendable (inout Judge) -> Void] = []
     }
 
-    /// The thread looks for wishes at least every so many batches, however many packets are waiting.
+    /// The number of batches after which the thread checks for requests even if more packets are waiting.
     private static var batchesBetweenWishes: Int { 16 }
-    /// How long ordinary events may wait to be announced, in milliseconds: whoever handles them would compete for the
-    /// processor with the rest of the handshake that they are about.
+    /// The longest delay before ordinary events are announced, in milliseconds.
+    ///
+    /// The thread that handles them would compete for the processor with the rest of the handshake that caused them.
     private static var announcementDelay: Int32 { 10 }
-    /// They are announced after so many waits for packets in any case.
+    /// The number of waits for packets after which events are announced in any case.
     private static var longestWait: Int { 16 }
 
     private var loop: PacketLoop<Queue, Judge>
@@ -40,7 +42,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
 
     /// Starts the thread.
     ///
-    /// - Parameter failed: Is called on it if the queue can no longer be used; then it ends.
+    /// - Parameter failed: Called on the thread, before it ends, if the queue has become unusable.
     func start(failed: @escaping @Sendable (SystemError) -> Void) {
         thread.async { [self] in
             do throws(SystemError) {
@@ -52,7 +54,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
         }
     }
 
-    /// Asks the thread to end, and waits until it has.
+    /// Asks the thread to end, and waits until it has ended.
     func stop() {
         wishes.withLock { $0.stop = true }
         waker.wake()
@@ -60,19 +62,21 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
         ended.signal()
     }
 
-    /// Has the thread do something with its engine between two batches of packets; soon, but not at once.
+    /// Runs a task with the engine on the worker's thread, between two batches of packets; soon, but not at once.
     package func perform(_ task: @escaping @Sendable (inout Judge) -> Void) {
         wishes.withLock { $0.tasks.append(task) }
         waker.wake()
     }
 
-    /// The counters at the end; call this only after `stop()`.
+    /// The final counters.
+    ///
+    /// Read them only after `stop()`.
     var finalCounters: Counters { loop.engine.counters }
 
-    /// Works until it is to end.
+    /// Gives verdicts until the thread is asked to end.
     ///
-    /// The rooms that name an engine are others, and across rooms nothing is specialised: without being told to, each
-    /// packet would go through witness tables. Here that is asked once a thread.
+    /// The engine's type is named in other modules, and generic code is not specialized across modules. Without these
+    /// attributes, each packet would go through witness tables. With them, the type is checked once per thread.
     @_specialize(where Judge == ServerEngine)
     @_specialize(where Judge == ClientEngine)
     private func serve() throws(SystemError) {
@@ -102,7 +106,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
         }
     }
 
-    /// Returns whether to end.
+    /// Carries out the requests, and returns whether the thread should end.
     private func fulfilWishes() -> Bool {
         waker.clear()
         let wishes = wishes.withLock { wishes in

@@ -5,19 +5,22 @@ internal import Synchronization
 
 /// The workers of a daemon, one for each queue.
 package struct WorkerGroup<Judge: Engine & ~Copyable>: Sendable {
-    /// How long a thread may take until it looks for tasks, in seconds, before it is taken for stuck.
+    /// The time within which a thread must carry out a task, in seconds.
+    ///
+    /// After that, it counts as stuck.
     private static var patience: Double { 5 }
 
     let workers: [Worker<Judge>]
 
-    /// Takes the workers.
     package init(_ workers: [Worker<Judge>]) {
         self.workers = workers
     }
 
-    /// Has all engines do something, each on its thread, and waits until they have; not from one of those threads.
+    /// Runs a task with each engine on its own thread, and waits until all are done.
     ///
-    /// - Returns: Whether all have, in the time that there is.
+    /// Must not be called on one of those threads.
+    ///
+    /// - Returns: Whether all workers were done in time.
     @discardableResult
     package func perform(_ task: @escaping @Sendable (inout Judge) -> Void) -> Bool {
         let group = DispatchGroup()
@@ -31,7 +34,9 @@ package struct WorkerGroup<Judge: Engine & ~Copyable>: Sendable {
         return group.wait(timeout: .now() + Self.patience) == .success
     }
 
-    /// Adds up what all engines say; those that do not answer in time are left out.
+    /// Adds up a value of all engines.
+    ///
+    /// Engines that do not answer in time are left out.
     package func sum<Value: Sendable>(
         _ start: Value, _ add: @escaping @Sendable (inout Value, inout Judge) -> Void
     ) -> Value {
@@ -42,7 +47,7 @@ package struct WorkerGroup<Judge: Engine & ~Copyable>: Sendable {
         return total.value.withLock { $0 }
     }
 
-    /// Adds up the counters of all engines, and how many handshakes each remembers.
+    /// Adds up the counters of all engines, and the number of handshakes they remember.
     package func totals(
         _ handshakes: @escaping @Sendable (borrowing Judge) -> Int
     ) -> (counters: Counters, handshakes: Int) {

@@ -2,9 +2,11 @@
 package import Logging
 internal import Netfilter
 
-/// Whether connection tracking counts the bytes of connections.
+/// The kernel's counting of the bytes of tracked connections.
 package enum ByteCounting {
-    /// Has it count from now on; says in the log if that cannot be done.
+    /// Turns counting on.
+    ///
+    /// Logs a notice if that is not possible.
     package static func enable(_ logger: Logger) {
         switch ConntrackSetting.accounting.turnOn() {
         case .wasOn:

@@ -4,29 +4,34 @@ package import KnockEngine
 internal import Synchronization
 package import Wire
 
-/// Who is connected, since when: what a status tells, and what is closed when a guest is one no longer.
+/// The open connections, by their addresses and ports, with the guest and the time of admission.
 ///
-/// It is filled by events and emptied by connection tracking, all of it behind one lock that no packet waits for.
+/// It is used for status reports, and to close connections when their guest is removed. Events fill it and connection
+/// tracking empties it, under a single lock that no packet waits for.
 package final class ConnectionBook: Sendable {
-    /// More connections are not kept; they are open all the same.
+    /// The largest number of connections that are recorded.
+    ///
+    /// Further ones are open, too, but not in the book.
     private static let capacity = 65_536
 
-    /// So many whose end was not told yet; of more, nothing is said.
+    /// The largest number of replaced connections that are kept until their end is reported.
+    ///
+    /// Further ones are not reported.
     private static let replacedCapacity = 1024
 
     private struct State {
         var connections: [Flow: OpenConnection] = [:]
-        /// Ended ones whose ends and ports a later one has already, and whose end was not told yet; oldest first.
+        /// Ended connections whose addresses and ports a later one has taken over before their end was reported; oldest
+        /// first.
         var replaced: [(flow: Flow, connection: OpenConnection, at: Instant)] = []
         var unrecorded: UInt64 = 0
     }
 
     private let state = Mutex(State())
 
-    /// Begins empty.
     package init() {}
 
-    /// Writes down a connection.
+    /// Adds a connection.
     package func add(_ flow: Flow, _ key: KeyID?, at now: Instant) {
         state.withLock { state in
             guard state.connections.count < Self.capacity || state.connections[flow] != nil else {
@@ -38,15 +43,16 @@ package final class ConnectionBook: Sendable {
         }
     }
 
-    /// Writes down a connection of before, whose it is not being known, if it is not in the book.
+    /// Adds a connection that was opened before the daemon started, with an unknown guest, unless it is in the book.
     func adopt(_ flow: Flow, at now: Instant) {
         guard state.withLock({ $0.connections[flow] == nil }) else { return }
         add(flow, nil, at: now)
     }
 
-    /// Takes a connection out that has ended: the oldest with these ends, since the kernel tells of them in turn.
+    /// Removes a connection that has ended: the oldest with these addresses and ports, since the kernel reports ends in
+    /// order.
     ///
-    /// - Returns: nil if it was not in it.
+    /// - Returns: The connection; nil if it was not in the book.
     package func remove(_ flow: Flow) -> OpenConnection? {
         state.withLock { state in
             guard let oldest = state.replaced.firstIndex(where: { $0.flow == flow }) else {
@@ -56,17 +62,18 @@ package final class ConnectionBook: Sendable {
         }
     }
 
-    /// Takes a connection out that has ended, unless a later one, admitted at another time, has its ends by now.
+    /// Removes a connection that has ended, unless a later one has taken over its addresses and ports by now.
     ///
-    /// - Returns: nil if it was not in it.
+    /// - Returns: The connection; nil if it was not in the book.
     package func remove(_ flow: Flow, since: Instant) -> OpenConnection? {
         state.withLock { state in
             state.connections[flow]?.since == since ? state.connections.removeValue(forKey: flow) : nil
         }
     }
 
-    /// Takes out those whose ends a later one has had since before a time, in milliseconds of uptime: the kernel's
-    /// telling was lost, or came before they were written down.
+    /// Removes the connections that were replaced before a time, given in milliseconds of uptime.
+    ///
+    /// The kernel's report of their end was lost, or came before they were added to the book.
     package func removeReplaced(before uptime: UInt64) -> [(flow: Flow, connection: OpenConnection)] {
         state.withLock { state in
             let old = state.replaced.filter { $0.at.uptime < uptime }
@@ -75,12 +82,12 @@ package final class ConnectionBook: Sendable {
         }
     }
 
-    /// Notes why this side ends a connection.
+    /// Records the reason why this side ends a connection.
     package func end(_ flow: Flow, because reason: String) {
         state.withLock { $0.connections[flow]?.ending = reason }
     }
 
-    /// Adds what was counted of a connection by an entry that is gone.
+    /// Adds the bytes of a connection that were counted by a deleted connection tracking entry.
     func carry(_ flow: Flow, _ bytes: ByteCount) {
         state.withLock { state in
             guard let carried = state.connections[flow]?.carried else {
@@ -91,20 +98,21 @@ package final class ConnectionBook: Sendable {
         }
     }
 
-    /// The connection with these ends; nil if there is none, or if the end of an earlier one is still to be told.
+    /// Returns the connection with these addresses and ports; nil if there is none, or if the end of an earlier one has
+    /// yet to be reported.
     func current(_ flow: Flow) -> OpenConnection? {
         state.withLock { state in
             state.replaced.contains { $0.flow == flow } ? nil : state.connections[flow]
         }
     }
 
-    /// Notes why this side ends all connections of a guest.
+    /// Records the reason why this side ends all connections of a guest.
     ///
     /// - Parameters:
-    ///   - key: Whose; nil for those of whom that is not known.
-    ///   - address: From where; nil for everywhere.
-    ///   - reason: Why.
-    /// - Returns: Which they are.
+    ///   - key: The guest's key ID; nil for connections whose guest is unknown.
+    ///   - address: The client's address; nil for all addresses.
+    ///   - reason: The reason.
+    /// - Returns: The connections.
     package func end(of key: KeyID?, from address: IPAddress?, because reason: String) -> [Flow] {
         state.withLock { state in
             let flows = state.connections.filter { flow, connection in
@@ -115,12 +123,12 @@ package final class ConnectionBook: Sendable {
         }
     }
 
-    /// Whether there is a connection with these ends.
+    /// Returns whether there is a connection with these addresses and ports.
     package func contains(_ flow: Flow) -> Bool { state.withLock { $0.connections[flow] != nil } }
 
     /// All connections.
     package var all: [Flow: OpenConnection] { state.withLock { $0.connections } }
 
-    /// How many connections found no room.
+    /// The number of connections that were not recorded because the book was full.
     package var unrecorded: UInt64 { state.withLock { $0.unrecorded } }
 }

@@ -8,45 +8,50 @@ package import Logging
 internal import Netfilter
 package import Wire
 
-/// Keeps the book of open connections: follows connection tracking to see when they end, and ends them where they must.
+/// Maintains the book of open connections: follows connection tracking to notice their ends, and closes them on
+/// request.
 package final class ConnectionKeeper: Sendable {
-    /// How often the book is compared with the table of the kernel, in milliseconds.
+    /// The interval at which the book is compared with the kernel's table, in milliseconds.
     ///
-    /// The kernel tells of the end of a connection only when it forgets it, which is two minutes after the last FIN. What
-    /// a socket still has is not over, whatever connection tracking takes it for.
+    /// The kernel reports the end of a connection only when it deletes the entry, two minutes after the last FIN. A
+    /// connection that still has a socket is not over, whatever its state in connection tracking.
     private static let comparisonInterval: Int32 = 5000
 
-    /// The same when there is a reason not to wait that long.
+    /// The same, in milliseconds, if there is a reason not to wait that long.
     private static let shortestInterval: Int32 = 1000
 
-    /// How long connection tracking keeps what was given back to it if no segment comes.
+    /// The lifetime of a restored connection tracking entry if no segment arrives, in seconds.
     ///
-    /// Then it is given back again.
+    /// After that, it is restored again.
     private static let secondsGivenBack: UInt32 = 3600
 
-    /// Who is connected.
+    /// The open connections.
     package let book = ConnectionBook()
     private let filter: ConntrackTable.Filter
     private let markBits: UInt32
-    /// Whether the sockets of connections are looked at: the server's, whose connections are marked.
+    /// Whether the sockets of connections are checked.
+    ///
+    /// This is the case for the server, whose connections are marked.
     private var looksAtSockets: Bool { markBits != 0 }
     private let logger: Logger
     private let thread = DispatchQueue(label: "connections")
 
-    /// Begins with an empty book.
+    /// Creates a keeper with an empty book.
     ///
     /// - Parameters:
-    ///   - markBits: What the connection marks of all its connections have set; 0 for nothing.
-    ///   - logger: Where it says what cannot be done.
+    ///   - markBits: The bits set in the connection marks of all its connections; 0 for none.
+    ///   - logger: The log for errors.
     package init(markBits: UInt32, logger: Logger) {
         filter = ConntrackTable.Filter(ports: nil, markBits: markBits)
         self.markBits = markBits
         self.logger = logger
     }
 
-    /// Follows connection tracking from now on, on a thread of its own; says so in the log if that cannot be done.
+    /// Starts following connection tracking, on a thread of its own.
     ///
-    /// - Parameter ended: Is called for each connection of the book that has ended.
+    /// Logs a warning if that is not possible.
+    ///
+    /// - Parameter ended: Called for each connection of the book that has ended.
     package func start(ended: @escaping @Sendable (EndedConnection) -> Void) {
         let events: ConntrackEvents
         do throws(SystemError) {
@@ -77,7 +82,7 @@ package final class ConnectionKeeper: Sendable {
                 if let connection = book.remove(Flow(tracked)) {
                     ended(Self.end(tracked, connection))
                 } else if looksAtSockets, tracked.mark & markBits == markBits, hasSocket(Flow(tracked)) {
-                    // Verified just now, and not in the book yet.
+                    // It was verified just now, and is not in the book yet.
                     deadline = min(deadline, begin &+ UInt64(Self.shortestInterval))
                 }
             }
@@ -88,9 +93,9 @@ package final class ConnectionKeeper: Sendable {
         try compare(ended)
     }
 
-    /// Takes out of the book what the kernel no longer knows, or knows to be over.
+    /// Removes from the book the connections that the kernel no longer has, or has as ended.
     private func compare(_ ended: (EndedConnection) -> Void) throws(SystemError) {
-        // First the book: what is added to it meanwhile is in the table, too.
+        // The book is read first: connections added to it meanwhile are in the table, too.
         var missing = book.all
         guard !missing.isEmpty else { return }
         var over: [(tracked: TrackedConnection, known: OpenConnection)] = []
@@ -102,8 +107,8 @@ package final class ConnectionKeeper: Sendable {
         for (tracked, known) in over {
             let flow = Flow(tracked)
             guard !hasSocket(flow) else { continue }
-            // Of another host's socket nothing is known, and a RST is no proof of its end: the kernel forgets the
-            // connection soon if it was.
+            // Nothing is known of another host's socket, and a RST does not prove that it was closed. If it was, the
+            // kernel deletes the entry soon.
             if looksAtSockets, tracked.state == .close, !ownAddresses.contains(flow.serverAddress) { continue }
             guard let connection = book.remove(flow, since: known.since) else { continue }
             ended(Self.end(tracked, connection))
@@ -115,9 +120,9 @@ package final class ConnectionKeeper: Sendable {
         }
     }
 
-    /// Gives connection tracking back what it has just forgotten, if a socket of this host still has it.
+    /// Restores an entry that connection tracking has just deleted, if a socket of this host still uses the connection.
     ///
-    /// - Returns: Whether it did.
+    /// - Returns: Whether the entry was restored.
     private func givesBack(_ tracked: TrackedConnection) -> Bool {
         let flow = Flow(tracked)
         guard looksAtSockets, let known = book.current(flow), known.ending == nil,
@@ -133,7 +138,7 @@ package final class ConnectionKeeper: Sendable {
         do throws(SystemError) {
             try ConntrackTable.restore(
                 flow.tuple, mark: mark, markBits: markBits, seconds: Self.secondsGivenBack)
-            // It may have been closed in the meantime, by the socket's owner or on another thread of this daemon.
+            // The connection may have been closed meanwhile, by the socket's owner or by another thread of this daemon.
             guard book.current(flow)?.ending == nil, hasSocket(flow) else {
                 _ = try ConntrackTable.remove(flow.tuple)
                 return false
@@ -147,7 +152,7 @@ package final class ConnectionKeeper: Sendable {
         return true
     }
 
-    /// Whether this host has a socket of a connection; where that cannot be found out, none.
+    /// Returns whether this host has a socket for a connection; false if that cannot be determined.
     private func hasSocket(_ flow: Flow) -> Bool {
         guard looksAtSockets else { return false }
         do throws(SystemError) {
@@ -158,8 +163,8 @@ package final class ConnectionKeeper: Sendable {
         }
     }
 
-    /// Has connection tracking forget a connection that no socket of this host has, so that another one with the same ends
-    /// begins anew, unverified.
+    /// Deletes the connection tracking entry of a connection without a socket on this host, so that a new connection
+    /// with the same addresses and ports starts unverified.
     package func forget(_ flow: Flow) {
         guard !hasSocket(flow) else { return }
         do throws(SystemError) {
@@ -169,7 +174,7 @@ package final class ConnectionKeeper: Sendable {
         }
     }
 
-    /// The end of a connection of whose bytes nothing is known.
+    /// Returns the end of a connection whose entry is unknown.
     private static func end(_ flow: Flow, _ connection: OpenConnection) -> EndedConnection {
         EndedConnection(flow: flow, connection: connection, seconds: age(connection), bytes: connection.carried)
     }
@@ -179,7 +184,7 @@ package final class ConnectionKeeper: Sendable {
             flow: Flow(tracked), connection: connection, seconds: age(connection), bytes: bytes(tracked, connection))
     }
 
-    /// What was counted of a connection, by an earlier entry, too.
+    /// Returns the bytes of a connection, including those counted by an earlier entry.
     private static func bytes(_ tracked: TrackedConnection, _ connection: OpenConnection) -> ByteCount? {
         guard let carried = connection.carried else { return ByteCount(tracked) }
         return ByteCount(tracked).map { carried + $0 } ?? carried
@@ -189,8 +194,9 @@ package final class ConnectionKeeper: Sendable {
         connection.since.seconds(until: SystemClock.now())
     }
 
-    /// Writes down the connections that were admitted before this daemon began, and that are not in the book: whose they
-    /// are is not known.
+    /// Adds to the book the connections that were admitted before this daemon started.
+    ///
+    /// Their guests are unknown.
     ///
     /// - Parameter ports: The protected ports.
     package func adopt(ports: [UInt16]) {
@@ -207,7 +213,9 @@ package final class ConnectionKeeper: Sendable {
         }
     }
 
-    /// How many bytes the open connections have carried; those of whom nothing is counted are missing.
+    /// Returns the byte counts of the open connections.
+    ///
+    /// Connections without counters are left out.
     private func byteCounts() -> [Flow: ByteCount] {
         var counts: [Flow: ByteCount] = [:]
         let known = book.all
@@ -219,7 +227,7 @@ package final class ConnectionKeeper: Sendable {
         return counts
     }
 
-    /// The open connections as a status lists them, the oldest first.
+    /// Returns the open connections for a status report, the oldest first.
     package func rows(_ registry: KeyRegistry) -> [StatusReport.Connection] {
         let bytes = byteCounts()
         return book.all.sorted { $0.value.since.uptime < $1.value.since.uptime }.map { flow, connection in
@@ -229,24 +237,25 @@ package final class ConnectionKeeper: Sendable {
         }
     }
 
-    /// Ends all connections of a guest.
+    /// Closes the connections of a guest.
     ///
     /// - Parameters:
-    ///   - key: Whose; nil for those of whom that is not known.
-    ///   - address: From where; nil for everywhere.
-    ///   - reason: Why, for the audit.
-    /// - Returns: How many there were.
+    ///   - key: The guest's key ID; nil for connections whose guest is unknown.
+    ///   - address: The client's address; nil for all addresses.
+    ///   - reason: The reason, for the log.
+    /// - Returns: The number of connections.
     package func closeAll(of key: KeyID?, from address: IPAddress?, because reason: String) -> Int {
         let flows = book.end(of: key, from: address, because: reason)
         close(flows, because: reason)
         return flows.count
     }
 
-    /// Ends connections: their sockets first, so that the peer's RST still finds the tracked connection, then that.
+    /// Closes connections: first their sockets, so that the peer's RST still finds the tracked connection, then the
+    /// connection tracking entries.
     ///
     /// - Parameters:
-    ///   - flows: Which.
-    ///   - reason: Why, for the audit.
+    ///   - flows: The connections.
+    ///   - reason: The reason, for the log.
     package func close(_ flows: [Flow], because reason: String) {
         for flow in flows {
             book.end(flow, because: reason)
@@ -269,7 +278,9 @@ package final class ConnectionKeeper: Sendable {
 }
 
 extension Flow {
-    /// The connection whose first packet went this way.
+    /// Creates the flow of a tracked connection.
+    ///
+    /// Its first packet came from the client.
     fileprivate init(_ tracked: TrackedConnection) {
         let original = tracked.original
         self.init(
@@ -277,14 +288,14 @@ extension Flow {
             serverAddress: original.destinationAddress, serverPort: original.destinationPort)
     }
 
-    /// The way of its first packet.
+    /// The direction of the connection's first packet.
     fileprivate var tuple: ConnectionTuple {
         ConnectionTuple(from: clientAddress, clientPort, to: serverAddress, serverPort)
     }
 }
 
 extension ByteCount {
-    /// What was counted of a connection; nil if nothing was.
+    /// Returns the byte count of a connection; nil if its bytes were not counted.
     fileprivate init?(_ tracked: TrackedConnection) {
         guard let received = tracked.originalBytes, let sent = tracked.replyBytes else { return nil }
         self.init(received: received, sent: sent)

@@ -4,18 +4,18 @@ internal import KnockEngine
 package import Logging
 package import Wire
 
-/// A connection that has ended, as the audit tells it.
+/// A connection that has ended, as it is logged.
 package struct EndedConnection: Equatable, Sendable {
-    /// Its two ends.
+    /// The addresses and ports of the connection.
     package let flow: Flow
-    /// What was known of it while it was open.
+    /// The information about the connection while it was open.
     package let connection: OpenConnection
-    /// How long it was open, in seconds.
+    /// The duration in seconds.
     package let seconds: UInt64
-    /// Bytes from and to the client, IP headers included; nil where they were not counted.
+    /// The bytes from and to the client, including IP headers; nil if they were not counted.
     package let bytes: ByteCount?
 
-    /// What the log says of it.
+    /// Returns the details for the log.
     package func metadata(_ partyLabel: String, _ party: String?) -> Logger.Metadata {
         var metadata: Logger.Metadata = [
             "client": "\(flow.client)", "server": "\(flow.server)", "seconds": "\(seconds)",

@@ -3,11 +3,13 @@ internal import Glibc
 internal import KeyFiles
 internal import Wire
 
-/// Which addresses are this host's own; asks for each once.
+/// Determines which addresses belong to this host.
+///
+/// Caches each answer.
 struct OwnAddresses {
     private var known: [IPAddress: Bool] = [:]
 
-    /// Whether it is one that this host's sockets can have; yes if it is not known.
+    /// Returns whether sockets of this host can have the address; true if that is unknown.
     mutating func contains(_ address: IPAddress) -> Bool {
         if let answer = known[address] { return answer }
         let answer = Self.ask(address)
@@ -15,7 +17,9 @@ struct OwnAddresses {
         return answer
     }
 
-    /// Tries to bind a socket to it, which nothing is ever sent from.
+    /// Tries to bind a socket to the address.
+    ///
+    /// Nothing is sent from it.
     private static func ask(_ address: IPAddress) -> Bool {
         let family = address.family == .ipv4 ? AF_INET : AF_INET6
         let descriptor = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

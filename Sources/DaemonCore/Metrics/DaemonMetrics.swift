@@ -4,9 +4,11 @@ internal import KnockEngine
 internal import Netfilter
 internal import Program
 
-/// What a daemon's status is as metrics.
+/// The metrics of a daemon, derived from its status.
 package enum DaemonMetrics {
-    /// The families of a report; names begin with `tcpknock_`.
+    /// Returns the metric families of a report.
+    ///
+    /// Their names begin with `tcpknock_`.
     package static func families(_ report: StatusReport) -> [MetricFamily] {
         let program = MetricFamily.Label("program", report.program)
         var families = [

@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// What is measured, with one value or more (prometheus.io, "Metric types").
+/// A metric with one or more values (prometheus.io, "Metric types").
 package struct MetricFamily: Equatable, Sendable {
-    /// How the values change.
+    /// The way the values change.
     package enum Kind: String, CaseIterable, Sendable {
-        /// They only grow, and begin at 0 when the daemon starts.
+        /// The values only grow, and start from 0 with the daemon.
         case counter
-        /// They go up and down.
+        /// The values go up and down.
         case gauge
     }
 
-    /// What tells a value from its siblings.
+    /// A label that distinguishes a value from the others of its family.
     package struct Label: Equatable, Sendable {
-        /// What the value is of, as a letter or `_` and letters, digits and `_`.
+        /// The label's name: a letter or `_`, followed by letters, digits and `_`.
         package let name: String
-        /// Any text.
+        /// The label's value, which can be any text.
         package let value: String
 
-        /// Joins both.
         package init(_ name: String, _ value: String) {
             self.name = name
             self.value = value
         }
     }
 
-    /// A number as it is written; readers take it for a floating-point number of 64 bits.
+    /// A number as it is written.
+    ///
+    /// Readers parse it as a 64-bit floating-point number.
     package enum Value: Equatable, Sendable {
         /// A count.
         case integer(UInt64)
@@ -32,30 +33,32 @@ package struct MetricFamily: Equatable, Sendable {
         case real(Double)
     }
 
-    /// One value and what it belongs to.
+    /// A value with its labels.
     package struct Sample: Equatable, Sendable {
-        /// In the order in which they are written; each name once.
+        /// The labels, in the order in which they are written.
+        ///
+        /// Each name occurs once.
         package let labels: [Label]
-        /// The number.
+        /// The value.
         package let value: Value
 
-        /// Joins both.
         package init(_ value: Value, _ labels: [Label] = []) {
             self.labels = labels
             self.value = value
         }
     }
 
-    /// Its name, as a letter, `_` or `:` and letters, digits, `_` and `:`; that of a counter ends in `_total`.
+    /// The name: a letter, `_` or `:`, followed by letters, digits, `_` and `:`.
+    ///
+    /// That of a counter ends in `_total`.
     package let name: String
-    /// What it means, for people.
+    /// The help text, for people.
     package let help: String
-    /// How its values change.
+    /// The way the values change.
     package let kind: Kind
-    /// Its values, no two with the same labels.
+    /// The values, no two of which have the same labels.
     package let samples: [Sample]
 
-    /// Describes what is measured, and its values.
     package init(_ name: String, _ help: String, _ kind: Kind, _ samples: [Sample]) {
         self.name = name
         self.help = help
@@ -63,7 +66,7 @@ package struct MetricFamily: Equatable, Sendable {
         self.samples = samples
     }
 
-    /// Describes what has a single value.
+    /// Creates a metric with a single value.
     package init(_ name: String, _ help: String, _ kind: Kind, _ value: Value) {
         self.init(name, help, kind, [Sample(value)])
     }

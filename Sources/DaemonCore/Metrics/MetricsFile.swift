@@ -5,20 +5,22 @@ package import Logging
 internal import Synchronization
 package import SystemPackage
 
-/// A file with metrics, for the textfile collector of Prometheus' node exporter: its name should end in `.prom`.
+/// A file with metrics for the textfile collector of the Prometheus node exporter.
 ///
-/// Whoever owns it calls `write` every some seconds, on any thread.
+/// Its name should end in `.prom`.
+///
+/// The owner calls `write` every few seconds, on any thread.
 package final class MetricsFile: Sendable {
     private let path: FilePath
     private let temporaryPath: FilePath
     private let logger: Logger
     private let lastFailure = Mutex<String?>(nil)
 
-    /// Names the file; nothing is written yet.
+    /// Creates an object for the file without writing it.
     ///
     /// - Parameters:
-    ///   - path: Where it is to be, in a folder that exists. What is there is replaced.
-    ///   - logger: Where it says what keeps it from writing, once until that changes.
+    ///   - path: The path, in a folder that exists. An existing file is replaced.
+    ///   - logger: The log for write errors. An error is logged once, until it changes.
     package init(_ path: FilePath, logger: Logger) {
         self.path = path
         // The collector reads only names that end in .prom.
@@ -26,7 +28,9 @@ package final class MetricsFile: Sendable {
         self.logger = logger
     }
 
-    /// Replaces the file in one step, so that a reader sees either the old one or the new one; everybody may read it.
+    /// Replaces the file atomically, so that a reader sees either the old or the new one.
+    ///
+    /// It is readable by everybody.
     package func write(_ families: [MetricFamily]) {
         lastFailure.withLock { lastFailure in
             let failure = replace(MetricsText.text(families))
@@ -39,16 +43,16 @@ package final class MetricsFile: Sendable {
         }
     }
 
-    /// Removes the file, whose values nobody keeps up to date any more.
+    /// Removes the file, because its values are no longer updated.
     package func remove() {
         lastFailure.withLock { _ in
             _ = unsafe path.withPlatformString { unsafe unlink($0) }
         }
     }
 
-    /// Returns what went wrong; nil if nothing did.
+    /// Replaces the file, and returns a description of the error; nil if there was none.
     private func replace(_ text: String) -> String? {
-        // What a run that was killed has left; or what somebody put there to have another file overwritten.
+        // Left by a run that was killed, or put there by somebody to have another file overwritten.
         removeTemporary()
         var call = "create"
         do {

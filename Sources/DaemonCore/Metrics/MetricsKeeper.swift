@@ -3,22 +3,26 @@ internal import Dispatch
 package import Logging
 package import SystemPackage
 
-/// Writes the metrics file every some seconds.
+/// Writes the metrics file at regular intervals.
 ///
-/// The timer may be cancelled on any thread, which is why this may be shared.
+/// The timer may be cancelled on any thread, so this class is safe to share between threads.
 package final class MetricsKeeper: @unchecked Sendable {
-    /// In seconds; Prometheus asks once a minute or more often.
+    /// The interval in seconds.
+    ///
+    /// Prometheus scrapes once a minute or more often.
     private static let interval = 15
 
     private let timer: (any DispatchSourceTimer)?
     private let file: MetricsFile?
 
-    /// Begins at once, on a thread of its own; does nothing without a path.
+    /// Starts at once, on a thread of its own.
+    ///
+    /// Does nothing without a path.
     ///
     /// - Parameters:
-    ///   - path: Where the file is to be.
-    ///   - logger: Where it says what keeps it from writing.
-    ///   - families: What is measured.
+    ///   - path: The path of the file.
+    ///   - logger: The log for write errors.
+    ///   - families: Returns the current metrics.
     package init(_ path: FilePath?, logger: Logger, families: @escaping @Sendable () -> [MetricFamily]) {
         guard let path else {
             (timer, file) = (nil, nil)
@@ -29,7 +33,7 @@ package final class MetricsKeeper: @unchecked Sendable {
         self.file = file
     }
 
-    /// Writes no more, and removes the file.
+    /// Stops writing, and removes the file.
     package func stop() {
         timer?.cancel()
         file?.remove()

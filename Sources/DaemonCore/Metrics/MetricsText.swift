@@ -2,9 +2,12 @@
 
 /// The text-based exposition format of Prometheus, version 0.0.4 (prometheus.io, "Exposition formats").
 package enum MetricsText {
-    /// Writes families in their order, each of which must occur once.
+    /// Returns the families in the given order as text.
     ///
-    /// Characters that a name cannot have become `_`, so that one bad name does not make the whole text unreadable.
+    /// Each family must occur only once.
+    ///
+    /// Characters that are not allowed in a name are replaced by `_`, so that one bad name does not make the whole text
+    /// unreadable.
     package static func text(_ families: [MetricFamily]) -> String {
         families.map(text).joined()
     }
