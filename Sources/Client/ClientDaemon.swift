@@ -13,9 +13,9 @@ internal import Settings
 internal import Synchronization
 internal import Wire
 
-/// `tcpknock-client`: its queue, and all that is done beside giving verdicts.
+/// The daemon `tcpknock-client`: its queue, and everything it does besides giving verdicts.
 package final class ClientDaemon: AdministeredDaemon {
-    /// How often is asked at the end whether all answers have come, in milliseconds.
+    /// The interval for checking on shutdown whether all answers have arrived, in milliseconds.
     private static let answerInterval: Int32 = 10
 
     private struct State {
@@ -39,9 +39,9 @@ package final class ClientDaemon: AdministeredDaemon {
     private let namesChanged: Signal
     private let started = SystemClock.now()
 
-    /// Reads configuration and keys, and binds the queue.
+    /// Reads the configuration and the keys, and binds the queue.
     ///
-    /// - Throws: What keeps the daemon from its work.
+    /// - Throws: Whatever prevents start-up.
     package init(_ flags: ClientFlags) throws(FatalError) {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
@@ -79,9 +79,9 @@ package final class ClientDaemon: AdministeredDaemon {
         tryReload()
     }
 
-    /// Works until a signal ends it.
+    /// Runs until a signal ends it.
     ///
-    /// - Throws: What made the queue unusable.
+    /// - Throws: The error that made the queue unusable.
     package func run() throws(FatalError) {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }
         if settings.countBytes { ByteCounting.enable(logger) }
@@ -97,7 +97,7 @@ package final class ClientDaemon: AdministeredDaemon {
         try administer(details) { duties throws(FatalError) in try runner.run(workers, duties) }
     }
 
-    /// Codes nothing more, and waits for the SYN/ACKs of what was coded; two seconds at most.
+    /// Stops coding SYNs, and waits for the SYN/ACKs to coded ones, at most two seconds.
     func finish() {
         workers.perform { $0.leave() }
         while workers.sum(false, { $0 = $0 || $1.awaitsAnswers(at: SystemClock.now()) }) {
@@ -165,7 +165,7 @@ package final class ClientDaemon: AdministeredDaemon {
     }
 }
 
-/// Calls whatever handler there is by then.
+/// Calls the handler that is set at that time.
 private final class Signal: Sendable {
     let handler = Mutex<@Sendable () -> Void>({})
 

@@ -6,15 +6,17 @@ internal import Settings
 internal import Synchronization
 package import Wire
 
-/// The addresses of the targets' names, asked for again every minute; sooner while a name has none.
+/// Resolves the host names of the targets, every minute, or more often while a name has no address.
 ///
-/// A name that cannot be resolved keeps the addresses that it had.
+/// If a name can no longer be resolved, its last known addresses are kept.
 package final class HostNames: Sendable {
-    /// How often names are asked for again, in seconds.
+    /// The interval between two resolutions, in seconds.
     private static let interval = 60
-    /// The same while a name has no address yet: the network may be about to come up.
+    /// The interval while a name has no address, in seconds.
+    ///
+    /// The network may be about to come up.
     private static let shortInterval = 5
-    /// How long the start of the daemon waits for the first answers, in seconds.
+    /// The time that the daemon waits for the first answers when it starts, in seconds.
     private static let patience = 5
 
     private struct State {
@@ -28,20 +30,20 @@ package final class HostNames: Sendable {
     private let logger: Logger
     private let changed: @Sendable () -> Void
 
-    /// Begins without names.
+    /// Creates a resolver without names.
     ///
     /// - Parameters:
-    ///   - logger: Where it says what cannot be resolved, once until that changes.
-    ///   - changed: Is called when a name has other addresses than before, on a thread of its own.
+    ///   - logger: The log for names that cannot be resolved. An error is logged once, until it changes.
+    ///   - changed: Called on a thread of its own when the addresses of a name have changed.
     package init(logger: Logger, changed: @escaping @Sendable () -> Void) {
         self.logger = logger
         self.changed = changed
     }
 
-    /// What is known so far.
+    /// The addresses found so far, by name.
     package var addresses: [String: [IPAddress]] { state.withLock { $0.addresses } }
 
-    /// Takes over other names, and waits some seconds for their first addresses.
+    /// Replaces the names, and waits a few seconds for their first addresses.
     package func adopt(_ names: [String]) {
         state.withLock { state in
             state.names = names
@@ -57,7 +59,7 @@ package final class HostNames: Sendable {
         _ = answered.wait(timeout: .now() + .seconds(Self.patience))
     }
 
-    /// Asks again every so often, from now on.
+    /// Starts resolving at regular intervals.
     package func start() {
         let isMissing = state.withLock { state in state.names.contains { state.addresses[$0, default: []].isEmpty } }
         let interval = isMissing ? Self.shortInterval : Self.interval

@@ -7,11 +7,11 @@ package import Program
 package import Settings
 package import Wire
 
-/// The targets of a configuration, with their keys and with the addresses of their names.
+/// The targets of a configuration, with their keys and resolved addresses.
 package struct TargetRoster: Sendable {
-    /// What logs call the destinations that no target names.
+    /// The name in the log of destinations that are not a configured target.
     private static let elsewhere = "any"
-    /// What logs call those of them that must prove themselves.
+    /// The name in the log of those destinations that must prove themselves.
     private static let proven = "servers"
 
     private struct Entry {
@@ -24,12 +24,12 @@ package struct TargetRoster: Sendable {
     private let entries: [Entry]
     private let settings: ClientSettings
     private let shared: (elsewhere: KeyID, proven: KeyID, keys: KeySchedule)?
-    /// The fingerprint of the key where there is but one.
+    /// The fingerprint of the key if there is only one; otherwise nil.
     package let fingerprint: String?
 
-    /// Reads all keys.
+    /// Reads the keys of all targets.
     ///
-    /// - Throws: Which key cannot be read.
+    /// - Throws: `FatalError` if a key cannot be read.
     package init(_ settings: ClientSettings, _ registry: KeyRegistry) throws(FatalError) {
         self.settings = settings
         var entries: [Entry] = []
@@ -53,17 +53,17 @@ package struct TargetRoster: Sendable {
         fingerprint = fingerprints.count == 1 ? fingerprints.first : nil
     }
 
-    /// The names that have to be resolved.
+    /// The host names to resolve.
     package var hostNames: [String] {
         entries.compactMap { entry in
             if case .name(let name) = entry.settings.host { name } else { nil }
         }
     }
 
-    /// What the engine knocks at.
+    /// Returns the targets for the engine.
     ///
-    /// - Parameter addresses: Those of the names; a name that is missing has none yet.
-    /// - Returns: The targets, those of names that have no address yet too.
+    /// - Parameter addresses: The addresses of the host names. A missing name has no address yet.
+    /// - Returns: All targets, including those without an address yet.
     package func targets(_ addresses: [String: [IPAddress]]) -> [Target] {
         entries.map { entry in
             target(entry, prefixes(entry.settings.host, addresses))
@@ -86,7 +86,7 @@ package struct TargetRoster: Sendable {
             usesTime: !(entry.settings.noTime ?? settings.noTime), sendsHint: !settings.noHint)
     }
 
-    /// Those for destinations that no target names: first the ones that must prove themselves.
+    /// The targets for all other destinations; first the servers that must prove themselves.
     private var sharedTargets: [Target] {
         guard let shared else { return [] }
         let everywhere = [
@@ -101,7 +101,7 @@ package struct TargetRoster: Sendable {
         }
     }
 
-    /// The targets for people.
+    /// Returns the targets for display.
     package func parties(_ addresses: [String: [IPAddress]]) -> [StatusReport.Party] {
         var parties = entries.map { entry in
             var scope = "at \(entry.settings.ports.map(String.init).joined(separator: ", "))"
@@ -125,7 +125,7 @@ package struct TargetRoster: Sendable {
 }
 
 extension NATAddress {
-    /// Which address codes are bound to.
+    /// The address that codes are bound to.
     fileprivate var binding: Target.Binding {
         switch self {
         case .none: .ownAddress
