@@ -3,13 +3,13 @@ internal import CNetfilter
 internal import Glibc
 internal import Wire
 
-/// A tracked connection as libnetfilter_conntrack holds it, to ask the kernel for.
+/// A libnetfilter_conntrack object that names a connection in requests to the kernel.
 @safe
 final class ConntrackEntry {
     /// The library's object.
     let handle: OpaquePointer
 
-    /// Names a connection of TCP; nil if there is no memory.
+    /// Creates an object for a TCP connection; nil if memory runs out.
     init?(_ original: ConnectionTuple) {
         guard let handle = unsafe nfct_new() else { return nil }
         unsafe self.handle = handle
@@ -27,7 +27,7 @@ final class ConntrackEntry {
         unsafe nfct_set_attr_u16(handle, ATTR_ORIG_PORT_DST, original.destinationPort.bigEndian)
     }
 
-    /// Names the way of the answers: the other way round.
+    /// Sets the tuple of the reply direction: the original one with its endpoints swapped.
     func setReply(of original: ConnectionTuple) {
         if let source = original.sourceAddress.ipv4, let destination = original.destinationAddress.ipv4 {
             unsafe nfct_set_attr_u8(handle, ATTR_REPL_L3PROTO, UInt8(AF_INET))

@@ -4,27 +4,27 @@ internal import Glibc
 public import Linux
 internal import Synchronization
 
-/// Tells which TCP connections the kernel has ceased to track (linux/netfilter/nfnetlink.h, the multicast group
-/// NFNLGRP_CONNTRACK_DESTROY).
+/// Receives an event for each TCP connection that the kernel stops tracking (linux/netfilter/nfnetlink.h, multicast
+/// group NFNLGRP_CONNTRACK_DESTROY).
 ///
-/// That is later than their end by what conntrack keeps an entry for: two minutes after the last FIN and ten seconds
-/// after a RST if nothing else is set (`net.netfilter.nf_conntrack_tcp_timeout_time_wait` and `..._close`).
+/// An event comes after the end of the connection, when conntrack removes the entry: by default two minutes after the
+/// last FIN and ten seconds after a RST (`net.netfilter.nf_conntrack_tcp_timeout_time_wait` and `..._close`).
 ///
-/// Connections that began while nobody listened may end without an event, as nf_conntrack_events has it by default; so
-/// begin to listen first, and then look at `ConntrackTable`. Look there again after an overflow.
+/// With the default of nf_conntrack_events, connections that began while nobody listened may end without an event. So
+/// start listening first, then read `ConntrackTable`. Read it again after an overflow.
 public final class ConntrackEvents: Sendable {
-    /// What came of one call to `receive`.
+    /// The result of one call to `receive`.
     public struct Batch: Equatable, Sendable {
-        /// How many connections were handed over.
+        /// The number of connections passed to the caller.
         public var connections = 0
-        /// How many messages were read, of whatever protocol.
+        /// The number of messages read, including those about other protocols.
         public var messages = 0
-        /// How many messages were not what the kernel sends.
+        /// The number of messages of an unexpected form.
         public var malformedMessages = 0
-        /// Whether events were lost since the last call, because they came faster than they were taken.
+        /// Whether events were lost since the last call because they were not read fast enough.
         public var overflowed = false
 
-        /// Begins with nothing.
+        /// Creates an empty batch.
         public init() {}
     }
 
@@ -33,17 +33,17 @@ public final class ConntrackEvents: Sendable {
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
     }
 
-    /// How many datagrams one call to `receive` takes at most.
+    /// The maximum number of datagrams read by one call to `receive`.
     private static let batchSize = 256
 
-    /// The file descriptor to wait on until events can be received.
+    /// The file descriptor to poll for events.
     public let descriptor: Int32
     private let receiver: Mutex<Receiver>
 
-    /// Begins to listen in the calling thread's network namespace.
+    /// Starts listening in the calling thread's network namespace.
     ///
-    /// - Parameter receiveBuffer: The size of the socket's receive buffer in bytes; beyond it events are lost.
-    /// - Throws: `SystemError`; with EPERM without CAP_NET_ADMIN.
+    /// - Parameter receiveBuffer: The size of the socket's receive buffer in bytes; events that do not fit are lost.
+    /// - Throws: `SystemError`; EPERM without CAP_NET_ADMIN.
     public init(receiveBuffer: Int32 = 8 * 1024 * 1024) throws(SystemError) {
         let socket = try NetlinkSocket(
             family: NETLINK_NETFILTER, groups: UInt32(NF_NETLINK_CONNTRACK_DESTROY), waits: false)
@@ -52,11 +52,11 @@ public final class ConntrackEvents: Sendable {
         receiver = Mutex(Receiver(socket: socket))
     }
 
-    /// Takes as many events as are waiting and fit in a batch; never waits.
+    /// Reads the waiting events, up to the size of a batch, without blocking.
     ///
-    /// - Parameter body: Takes a connection.
-    /// - Returns: What came of it; no messages mean that there are none for now.
-    /// - Throws: What made the socket unusable.
+    /// - Parameter body: Receives each connection.
+    /// - Returns: What was read; no messages if there are none for now.
+    /// - Throws: `SystemError` if the socket has become unusable.
     public func receive(_ body: (TrackedConnection) -> Void) throws(SystemError) -> Batch {
         let (batch, connections) = try receiver.withLock { receiver throws(SystemError) in
             var batch = Batch()
@@ -70,7 +70,7 @@ public final class ConntrackEvents: Sendable {
         return batch
     }
 
-    /// Returns whether there may be more.
+    /// Reads one datagram; returns whether there may be more.
     private static func receive(
         _ receiver: inout Receiver, _ batch: inout Batch, _ connections: inout [TrackedConnection]
     ) throws(SystemError) -> Bool {
@@ -94,7 +94,7 @@ public final class ConntrackEvents: Sendable {
         return true
     }
 
-    /// Reads the messages of a datagram.
+    /// Parses the messages of a datagram.
     static func take(
         _ datagram: UnsafeRawBufferPointer, _ batch: inout Batch, _ connections: inout [TrackedConnection]
     ) {

@@ -4,26 +4,26 @@ internal import Glibc
 public import Linux
 internal import Wire
 
-/// Giving connection tracking back what it has forgotten.
+/// Restores entries that connection tracking has lost.
 extension ConntrackTable {
     /// TCP_CONNTRACK_ESTABLISHED (linux/netfilter/nf_conntrack_tcp.h).
     private static let establishedState: UInt8 = 3
-    /// IP_CT_TCP_FLAG_BE_LIBERAL: where the windows of the two ends lie is not known any longer, so no segment is to be
-    /// called invalid for its numbers.
+    /// IP_CT_TCP_FLAG_BE_LIBERAL: the windows of both endpoints are unknown, so no segment may be considered invalid
+    /// because of its numbers.
     private static let liberalFlag: UInt8 = 0x08
-    /// IPS_SEEN_REPLY, IPS_ASSURED (the entry is not thrown out when the table fills), IPS_CONFIRMED.
+    /// IPS_SEEN_REPLY, IPS_ASSURED (the entry is not evicted when the table is full) and IPS_CONFIRMED.
     private static let status: UInt32 = 1 << 1 | 1 << 2 | 1 << 3
-    /// So often is it tried, while segments make entries of their own in between.
+    /// The maximum number of attempts, because segments may create entries of their own in between.
     private static let tries = 3
 
-    /// Makes an entry for an established TCP connection, or gives the one that is there the mark.
+    /// Creates an entry for an established TCP connection, or marks the existing one.
     ///
     /// - Parameters:
-    ///   - original: The way of its first packet.
+    ///   - original: The direction of its first packet.
     ///   - mark: The mark of a new entry.
-    ///   - markBits: The bits of the mark that an entry gets which is there.
-    ///   - seconds: How long the entry stays if nothing comes; the next segment sets this anew, as the kernel has it.
-    /// - Throws: What the kernel says against it.
+    ///   - markBits: The mark bits to set in an existing entry.
+    ///   - seconds: How long the entry stays without traffic; the next segment resets this to the kernel's own timeout.
+    /// - Throws: `SystemError` from the kernel.
     public static func restore(
         _ original: ConnectionTuple, mark: UInt32, markBits: UInt32, seconds: UInt32
     ) throws(SystemError) {
@@ -33,7 +33,7 @@ extension ConntrackTable {
             } catch {
                 guard error.number == EEXIST, attempt < tries else { throw error }
             }
-            // A segment was faster. Where this end sent it, the entry is the wrong way round.
+            // A segment came first. If this host sent it, the entry has the wrong direction.
             guard let there = try find(original) else { continue }
             if there.original == original {
                 return try put(original, mark: markBits, markMask: markBits, seconds, 0)
@@ -65,7 +65,7 @@ extension ConntrackTable {
         }
     }
 
-    /// The entry of a connection, whichever end sent its first packet.
+    /// Finds the entry of a connection, whichever endpoint sent its first packet.
     private static func find(_ tuple: ConnectionTuple) throws(SystemError) -> TrackedConnection? {
         guard let entry = ConntrackEntry(tuple) else { throw SystemError("find tracked connection", ENOMEM) }
         let family = UInt8(tuple.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)

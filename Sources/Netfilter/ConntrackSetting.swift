@@ -3,26 +3,26 @@ internal import Glibc
 public import Linux
 internal import SystemPackage
 
-/// A switch of connection tracking in the calling thread's network namespace
-/// (Documentation/networking/nf_conntrack-sysctl.rst of the kernel).
+/// A sysctl of connection tracking in the calling thread's network namespace
+/// (Documentation/networking/nf_conntrack-sysctl.rst in the kernel tree).
 public enum ConntrackSetting: String, CaseIterable, Sendable {
-    /// Whether bytes are counted, of connections that begin from then on.
+    /// Whether bytes are counted, for connections that begin afterwards.
     case accounting = "nf_conntrack_acct"
-    /// Whether there are events: 1 for all connections, 2 for those that begin while somebody listens.
+    /// Whether events are sent: 1 for all connections, 2 for those that begin while somebody listens.
     case events = "nf_conntrack_events"
 
-    /// What came of turning it on.
+    /// The result of turning a setting on.
     public enum Outcome: Equatable, Sendable {
-        /// It was on.
+        /// It was on already.
         case wasOn
         /// It was off and is on now.
         case turnedOn
-        /// It is off and stays so: the kernel has no connection tracking yet (ENOENT), or this process may not (EACCES,
+        /// It remains off: connection tracking is not loaded yet (ENOENT), or this process lacks permission (EACCES,
         /// EPERM, EROFS).
         case failed(SystemError)
     }
 
-    /// Turns it on if it is off.
+    /// Turns the setting on if it is off.
     public func turnOn() -> Outcome {
         let path = FilePath("/proc/sys/net/netfilter/\(rawValue)")
         do {

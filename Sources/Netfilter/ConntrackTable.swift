@@ -4,21 +4,21 @@ internal import Glibc
 public import Linux
 public import Wire
 
-/// The kernel's table of tracked connections (linux/netfilter/nfnetlink_conntrack.h), of which this is about TCP's.
+/// The TCP connections in the kernel's connection tracking table (linux/netfilter/nfnetlink_conntrack.h).
 public enum ConntrackTable {
-    /// Which connections are meant.
+    /// Selects connections.
     public struct Filter: Equatable, Sendable {
-        /// The ports that first packets went to; nil for all.
+        /// The destination ports of first packets to select; nil for all ports.
         public var ports: [UInt16]?
-        /// What the mark is to be in the bits of the mask.
+        /// The required value of the mark in the bits of `markMask`.
         public var mark: UInt32 = 0
-        /// The bits of the mark that count; none for all marks.
+        /// The bits of the mark to compare; 0 to ignore the mark.
         public var markMask: UInt32 = 0
 
-        /// Takes all connections.
+        /// Creates a filter that selects all connections.
         public init() {}
 
-        /// Takes connections to some ports, whose mark has all of some bits.
+        /// Creates a filter for connections to some ports whose mark has all of the given bits set.
         public init(ports: [UInt16]?, markBits: UInt32 = 0) {
             self.ports = ports
             mark = markBits
@@ -31,9 +31,12 @@ public enum ConntrackTable {
         }
     }
 
-    /// Hands connections of both families to the caller while they are read; the table may change in the meantime.
+    /// Passes the connections of both families to `body` as they are read; the table may change meanwhile.
     ///
-    /// - Throws: What the kernel says against it.
+    /// - Parameters:
+    ///   - filter: Selects the connections.
+    ///   - body: Receives each connection.
+    /// - Throws: `SystemError` from the kernel.
     public static func forEach(
         _ filter: Filter = Filter(), _ body: (TrackedConnection) -> Void
     ) throws(SystemError) {
@@ -53,24 +56,27 @@ public enum ConntrackTable {
             })
     }
 
-    /// Lists connections of both families, as many as there are; the kernel bounds its table.
+    /// Returns the connections of both families; the kernel limits their number.
     ///
-    /// - Throws: What the kernel says against it.
+    /// - Parameter filter: Selects the connections.
+    /// - Returns: The connections.
+    /// - Throws: `SystemError` from the kernel.
     public static func list(_ filter: Filter = Filter()) throws(SystemError) -> [TrackedConnection] {
         var connections: [TrackedConnection] = []
         try forEach(filter) { connections.append($0) }
         return connections
     }
 
-    /// Removes the entries of all TCP connections from an address to one of some ports.
+    /// Removes the entries of all TCP connections from an address to any of some ports.
     ///
-    /// What was known of such a connection, its mark above all, is forgotten; its next segment is one of no connection.
+    /// Everything known about such a connection, above all its mark, is forgotten; its next segment belongs to no
+    /// connection.
     ///
     /// - Parameters:
     ///   - address: The source of the connections' first packets.
-    ///   - ports: The ports that those packets went to.
-    /// - Returns: How many entries were removed.
-    /// - Throws: What the kernel says against it.
+    ///   - ports: The destination ports of those packets.
+    /// - Returns: The number of entries removed.
+    /// - Throws: `SystemError` from the kernel.
     public static func removeConnections(
         from address: IPAddress, toPorts ports: [UInt16]
     ) throws(SystemError) -> Int {
@@ -83,21 +89,23 @@ public enum ConntrackTable {
         return removed
     }
 
-    /// Removes the entry of exactly this connection, not of a later one between the same ends; these the kernel can tell
-    /// apart unless the later one was given the memory of the former.
+    /// Removes the entry of exactly this connection, not that of a later one with the same addresses and ports.
     ///
-    /// - Returns: Whether there was one.
-    /// - Throws: What the kernel says against it.
+    /// The kernel can tell the two apart unless the later entry reuses the memory of the earlier one.
+    ///
+    /// - Parameter connection: The connection.
+    /// - Returns: Whether the entry existed.
+    /// - Throws: `SystemError` from the kernel.
     public static func remove(_ connection: TrackedConnection) throws(SystemError) -> Bool {
         try remove(
             connection.original, id: connection.id, zone: connection.zone, originalZone: connection.originalZone)
     }
 
-    /// Removes the entry of the TCP connection between two ends, in the default zone.
+    /// Removes the entry of a TCP connection in the default zone.
     ///
-    /// - Parameter original: The way of its first packet.
-    /// - Returns: Whether there was one.
-    /// - Throws: What the kernel says against it.
+    /// - Parameter original: The direction of its first packet.
+    /// - Returns: Whether the entry existed.
+    /// - Throws: `SystemError` from the kernel.
     public static func remove(_ original: ConnectionTuple) throws(SystemError) -> Bool {
         try remove(original, id: nil, zone: nil, originalZone: nil)
     }

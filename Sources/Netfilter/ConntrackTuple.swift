@@ -3,10 +3,10 @@ internal import CNetfilter
 internal import Glibc
 internal import Wire
 
-/// The attributes of one direction of a tracked connection, some of which may be missing
+/// The attributes of one direction of a tracked connection, any of which may be missing
 /// (linux/netfilter/nfnetlink_conntrack.h, `enum ctattr_tuple`).
 struct ConntrackTuple {
-    /// The zone, where it is one of this direction alone.
+    /// The zone, if it applies to this direction only.
     private(set) var zone: UInt16?
     private var source: IPAddress?
     private var destination: IPAddress?
@@ -14,7 +14,7 @@ struct ConntrackTuple {
     private var sourcePort: UInt16?
     private var destinationPort: UInt16?
 
-    /// Reads a nested attribute.
+    /// Parses a nested attribute.
     init(_ attribute: NetlinkAttributes.Attribute, _ message: borrowing Span<UInt8>) {
         var parts = attribute.nested
         while let part = parts.next(in: message) {
@@ -27,7 +27,7 @@ struct ConntrackTuple {
         }
     }
 
-    /// Both ends; nil unless all of them are there, of one family, and the protocol is TCP.
+    /// Both endpoints; nil unless all parts are present, the families are equal and the protocol is TCP.
     var ends: ConnectionTuple? {
         guard transport == UInt8(IPPROTO_TCP), let source, let destination, let sourcePort, let destinationPort,
             source.family == destination.family

@@ -3,10 +3,10 @@ internal import CNetfilter
 internal import Glibc
 public import Linux
 
-/// Notices changes of rules made by `iptables-legacy`, of which the kernel tells nobody.
+/// Detects rule changes made by `iptables-legacy`, for which the kernel sends no notifications.
 ///
-/// It asks the kernel for the size and the number of entries of each table (linux/netfilter_ipv4/ip_tables.h,
-/// `IPT_SO_GET_INFO`): one system call a table, where to read the rules would take several processes.
+/// It compares the size and the number of entries of each table (linux/netfilter_ipv4/ip_tables.h, `IPT_SO_GET_INFO`).
+/// That takes one system call per table, while reading the rules would take several processes.
 public final class LegacyRules {
     private struct Table {
         let socket: Int32
@@ -15,7 +15,7 @@ public final class LegacyRules {
         var seen: ipt_getinfo?
     }
 
-    /// `IPT_SO_GET_INFO` and `IP6T_SO_GET_INFO`, which are the same number.
+    /// `IPT_SO_GET_INFO` and `IP6T_SO_GET_INFO`, which have the same value.
     private static let getInfo = Int32(IPT_BASE_CTL)
 
     private let sockets: [Int32]
@@ -23,10 +23,10 @@ public final class LegacyRules {
 
     /// Opens a socket for each family in the calling thread's network namespace.
     ///
-    /// A table that is not there yet is made by the first look at it, empty.
+    /// A table that does not exist yet is created, empty, when it is first checked.
     ///
     /// - Parameter tables: The names of the tables, in both families.
-    /// - Throws: `SystemError` where there are no sockets of IPv4.
+    /// - Throws: `SystemError` if no IPv4 socket can be opened.
     public init(tables: [String]) throws(SystemError) {
         let kind = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
         let ipv4 = socket(AF_INET, kind, 0)
@@ -43,9 +43,9 @@ public final class LegacyRules {
         for socket in sockets where socket >= 0 { close(socket) }
     }
 
-    /// Looks at the tables; needs CAP_NET_ADMIN.
+    /// Checks the tables; needs CAP_NET_ADMIN.
     ///
-    /// - Returns: Whether one of them has another size, or other chains, than at the last call; false at the first.
+    /// - Returns: Whether a table has another size or other chains than at the last call; false at the first call.
     public func haveChanged() -> Bool {
         var hasChanged = false
         for index in looks.indices {
@@ -56,7 +56,7 @@ public final class LegacyRules {
         return hasChanged
     }
 
-    /// What the kernel says of a table; of size 0 where there is none.
+    /// Returns the kernel's information about a table; of size 0 if there is none.
     private static func look(_ table: Table) -> ipt_getinfo {
         var info = ipt_getinfo()
         unsafe withUnsafeMutableBytes(of: &info.name) { field in

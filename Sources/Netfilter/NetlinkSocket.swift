@@ -3,25 +3,25 @@ internal import CNetfilter
 internal import Glibc
 internal import Linux
 
-/// A netlink socket for requests that the kernel answers at once, or for what it says unasked.
+/// A netlink socket for requests that the kernel answers at once, or for its notifications.
 @safe
 final class NetlinkSocket {
-    /// How long the kernel may take for an answer before that counts as an error.
+    /// How long to wait for an answer from the kernel before failing.
     private static let patience = timeval(tv_sec: 5, tv_usec: 0)
 
-    /// libmnl's socket.
+    /// The libmnl socket.
     let handle: OpaquePointer
     private let portID: UInt32
     private var sequence: UInt32 = 0
     private var buffer = [UInt8](repeating: 0, count: 32 * 1024)
 
-    /// Opens a socket to a netlink family (`NETLINK_NETFILTER`, `NETLINK_SOCK_DIAG`).
+    /// Opens a socket of a netlink family (`NETLINK_NETFILTER`, `NETLINK_SOCK_DIAG`).
     ///
     /// - Parameters:
     ///   - family: The family.
-    ///   - groups: The first 32 multicast groups as bits.
-    ///   - waits: Whether to wait for messages.
-    /// - Throws: What the kernel says against it.
+    ///   - groups: The multicast groups to join, as a bit mask of the first 32.
+    ///   - waits: Whether receiving blocks.
+    /// - Throws: `SystemError` from the kernel.
     init(family: Int32, groups: UInt32 = 0, waits: Bool = true) throws(SystemError) {
         let flags = Int32(SOCK_CLOEXEC.rawValue) | (waits ? 0 : Int32(SOCK_NONBLOCK.rawValue))
         guard let handle = unsafe mnl_socket_open2(family, flags) else {
@@ -34,9 +34,9 @@ final class NetlinkSocket {
             throw error
         }
         portID = unsafe mnl_socket_get_portid(handle)
-        // Whom a socket is connected to is the only one who can send to its port (af_netlink.c,
-        // netlink_getsockbyportid): here the kernel, whose port is 0. Else root could, and each packet would have to
-        // be asked where it comes from.
+        // Only the peer that a socket is connected to can send to its port (af_netlink.c, netlink_getsockbyportid):
+        // here the kernel, whose port is 0. Otherwise root could, and the sender of each packet would have to be
+        // checked.
         let kernel = sockaddr_nl(nl_family: sa_family_t(AF_NETLINK), nl_pad: 0, nl_pid: 0, nl_groups: 0)
         let isConnected = unsafe withUnsafePointer(to: kernel) { kernel in
             unsafe kernel.withMemoryRebound(to: sockaddr.self, capacity: 1) { kernel in
@@ -61,7 +61,7 @@ final class NetlinkSocket {
     /// The file descriptor.
     var descriptor: Int32 { unsafe mnl_socket_get_fd(handle) }
 
-    /// Asks for a receive buffer of so many bytes beyond the system's limit, or up to it where that is not allowed.
+    /// Sets the size of the receive buffer in bytes; if it may not exceed the system's limit, it is capped to that.
     func setReceiveBuffer(_ size: Int32) {
         for option in [SO_RCVBUFFORCE, SO_RCVBUF] {
             let result = unsafe withUnsafePointer(to: size) { size in
@@ -72,14 +72,14 @@ final class NetlinkSocket {
         }
     }
 
-    /// Sends a request and hands each message of the answer to the caller until it ends.
+    /// Sends a request and passes each message of the answer to the caller.
     ///
     /// - Parameters:
-    ///   - name: What is asked, for the error.
-    ///   - flags: Flags beside `NLM_F_REQUEST`: `NLM_F_ACK` for an acknowledgment, `NLM_F_DUMP` for a list.
-    ///   - build: Writes the message into the memory given, and returns its header.
-    ///   - each: Takes one message of the answer.
-    /// - Throws: What the kernel says against it, or that it does not answer.
+    ///   - name: The name of the request, for errors.
+    ///   - flags: Flags besides `NLM_F_REQUEST`: `NLM_F_ACK` for an acknowledgment, `NLM_F_DUMP` for a list.
+    ///   - build: Writes the message into the given memory, and returns its header.
+    ///   - each: Receives each message of the answer.
+    /// - Throws: `SystemError` from the kernel, or if it does not answer in time.
     func request(
         _ name: String, flags: Int32,
         build: (UnsafeMutableRawPointer) -> UnsafeMutablePointer<nlmsghdr>?,
@@ -120,10 +120,13 @@ final class NetlinkSocket {
         try result.get()
     }
 
-    /// Receives one datagram of the kernel's; those of other processes, which root can send to multicast groups, are
-    /// ignored.
+    /// Receives one datagram from the kernel.
     ///
-    /// - Returns: Its length in bytes; -1 and `errno` as recvfrom(2) has it, ENOSPC for one that is longer than `bytes`.
+    /// Datagrams of other processes, which root can send to multicast groups, are ignored.
+    ///
+    /// - Parameter bytes: Receives the datagram.
+    /// - Returns: Its length in bytes; or -1 with `errno` as set by recvfrom(2), or ENOSPC if it is longer than
+    ///   `bytes`.
     func receive(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         while true {
             var sender = sockaddr_nl()
@@ -146,15 +149,20 @@ final class NetlinkSocket {
         }
     }
 
-    /// Says whether a message lies in so many bytes that are left of a datagram.
+    /// Returns whether a message is complete within the remaining bytes of a datagram.
     ///
-    /// libmnl before 1.0.5 compares the length as a signed number, so that one of 2^31 or more would fit anywhere.
+    /// libmnl before 1.0.5 compares the length as a signed number, so a length of 2^31 or more would always fit.
+    ///
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - rest: The number of bytes left in the datagram.
+    /// - Returns: Whether it is complete.
     static func isWhole(_ message: UnsafePointer<nlmsghdr>, _ rest: Int32) -> Bool {
         guard rest >= MemoryLayout<nlmsghdr>.size else { return false }
         return unsafe message.pointee.nlmsg_len <= UInt32(rest) && mnl_nlmsg_ok(message, rest)
     }
 
-    /// The error number in a message of type `NLMSG_ERROR`; 0 for an acknowledgment.
+    /// Returns the error number in a message of type `NLMSG_ERROR`; 0 for an acknowledgment.
     static func errorNumber(_ message: UnsafePointer<nlmsghdr>) -> Int32 {
         guard unsafe mnl_nlmsg_get_payload_len(message) >= MemoryLayout<Int32>.size,
             let payload = unsafe mnl_nlmsg_get_payload(message)

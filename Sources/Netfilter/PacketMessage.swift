@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CNetfilter
 
-/// A message of type `NFQNL_MSG_PACKET`: the attributes of a queued packet that a verdict needs.
+/// The attributes of a queued packet that are needed for a verdict, parsed from an `NFQNL_MSG_PACKET` message.
 ///
-/// It is read by hand, in one walk over the attributes: libnetfilter_queue checks and keeps each of them, with a call
-/// for each, which under load was a fifth of the time this process needs for a packet.
+/// Parsed by hand in one pass: libnetfilter_queue validates and stores every attribute with one call each, which under
+/// load took a fifth of this process's time per packet.
 @safe
 struct PacketMessage {
-    /// The id that the verdict names.
+    /// The packet id, for the verdict.
     private(set) var id: UInt32 = 0
     /// The number of the netfilter hook.
     private(set) var hook: UInt8 = 0
-    /// The packet mark; 0 where none is set.
+    /// The packet mark; 0 if not set.
     private(set) var mark: UInt32 = 0
     /// Whether the kernel has verified the transport checksum.
     private(set) var checksumVerified = true
-    /// The packet, beginning with its IP header; empty if the kernel copied none.
+    /// The packet, starting with its IP header; empty if the kernel copied nothing.
     private(set) var payload = unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-    /// Reads a message whose length has been checked; nil if it has no packet header, or an attribute is too short or
-    /// reaches beyond its end.
+    /// Parses a message whose length has been checked.
+    ///
+    /// Returns nil if there is no packet header, or if an attribute is too short or extends beyond the message.
     init?(_ message: UnsafePointer<nlmsghdr>) {
-        // linux/netlink.h: both headers are aligned to 4 bytes, and so is each attribute.
+        // linux/netlink.h: both headers and all attributes are aligned to 4 bytes.
         let headers = MemoryLayout<nlmsghdr>.size + MemoryLayout<nfgenmsg>.size
         let bytes = unsafe UnsafeMutableRawPointer(mutating: message)
         let end = unsafe Int(message.pointee.nlmsg_len)

@@ -4,57 +4,60 @@ internal import CNetfilter
 internal import Glibc
 public import Linux
 
-/// A queue of the kernel (`-j NFQUEUE`; linux/netfilter/nfnetlink_queue.h), bound to this process.
+/// A kernel packet queue (`-j NFQUEUE`; linux/netfilter/nfnetlink_queue.h) bound to this process.
 @safe
 public final class Queue: PacketQueue {
-    /// What can be chosen when a queue is bound.
+    /// The settings of a queue.
     public struct Options: Equatable, Sendable {
-        /// How many packets may wait in the kernel.
+        /// The maximum number of packets waiting in the kernel.
         public var length: UInt32 = 8192
-        /// The size of the socket's receive buffer in bytes; beyond it packets are discarded.
+        /// The size of the socket's receive buffer in bytes; packets that do not fit are dropped.
         public var receiveBuffer: Int32 = 8 * 1024 * 1024
-        /// How many bytes of a packet are copied, at most `maximumCopyRange`; a longer packet cannot be modified.
+        /// The number of bytes copied of each packet, at most `maximumCopyRange`; a longer packet cannot be modified.
         public var copyRange = Queue.maximumCopyRange
-        /// Whether packets pass, instead of being dropped, while the queue is full.
+        /// Whether packets are accepted, rather than dropped, while the queue is full.
         public var failsOpen = false
 
-        /// Takes the defaults.
+        /// Creates the default options.
         public init() {}
     }
 
-    /// How many packets one call to `receive` takes at most.
+    /// The maximum number of packets received by one call to `receive`.
     private static let batchSize = 64
-    /// The longest packet; the kernel copies no more (65,535 less the header of an attribute).
+    /// The maximum number of bytes that the kernel copies (65,535 minus an attribute header).
     public static let maximumCopyRange = 0xffff - 4
-    /// Room for a netlink message beside the bytes of its packet: headers and all other attributes.
+    /// The space in a netlink message besides the packet: headers and all other attributes, in bytes.
     private static let messageOverhead = 512
-    /// Verdicts are sent when they fill this many bytes; one more, of a rewritten packet, fits behind.
+    /// The size in bytes at which verdicts are sent; there is room after it for one more, of a rewritten packet.
     private static let verdictBatch = 64 * 1024
 
     private let number: UInt16
     private let socket: NetlinkSocket
     private let slotSize: Int
-    /// Where packets are received, one slot each.
+    /// The receive buffers, one slot per packet.
     ///
-    /// The memory of a slot is used up to the longest packet it ever held.
+    /// Of each slot, only as much memory is touched as its longest packet so far has needed.
     private let slots: UnsafeMutableRawPointer
     private let vectors: UnsafeMutablePointer<iovec>
     private let headers: UnsafeMutablePointer<clinux_mmsghdr>
-    /// Where the verdicts of a batch are put together.
+    /// The buffer in which the verdicts of a batch are assembled.
     private let verdicts: UnsafeMutableRawPointer
     private var verdictLength = 0
-    /// The last of the packets behind the verdicts so far that are to be dropped; they get one verdict together.
+    /// The last packet of a run to be dropped that has no verdict yet; the whole run gets a single verdict.
     private var droppedThrough: UInt32?
 
     /// Binds a queue.
     ///
-    /// - Throws: `SystemError`; with EPERM if this process may not bind queues or another one holds this queue.
+    /// - Parameters:
+    ///   - number: The number of the queue.
+    ///   - options: Its settings.
+    /// - Throws: `SystemError`; EPERM without permission, or if another process holds the queue.
     public init(number: UInt16, options: Options) throws(SystemError) {
         self.number = number
         socket = try NetlinkSocket(family: NETLINK_NETFILTER)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         let copyRange = min(options.copyRange, Self.maximumCopyRange)
-        // An odd number of cache lines, so that the beginnings of the slots do not all meet in the same cache sets.
+        // An odd number of cache lines, so that the starts of the slots do not all map to the same cache sets.
         slotSize = ((copyRange + Self.messageOverhead) / 128 * 2 + 1) * 64
         unsafe slots = .allocate(byteCount: Self.batchSize * slotSize, alignment: page)
         unsafe verdicts = .allocate(
@@ -79,7 +82,7 @@ public final class Queue: PacketQueue {
         unsafe headers.deallocate()
     }
 
-    /// The file descriptor to wait on until packets can be received.
+    /// The file descriptor to poll for packets.
     public var descriptor: Int32 { socket.descriptor }
 
     private func bind(_ options: Options, _ copyRange: Int) throws(SystemError) {
@@ -95,7 +98,7 @@ public final class Queue: PacketQueue {
                 memory.assumingMemoryBound(to: CChar.self), Int32(NFQNL_MSG_CONFIG.rawValue), UInt32(number))
             unsafe nfq_nlmsg_cfg_put_params(message, UInt8(NFQNL_COPY_PACKET.rawValue), Int32(copyRange))
             unsafe nfq_nlmsg_cfg_put_qmaxlen(message, options.length)
-            // Without NFQA_CFG_F_GSO the kernel completes checksums and segments before it queues.
+            // Without NFQA_CFG_F_GSO, the kernel fills in checksums and splits segments before it queues them.
             let mask = UInt32(NFQA_CFG_F_FAIL_OPEN)
             let flags = options.failsOpen ? mask : 0
             unsafe mnl_attr_put_u32(message, UInt16(NFQA_CFG_FLAGS.rawValue), flags.bigEndian)
@@ -104,7 +107,7 @@ public final class Queue: PacketQueue {
         }
     }
 
-    /// Takes as many packets as are waiting and fit in a batch, has them judged, and sends the verdicts; never waits.
+    /// Receives the waiting packets, up to the size of a batch, and sends the verdicts, without blocking.
     public func receive(
         _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict
     ) throws(SystemError) -> ReceivedBatch {
@@ -189,8 +192,10 @@ public final class Queue: PacketQueue {
         if verdictLength >= Self.verdictBatch { try sendVerdicts() }
     }
 
-    /// Adds one verdict for the run of packets to be dropped: all before it have theirs, and ids grow in the order of
-    /// arrival, so it can name the last and mean those up to it.
+    /// Adds one verdict for a run of packets to be dropped.
+    ///
+    /// All packets before the run have their verdicts, and ids grow in order of arrival, so a batch verdict that names
+    /// the last packet covers exactly the run.
     private func addDrops() {
         guard let last = droppedThrough else { return }
         droppedThrough = nil

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import Linux
 
-/// The netfilter hooks of the IP families (`enum nf_inet_hooks`, linux/netfilter.h).
+/// A netfilter hook of the IP families (`enum nf_inet_hooks`, linux/netfilter.h).
 public struct NetfilterHook: RawRepresentable, Hashable, Sendable {
     /// The number of the hook.
     public let rawValue: UInt8
 
-    /// Takes the number of a hook.
+    /// Creates a hook from its number.
     @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// `NF_INET_PRE_ROUTING`: packets from the network, before routing.
     @inlinable public static var prerouting: NetfilterHook { NetfilterHook(rawValue: 0) }
-    /// `NF_INET_POST_ROUTING`: packets to the network, behind routing.
+    /// `NF_INET_POST_ROUTING`: packets to the network, after routing.
     @inlinable public static var postrouting: NetfilterHook { NetfilterHook(rawValue: 4) }
 }
 
-/// What the kernel says of a queued packet beside its bytes.
+/// The kernel's information about a queued packet, besides its bytes.
 public struct QueuedPacket: Equatable, Sendable {
-    /// Where the packet was queued.
+    /// The hook at which the packet was queued.
     public let hook: NetfilterHook
-    /// The packet mark (`skb->mark`); 0 where none is set.
+    /// The packet mark (`skb->mark`); 0 if not set.
     public let mark: UInt32
     /// Whether the kernel has verified the transport checksum (no `NFQA_SKB_CSUM_NOTVERIFIED`).
     public let checksumVerified: Bool
 
-    /// Names the hook, the mark, and what is known of the checksum.
+    /// Creates a description of a packet.
     public init(hook: NetfilterHook, mark: UInt32, checksumVerified: Bool = false) {
         self.hook = hook
         self.mark = mark
@@ -32,45 +32,45 @@ public struct QueuedPacket: Equatable, Sendable {
     }
 }
 
-/// What the kernel is to do with a queued packet.
+/// What the kernel does with a queued packet.
 public enum QueueVerdict: Equatable, Sendable {
     /// `NF_DROP`.
     case drop
-    /// `NF_ACCEPT`: the packet goes on behind the hook it was queued at.
+    /// `NF_ACCEPT`: the packet continues after the hook at which it was queued.
     case accept(mark: UInt32)
-    /// `NF_ACCEPT` with the bytes as they are now in place of those that were queued.
+    /// `NF_ACCEPT`, with the packet replaced by its current bytes.
     case acceptModified(mark: UInt32)
-    /// `NF_REPEAT`: the packet goes through the table that queued it once more, so that all other rules see it, too.
+    /// `NF_REPEAT`: the packet passes the table that queued it again, so that all other rules see it as well.
     case `repeat`(mark: UInt32)
-    /// `NF_REPEAT` with the bytes as they are now.
+    /// `NF_REPEAT`, with the packet replaced by its current bytes.
     case repeatModified(mark: UInt32)
 }
 
-/// What one call to `PacketQueue.receive` came to.
+/// The result of one call to `PacketQueue.receive`.
 public struct ReceivedBatch: Equatable, Sendable {
-    /// How many packets were received and got a verdict.
+    /// The number of packets that were received and got a verdict.
     public var packets = 0
-    /// Whether the kernel had to discard packets since the last call because they were not fetched fast enough.
+    /// Whether the kernel has dropped packets since the last call because they were not received fast enough.
     public var overflowed = false
-    /// How many verdicts the kernel refused (for a packet that it no longer holds, say).
+    /// The number of verdicts that the kernel refused (for example, for a packet that it no longer holds).
     public var refusedVerdicts = 0
-    /// How many messages were not what the kernel sends.
+    /// The number of messages of an unexpected form.
     public var malformedMessages = 0
 
-    /// Whether something went wrong.
+    /// Whether anything went wrong.
     public var hasTrouble: Bool { overflowed || refusedVerdicts > 0 || malformedMessages > 0 }
 
-    /// Starts at zero.
+    /// Creates an empty batch.
     public init() {}
 }
 
 /// A queue of packets that wait for verdicts.
 public protocol PacketQueue: ~Copyable {
-    /// Takes as many packets as are waiting and fit in a batch, has them judged, and sends the verdicts; never waits.
+    /// Receives the waiting packets, up to the size of a batch, and sends the verdicts, without blocking.
     ///
-    /// - Parameter judge: Decides on one packet; may change its bytes, which begin with the IP header.
-    /// - Returns: What came of it.
-    /// - Throws: If the queue can no longer be used.
+    /// - Parameter judge: Decides on one packet; may change its bytes, which start with the IP header.
+    /// - Returns: The result.
+    /// - Throws: `SystemError` if the queue has become unusable.
     mutating func receive(
         _ judge: (QueuedPacket, inout MutableSpan<UInt8>) -> QueueVerdict
     ) throws(SystemError) -> ReceivedBatch

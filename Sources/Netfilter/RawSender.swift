@@ -4,14 +4,14 @@ internal import CNetfilter
 internal import Glibc
 public import Linux
 
-/// Sends whole IP packets of this process' own making (raw(7)), many with one call.
+/// Sends complete IP packets built by this process (raw(7)), many per system call.
 ///
-/// What cannot be sent at once is not: nobody waits for it.
+/// Packets that cannot be sent immediately are dropped, so that nothing blocks.
 @safe
 public struct RawSender: ~Copyable {
-    /// So many packets wait at most until they are sent.
+    /// The maximum number of packets waiting to be sent.
     public static let capacity = 64
-    /// The longest packet in bytes.
+    /// The maximum length of a packet, in bytes.
     public static let maximumLength = 64
 
     private let ipv4: Int32
@@ -20,10 +20,10 @@ public struct RawSender: ~Copyable {
     private let lengths: UnsafeMutableBufferPointer<UInt32>
     private var count = 0
 
-    /// Opens a socket for each family; a kernel without IPv6 has none for that.
+    /// Opens a socket for each family; without IPv6 in the kernel, for IPv4 only.
     ///
-    /// - Parameter mark: The packet mark of what is sent.
-    /// - Throws: `SystemError`; with EPERM without CAP_NET_RAW, or CAP_NET_ADMIN for the mark.
+    /// - Parameter mark: The packet mark of sent packets.
+    /// - Throws: `SystemError`; EPERM without CAP_NET_RAW, or without CAP_NET_ADMIN for the mark.
     public init(mark: UInt32) throws(SystemError) {
         let sockets = try Self.openSockets(mark)
         (ipv4, ipv6) = (sockets.ipv4, sockets.ipv6)
@@ -67,10 +67,10 @@ public struct RawSender: ~Copyable {
         unsafe lengths.deallocate()
     }
 
-    /// Puts a packet into the line, and sends the line if it is full.
+    /// Adds a packet to those waiting, sending them first if there is no more room.
     ///
-    /// - Parameter write: Writes the packet into the `maximumLength` bytes that it is given, from the first on, and
-    ///   returns its length; nil for none.
+    /// - Parameter write: Writes the packet into `maximumLength` bytes, starting at the first, and returns its length;
+    ///   nil to add nothing.
     public mutating func add(_ write: (inout MutableSpan<UInt8>) -> Int?) {
         if count == Self.capacity { flush() }
         let start = count * Self.maximumLength
@@ -81,7 +81,7 @@ public struct RawSender: ~Copyable {
         count += 1
     }
 
-    /// Sends what waits.
+    /// Sends all waiting packets.
     public mutating func flush() {
         guard count > 0 else { return }
         unsafe clinux_send_packets(

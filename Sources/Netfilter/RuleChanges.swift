@@ -5,37 +5,37 @@ public import Linux
 internal import Synchronization
 internal import Wire
 
-/// Tells that somebody has changed firewall rules, by nft or by the iptables that is made of it
-/// (linux/netfilter/nf_tables.h, the multicast group NFNLGRP_NFTABLES).
+/// Detects firewall rule changes made by nft or the iptables based on it (linux/netfilter/nf_tables.h, multicast group
+/// NFNLGRP_NFTABLES).
 ///
-/// The older iptables (`iptables-legacy`) tells nobody.
+/// The older iptables (`iptables-legacy`) causes no notifications; see `LegacyRules`.
 public final class RuleChanges: Sendable {
     private struct Receiver {
         let socket: NetlinkSocket
         var buffer = [UInt8](repeating: 0, count: 32 * 1024)
     }
 
-    /// What changes rules: of the other messages, those about elements of sets can be many.
+    /// The messages about changes of rules; others are ignored, since those about set elements can be many.
     private static let kinds: Set<UInt16> = Set(
         [
             NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE, NFT_MSG_DELRULE,
         ].map { UInt16(truncatingIfNeeded: $0.rawValue) })
-    /// The attribute that names the table: it has this number in messages about tables, chains and rules.
+    /// The attribute with the name of the table: it has the same number in messages about tables, chains and rules.
     private static let tableName = UInt16(NFTA_TABLE_NAME.rawValue)
-    /// How many datagrams one call to `receive` takes at most.
+    /// The maximum number of datagrams read by one call to `receive`.
     private static let batchSize = 256
     /// The size of the socket's receive buffer in bytes.
     private static let receiveBuffer: Int32 = 256 * 1024
 
-    /// The file descriptor to wait on until there is something to receive.
+    /// The file descriptor to poll for changes.
     public let descriptor: Int32
     private let tables: [[UInt8]]
     private let receiver: Mutex<Receiver>
 
-    /// Begins to listen in the calling thread's network namespace.
+    /// Starts listening in the calling thread's network namespace.
     ///
-    /// - Parameter tables: The names of the tables, of whatever family, whose changes are told.
-    /// - Throws: `SystemError`, where the kernel has no nft, or lets nobody listen.
+    /// - Parameter tables: The names of the tables to watch, in any family.
+    /// - Throws: `SystemError` if the kernel has no nftables or this process may not listen.
     public init(tables: [String]) throws(SystemError) {
         self.tables = tables.map { Array($0.utf8) }
         let socket = try NetlinkSocket(
@@ -45,10 +45,10 @@ public final class RuleChanges: Sendable {
         receiver = Mutex(Receiver(socket: socket))
     }
 
-    /// Takes what is waiting; never waits.
+    /// Reads what is waiting, without blocking.
     ///
-    /// - Returns: Whether a table, chain or rule has changed; also if some messages were lost.
-    /// - Throws: What made the socket unusable.
+    /// - Returns: Whether a table, chain or rule has changed; also true if messages were lost.
+    /// - Throws: `SystemError` if the socket has become unusable.
     public func receive() throws(SystemError) -> Bool {
         try receiver.withLock { receiver throws(SystemError) in
             var hasChanged = false
@@ -75,7 +75,7 @@ public final class RuleChanges: Sendable {
         }
     }
 
-    /// Whether one of the messages in a datagram is of a change in one of the tables.
+    /// Returns whether a datagram has a message about a change in one of the tables.
     static func isChange(_ datagram: UnsafeRawBufferPointer, of tables: [[UInt8]]) -> Bool {
         var rest = Int32(clamping: datagram.count)
         guard var message = unsafe datagram.assumingMemoryBound(to: nlmsghdr.self).baseAddress else { return false }
@@ -92,7 +92,7 @@ public final class RuleChanges: Sendable {
         return false
     }
 
-    /// The name of the table, without the zero byte at its end.
+    /// Returns the name of the table, without the terminating zero.
     private static func name(_ message: UnsafePointer<nlmsghdr>) -> [UInt8]? {
         let length = unsafe Int(message.pointee.nlmsg_len)
         let bytes = unsafe UnsafeRawBufferPointer(start: message, count: length)

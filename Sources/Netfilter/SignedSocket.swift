@@ -4,27 +4,27 @@ internal import Glibc
 public import Linux
 public import Wire
 
-/// A TCP socket of this host that signs its segments (TCP MD5, RFC 2385), and whose peers do (sock_diag(7)).
+/// A local TCP socket that signs its segments and requires its peers to do so (TCP MD5, RFC 2385; sock_diag(7)).
 ///
-/// The kernel tells this to who has CAP_NET_ADMIN. Of TCP-AO (RFC 5925) it tells nobody.
+/// The kernel reports these to processes with CAP_NET_ADMIN. It does not report TCP-AO (RFC 5925) to anyone.
 public struct SignedSocket: Equatable, Sendable {
-    /// The port on this host.
+    /// The local port.
     public let localPort: UInt16
-    /// The port at the other end; 0 for a socket that listens.
+    /// The remote port; 0 for a listening socket.
     public let remotePort: UInt16
-    /// Whether it listens.
+    /// Whether the socket is listening.
     public let isListening: Bool
-    /// With whom segments are signed.
+    /// The peers with which segments are signed.
     public let peers: [IPPrefix]
 
-    /// Names all values.
     public init(localPort: UInt16, remotePort: UInt16 = 0, isListening: Bool = true, peers: [IPPrefix]) {
         (self.localPort, self.remotePort, self.isListening, self.peers) = (localPort, remotePort, isListening, peers)
     }
 
-    /// Lists those of both families in the calling thread's network namespace.
+    /// Returns the signing sockets of both families in the calling thread's network namespace.
     ///
-    /// - Throws: What the kernel says against it.
+    /// - Returns: The sockets.
+    /// - Throws: `SystemError` from the kernel.
     public static func all() throws(SystemError) -> [SignedSocket] {
         let socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG)
         var found: [SignedSocket] = []
@@ -52,21 +52,22 @@ public struct SignedSocket: Equatable, Sendable {
         request.sdiag_family = UInt8(family)
         request.sdiag_protocol = UInt8(IPPROTO_TCP)
         request.idiag_states = ~0
-        // Signatures come with what the kernel knows of TCP (net/ipv4/inet_diag.c, idiag_get_aux).
+        // Signatures are included in the TCP information (net/ipv4/inet_diag.c, idiag_get_aux).
         request.idiag_ext = 1 << UInt8(INET_DIAG_INFO - 1)
         unsafe body.storeBytes(of: request, as: inet_diag_req_v2.self)
         return unsafe header
     }
 
-    /// LISTEN of `net/tcp_states.h`.
+    /// LISTEN in `net/tcp_states.h`.
     private static let listening: UInt8 = 10
     private static let signatures = UInt16(INET_DIAG_MD5SIG)
-    /// `struct tcp_diag_md5sig` of linux/tcp.h: family, length of the prefix, length of the key, address, key.
+    /// The size of `struct tcp_diag_md5sig` (linux/tcp.h): family, prefix length, key length, address and key.
     private static let signatureLength = 100
 
-    /// Reads a whole message, its header too; nil for a socket that signs nothing.
+    /// Parses a message including its header; nil for a socket that signs nothing.
     init?(_ message: borrowing Span<UInt8>) {
-        // `struct inet_diag_msg` begins with family, state, timer, retransmissions, and both ports in network order.
+        // `struct inet_diag_msg` begins with family, state, timer, retransmissions, and both ports in network byte
+        // order.
         let start = MemoryLayout<nlmsghdr>.size
         let headers = start + MemoryLayout<inet_diag_msg>.size
         guard message.count >= headers else { return nil }

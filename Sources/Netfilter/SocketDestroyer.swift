@@ -4,23 +4,31 @@ internal import Glibc
 public import Linux
 public import Wire
 
-/// Closes TCP sockets of this host by SOCK_DESTROY (sock_diag(7); the kernel needs CONFIG_INET_DIAG_DESTROY).
+/// Closes local TCP sockets with SOCK_DESTROY (sock_diag(7); the kernel needs CONFIG_INET_DIAG_DESTROY).
 public enum SocketDestroyer {
-    /// The states of TCP in the kernel (`net/tcp_states.h`) that a connection under way can have.
+    /// The kernel's TCP states (`net/tcp_states.h`) of connections that are not closed yet, as a bit mask.
     private static let connectionStates: UInt32 = [1, 3, 4, 5, 8, 9, 11].reduce(0) { $0 | 1 << $1 }
 
     /// Closes all sockets at a local port that are connected to an address; their peers are sent a RST.
     ///
-    /// - Returns: How many were closed.
-    /// - Throws: `SystemError`; with EOPNOTSUPP if the kernel cannot do this.
+    /// - Parameters:
+    ///   - address: The remote address.
+    ///   - port: The local port.
+    /// - Returns: The number of sockets closed.
+    /// - Throws: `SystemError`; EOPNOTSUPP if the kernel cannot do this.
     public static func destroyConnections(from address: IPAddress, toPort port: UInt16) throws(SystemError) -> Int {
         try destroy(localPort: port, remoteAddress: address) { _ in true }
     }
 
-    /// Closes the socket of this host that is one end of a connection; the peer is sent a RST.
+    /// Closes the local socket of a connection; the peer is sent a RST.
     ///
+    /// - Parameters:
+    ///   - localAddress: The local address.
+    ///   - localPort: The local port.
+    ///   - remoteAddress: The remote address.
+    ///   - remotePort: The remote port.
     /// - Returns: Whether there was one.
-    /// - Throws: `SystemError`; with EOPNOTSUPP if the kernel cannot do this.
+    /// - Throws: `SystemError`; EOPNOTSUPP if the kernel cannot do this.
     public static func destroyConnection(
         localAddress: IPAddress, localPort: UInt16, remoteAddress: IPAddress, remotePort: UInt16
     ) throws(SystemError) -> Bool {
@@ -31,8 +39,17 @@ public enum SocketDestroyer {
         return destroyed > 0
     }
 
-    /// Looks for sockets first, so that they can be named by their cookies: asked for a connection that has just ended, the
-    /// kernel would take the listening socket for the one that is meant.
+    /// Closes the sockets that match, and returns their number.
+    ///
+    /// Sockets are listed first, so that they can be named by their cookies: for a connection that has just ended, the
+    /// kernel would otherwise pick the listening socket.
+    ///
+    /// - Parameters:
+    ///   - localPort: The local port.
+    ///   - remoteAddress: The remote address.
+    ///   - isMeant: Returns whether a listed socket is to be closed.
+    /// - Returns: The number of sockets closed.
+    /// - Throws: `SystemError` from the kernel.
     private static func destroy(
         localPort: UInt16, remoteAddress: IPAddress, where isMeant: (inet_diag_msg) -> Bool
     ) throws(SystemError) -> Int {
@@ -110,7 +127,7 @@ public enum SocketDestroyer {
             low: UInt64(UInt32(bigEndian: words.2)) << 32 | UInt64(UInt32(bigEndian: words.3)))
     }
 
-    /// Says what a failure to destroy sockets means.
+    /// Returns a message for an error thrown by this type.
     public static func explanation(of error: SystemError) -> String {
         guard error.number == EOPNOTSUPP else { return error.description }
         return "\(error): this kernel lacks CONFIG_INET_DIAG_DESTROY, so they are cut off but not closed"

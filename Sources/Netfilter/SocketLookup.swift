@@ -4,29 +4,29 @@ internal import Glibc
 public import Linux
 internal import Wire
 
-/// Says whether this host has a socket that is one end of a connection (sock_diag(7)).
+/// Checks whether this host has the socket of a connection (sock_diag(7)).
 ///
-/// Connection tracking believes what passes by: a RST whose sequence number is only nearly right ends a connection for it,
-/// and not for the socket, which alone knows.
+/// Connection tracking only observes packets: to it, a RST whose sequence number is merely close ends the connection.
+/// The socket ignores such a RST, and only the socket is authoritative.
 public final class SocketLookup {
-    /// The states of TCP (`net/tcp_states.h`) in which data can still come or go: ESTABLISHED, FIN_WAIT1, FIN_WAIT2,
-    /// CLOSE_WAIT, LAST_ACK, CLOSING.
+    /// The TCP states (`net/tcp_states.h`) in which data can still be sent or received: ESTABLISHED, FIN_WAIT1,
+    /// FIN_WAIT2, CLOSE_WAIT, LAST_ACK and CLOSING.
     private static let connectedStates: Set<UInt8> = [1, 4, 5, 8, 9, 11]
 
     private let socket: NetlinkSocket
 
-    /// Opens a socket to the kernel in the calling thread's network namespace.
+    /// Opens a netlink socket in the calling thread's network namespace.
     ///
-    /// - Throws: What the kernel says against it.
+    /// - Throws: `SystemError` from the kernel.
     public init() throws(SystemError) {
         socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG)
     }
 
-    /// Whether there is a connected socket with exactly these ends; one lookup in the kernel's table.
+    /// Returns whether there is a connected socket with exactly these endpoints; one lookup in the kernel's table.
     ///
-    /// - Parameter incoming: The way of the packets that this host receives.
+    /// - Parameter incoming: The direction of the packets that this host receives.
     /// - Returns: Whether there is one.
-    /// - Throws: What the kernel says against it.
+    /// - Throws: `SystemError` from the kernel.
     public func isConnected(_ incoming: ConnectionTuple) throws(SystemError) -> Bool {
         let family = incoming.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6
         var found = false
@@ -39,7 +39,7 @@ public final class SocketLookup {
                         let payload = unsafe mnl_nlmsg_get_payload(message)
                     else { return }
                     let entry = unsafe payload.loadUnaligned(as: inet_diag_msg.self)
-                    // Where there is no connection, the kernel takes the listening socket for the one that is meant.
+                    // Without such a connection, the kernel returns the listening socket.
                     found =
                         Self.connectedStates.contains(entry.idiag_state)
                         && entry.id.idiag_dport == incoming.sourcePort.bigEndian
@@ -67,7 +67,7 @@ public final class SocketLookup {
         request.id.idiag_dport = incoming.sourcePort.bigEndian
         request.id.idiag_src = words(incoming.destinationAddress)
         request.id.idiag_dst = words(incoming.sourceAddress)
-        // Whatever its cookie is (INET_DIAG_NOCOOKIE).
+        // Any cookie (INET_DIAG_NOCOOKIE).
         request.id.idiag_cookie = (~0, ~0)
         unsafe body.storeBytes(of: request, as: inet_diag_req_v2.self)
         return unsafe header

@@ -2,23 +2,23 @@
 internal import CNetfilter
 public import Wire
 
-/// The two ends of packets that go one way.
+/// The endpoints of packets in one direction of a connection.
 public struct ConnectionTuple: Hashable, Sendable {
-    /// Where the packets come from.
+    /// The source address.
     public let sourceAddress: IPAddress
-    /// Where they go.
+    /// The destination address.
     public let destinationAddress: IPAddress
-    /// The port that they come from.
+    /// The source port.
     public let sourcePort: UInt16
-    /// The port that they go to.
+    /// The destination port.
     public let destinationPort: UInt16
 
-    /// The way of the answers, where no address is translated.
+    /// The opposite direction, if no address is translated.
     public var reversed: ConnectionTuple {
         ConnectionTuple(from: destinationAddress, destinationPort, to: sourceAddress, sourcePort)
     }
 
-    /// Names both ends, which must have addresses of one family.
+    /// Creates a tuple from two endpoints, which must be of the same address family.
     public init(from source: IPAddress, _ sourcePort: UInt16, to destination: IPAddress, _ destinationPort: UInt16) {
         self.sourceAddress = source
         self.sourcePort = sourcePort
@@ -29,52 +29,52 @@ public struct ConnectionTuple: Hashable, Sendable {
 
 /// A TCP connection as the kernel tracks it (linux/netfilter/nfnetlink_conntrack.h).
 public struct TrackedConnection: Equatable, Sendable {
-    /// What is known of the end of a connection (linux/netfilter/nf_conntrack_tcp.h, `enum tcp_conntrack`).
+    /// The TCP state of a connection (linux/netfilter/nf_conntrack_tcp.h, `enum tcp_conntrack`).
     public enum State: UInt8, Sendable {
-        /// No segment has been judged.
+        /// No segment has been seen.
         case none
         /// A SYN was seen.
         case synSent
         /// A SYN/ACK was seen.
         case synReceived
-        /// The handshake is over.
+        /// The handshake is complete.
         case established
-        /// One end has sent its FIN.
+        /// One endpoint has sent its FIN.
         case finWait
-        /// The other end has acknowledged it.
+        /// The other endpoint has acknowledged it.
         case closeWait
-        /// Both ends have sent their FIN.
+        /// Both endpoints have sent their FIN.
         case lastAcknowledgment
-        /// Both FINs are acknowledged: the entry stays for two minutes, as the kernel has it if it is told nothing else.
+        /// Both FINs are acknowledged: by default the entry stays for two more minutes.
         case timeWait
-        /// A RST was seen: the entry stays for ten seconds.
+        /// A RST was seen: by default the entry stays for ten more seconds.
         case close
-        /// Both ends have sent a SYN.
+        /// Both endpoints have sent a SYN.
         case synSent2
 
-        /// Whether nothing more is expected of the connection.
+        /// Whether the connection has ended.
         public var isOver: Bool { self == .timeWait || self == .close }
     }
 
-    /// The way of the first packet.
+    /// The direction of the first packet.
     public let original: ConnectionTuple
-    /// The way of the answers, which differs from the other way round where addresses are translated.
+    /// The direction of the replies; not just `original` reversed if addresses are translated.
     public let reply: ConnectionTuple?
-    /// The connection's mark; 0 where none is set.
+    /// The connection's mark; 0 if not set.
     public let mark: UInt32
-    /// Bytes that went the way of the first packet, IP headers included; nil where they are not counted.
+    /// The number of bytes in the original direction, including IP headers; nil if not counted.
     public let originalBytes: UInt64?
-    /// Bytes that went the other way.
+    /// The number of bytes in the reply direction, including IP headers; nil if not counted.
     public let replyBytes: UInt64?
-    /// What is known of its end; nil if the kernel does not say.
+    /// The TCP state; nil if the kernel does not report it.
     public let state: State?
-    /// The number by which the kernel tells it from others: from its ends, and from where it lies in memory.
+    /// The kernel's id of the entry, made from its endpoints and its position in memory.
     let id: UInt32?
-    /// The zone of both directions, and that of the original one alone (iptables-extensions(8), CT).
+    /// The zone of both directions, and that of the original direction alone (iptables-extensions(8), CT).
     let zone: UInt16?
     let originalZone: UInt16?
 
-    /// Reads a message, with its header; nil if it is about no TCP connection, or does not name both ends.
+    /// Parses a message including its header; nil unless it is about a TCP connection and names both endpoints.
     init?(_ message: borrowing Span<UInt8>) {
         var original: ConntrackTuple?
         var reply: ConntrackTuple?
@@ -109,7 +109,7 @@ public struct TrackedConnection: Equatable, Sendable {
         originalZone = original.zone
     }
 
-    /// Reads a message whose length has been checked; nil as above.
+    /// Parses a message whose length has been checked; nil under the same conditions.
     init?(_ message: UnsafePointer<nlmsghdr>) {
         let start = unsafe UnsafeRawPointer(message).assumingMemoryBound(to: UInt8.self)
         let bytes = unsafe Span(_unsafeStart: start, count: Int(message.pointee.nlmsg_len))

@@ -41,8 +41,8 @@ public struct IPv6Header: ~Escapable {
     /// Checks that `bytes` start with an IPv6 header and complete extension headers; afterwards no accessor traps.
     ///
     /// - Parameter bytes: The bytes, starting with the header.
-    /// - Throws: `truncated` if a header is incomplete; `malformed` if the version is wrong, there are too many extension
-    ///   headers, or a routing header has segments left (the checksum would cover another destination).
+    /// - Throws: `truncated` if a header is incomplete; `malformed` if the version is wrong, there are too many
+    ///   extension headers, or a routing header has segments left (the checksum would cover another destination).
     @inlinable
     @_lifetime(copy bytes)
     public init(validating bytes: Span<UInt8>) throws(WireError) {
