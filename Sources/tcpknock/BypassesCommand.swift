@@ -4,7 +4,7 @@ import Doctor
 import Program
 import Settings
 
-/// What `server.sh guard` asks, so that only one program knows how rules are read.
+/// The command behind `server.sh guard`, so that only one program needs to know how to read rules.
 struct BypassesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bypasses",

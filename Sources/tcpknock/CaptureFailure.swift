@@ -4,7 +4,7 @@ import Glibc
 import Program
 
 extension FatalError {
-    /// Chooses the exit status for packets that cannot be read, captured or sent.
+    /// Makes an error with the exit status for packets that cannot be read, captured or sent.
     init(_ error: CaptureError) {
         let status =
             switch error {

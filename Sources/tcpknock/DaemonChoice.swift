@@ -7,7 +7,7 @@ import Program
 import Settings
 import SystemPackage
 
-/// Which of this host's daemons a command is for.
+/// The choice of the daemons on this host that a command is for.
 struct DaemonChoice: ParsableArguments {
     @Flag(help: "Ask tcpknock-server.")
     var server = false
@@ -33,9 +33,9 @@ struct DaemonChoice: ParsableArguments {
         }
     }
 
-    /// The sockets to ask: those that were chosen, else all that are there.
+    /// Returns the sockets to ask: the chosen ones, else all that exist.
     ///
-    /// - Throws: That there is none.
+    /// - Throws: `FatalError` if there are none.
     func sockets() throws(FatalError) -> [FilePath] {
         if let socket { return [FilePath(socket)] }
         if instance != nil { return [ServerSettings.defaultControlSocket(of: instance)] }
@@ -51,7 +51,7 @@ struct DaemonChoice: ParsableArguments {
         return found
     }
 
-    /// The sockets of all servers that are there, the one without a name first.
+    /// The existing sockets of all servers, the one without a name first.
     private static var servers: [FilePath] {
         let usual = ServerSettings.defaultControlSocket(of: nil)
         let named = Host.live.list(usual.removingLastComponent().string).filter {
@@ -61,12 +61,12 @@ struct DaemonChoice: ParsableArguments {
             .filter { ControlClient.exists($0) }
     }
 
-    /// A server's socket: one that was named, or the usual one of the instance.
+    /// Returns a server's socket: the one given, or the usual one of the instance.
     static func server(_ socket: String?, _ instance: String?) -> FilePath {
         socket.map { FilePath($0) } ?? ServerSettings.defaultControlSocket(of: instance)
     }
 
-    /// The one socket to ask, where a command is for one daemon.
+    /// Returns the socket to ask if a command is for a single daemon.
     func socket(preferring isServer: Bool) throws(FatalError) -> FilePath {
         let found = try sockets()
         let preferred = isServer ? ServerSettings.defaultControlSocket(of: nil) : Self.clientSocket

@@ -115,7 +115,7 @@ struct DoctorCommand: ParsableCommand {
         if report.count(.error) > 0 { throw ExitCode(1) }
     }
 
-    /// Puts what was given on the command line in the place of what was found.
+    /// Replaces discovered values with those given on the command line.
     private func adjusted(_ found: DoctorSubject) -> DoctorSubject {
         var subject = found
         let isGiven = !targetPorts.isEmpty || queues != nil || mark != nil || !keyFiles.isEmpty || !natAddresses.isEmpty
@@ -145,7 +145,7 @@ struct DoctorCommand: ParsableCommand {
             subject.pinFolder = pinFolder
             give("--pin-folder", [pinFolder])
         }
-        // Also where it cannot be read.
+        // Set even if the file cannot be read.
         if let config { subject.configuration = config }
         return subject
     }

@@ -17,12 +17,12 @@ struct KernelFilterCommand: ParsableCommand {
             """,
         subcommands: [AttachCommand.self, CloseGateCommand.self, ClosedCommand.self, DetachCommand.self])
 
-    /// Where the daemon has pinned its programs.
+    /// The folder in which the daemon has pinned its programs.
     struct Place: ParsableArguments {
         @Option(help: ArgumentHelp("The folder in which tcpknock-server has pinned them.", valueName: "path"))
         var folder: String
 
-        /// Reports what the kernel has against it.
+        /// Runs `body` with the folder, and reports its error.
         func run(_ body: (FilePath) throws(KernelFilterError) -> Void) throws {
             try reportingErrors(of: "tcpknock") { () throws(FatalError) in
                 do throws(KernelFilterError) {
@@ -44,7 +44,7 @@ struct KernelFilterCommand: ParsableCommand {
 }
 
 extension KernelFilterCommand {
-    /// What is protected.
+    /// The ports and places to protect.
     struct Scope: ParsableArguments {
         @Option(help: ArgumentHelp("A protected port; may be given several times.", valueName: "port"))
         var targetPort: [UInt16]

@@ -7,13 +7,15 @@ import Program
 import Settings
 import SystemPackage
 
-/// A server that this host is to knock at from now on, as a bundle has it.
+/// A server to be added to this client, from a bundle.
 struct NewServer {
-    /// Where it is, and how to knock.
+    /// The server's address and the settings for it.
     let head: BundleHead
     private let key: KeyMaterial
 
-    /// Reads a bundle, which anybody may have written.
+    /// Reads a bundle.
+    ///
+    /// Its content is not trusted: anybody may have written it.
     init(_ path: FilePath) throws(FatalError) {
         let bundle = try fatally { () throws(KeyBundleError) in try KeyBundle.read(path) }
         do throws(SettingsError) {
@@ -29,13 +31,15 @@ struct NewServer {
         key = bundle.key
     }
 
-    /// Puts the key in place and adds the server to the configuration; if anything fails, nothing has changed.
+    /// Puts the key in place and adds the server to the configuration.
+    ///
+    /// If anything fails, nothing is changed.
     ///
     /// - Parameters:
-    ///   - config: The configuration file, which is made if it is missing.
-    ///   - replacing: Whether another key for the server may be replaced.
-    /// - Returns: Where the key is, and whether it is for a target that was there already and has stayed as it is.
-    /// - Throws: What is wrong with the configuration, or keeps files from being written.
+    ///   - config: The configuration file; it is created if it is missing.
+    ///   - replacing: Whether to replace another key for the server.
+    /// - Returns: The path of the key, and whether it belongs to an existing target, which is left unchanged.
+    /// - Throws: `FatalError` if the configuration is invalid or a file cannot be written.
     func add(
         to config: FilePath, replacing: Bool
     ) throws(FatalError) -> (keyFile: FilePath, isOldTarget: Bool) {
@@ -49,7 +53,7 @@ struct NewServer {
                 config, beginning: "The configuration of tcpknock-client; with --check it prints all that can be set.")
         }
         let existing = try target(in: edit)
-        // A host is an address or a name of letters, digits, dots and dashes: neither can lead out of the folder.
+        // A host is an address or a name of letters, digits, dots and dashes, so it cannot lead out of the folder.
         let keyFile =
             existing?.keyFile
             ?? edit.path.removingLastComponent().appending("keys").appending("\(head.host).dat")
@@ -72,7 +76,7 @@ struct NewServer {
         return (keyFile, existing != nil)
     }
 
-    /// The target that has all ports of the server already.
+    /// Returns the existing target with all ports of the server; nil if there is none.
     private func target(in edit: SettingsEdit<ClientSettings>) throws(FatalError) -> TargetSettings? {
         let sameHost = edit.settings.targets.filter { $0.host == head.host }
         if let target = sameHost.first(where: { Set($0.ports).isSuperset(of: head.ports) }) { return target }
@@ -88,9 +92,9 @@ struct NewServer {
         return nil
     }
 
-    /// Looks at the key that is there.
+    /// Examines the key that may already be there.
     ///
-    /// - Returns: Whether the one of the bundle has to be written.
+    /// - Returns: Whether the key of the bundle must be written.
     private func checkKey(_ path: FilePath, replacing: Bool) throws(FatalError) -> Bool {
         guard (try? Stat(path, followTargetSymlink: false)) != nil else { return true }
         if let present = try? KeyFile.read(path), present.fingerprint == head.fingerprint { return false }
@@ -102,7 +106,9 @@ struct NewServer {
         return true
     }
 
-    /// The first target takes the place of the default key for all destinations, which is to be as before.
+    /// Keeps the default key for all other destinations.
+    ///
+    /// The first target would otherwise replace it.
     private func keepSharedKey(_ edit: inout SettingsEdit<ClientSettings>) {
         guard edit.settings.targets.isEmpty, edit.settings.keyFile == nil, (try? Stat(defaultKeyFile)) != nil
         else { return }

@@ -121,7 +121,8 @@ struct ProbeCommand: ParsableCommand {
         if !works { throw ExitCode(1) }
     }
 
-    /// A socket that connects there, or one that listens for that host, as BGP's do.
+    /// Whether a socket of this host signs its segments to that server: one that connects there, or one that listens
+    /// for that host, as those of BGP do.
     private static func isSigned(_ server: IPAddress, _ port: UInt16) -> Bool {
         ((try? SignedSocket.all()) ?? []).contains { socket in
             (socket.remotePort == port || socket.isListening && socket.localPort == port)
@@ -132,7 +133,7 @@ struct ProbeCommand: ParsableCommand {
     private func settings() throws(FatalError) -> ProbeSettings {
         let family: IPFamily? = onlyIPv4 ? .ipv4 : onlyIPv6 ? .ipv6 : nil
         var configuration = try configuration(family)
-        // What cannot be joined has been refused by validate().
+        // validate() has refused flags that cannot be combined.
         if let given = (try? NATArgument.join(nat)) ?? nil { configuration.nat = given }
         configuration.mask = mask ?? configuration.mask
         configuration.noTime = noTime || configuration.noTime

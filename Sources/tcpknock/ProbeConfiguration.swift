@@ -6,7 +6,7 @@ import Settings
 import SystemPackage
 import Wire
 
-/// What the client's daemon is set to for one server, from its configuration file.
+/// The settings of the client's daemon for one server, from its configuration file.
 struct ProbeConfiguration {
     var keyFile: FilePath
     var nat = NATAddress.none
@@ -15,7 +15,7 @@ struct ProbeConfiguration {
     var noHint = false
     var queue: UInt16 = 200
 
-    /// Finds what a configuration says of a server: its target, else what is for all destinations.
+    /// Finds the settings for a server: those of its target, else those for all destinations.
     ///
     /// - Throws: `FatalError` if the file has neither.
     init(
@@ -39,7 +39,7 @@ struct ProbeConfiguration {
         queue = settings.queue
     }
 
-    /// Puts it into the settings of a probe.
+    /// Copies these settings into those of a probe.
     func apply(to settings: inout ProbeSettings) {
         switch nat {
         case .none: break
@@ -58,7 +58,7 @@ extension TargetHost {
         if case .name(let name) = self { name == host.lowercased() } else { false }
     }
 
-    /// Says whether an address lies in it, or is that of its name.
+    /// Whether the host's prefix contains an address, or its name resolves to that address.
     fileprivate func contains(_ address: IPAddress) -> Bool {
         switch self {
         case .prefix(let prefix): prefix.contains(address)

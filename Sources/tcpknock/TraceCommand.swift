@@ -67,7 +67,7 @@ struct TraceCommand: ParsableCommand {
             do throws(CaptureError) {
                 _ = try CaptureFile.read(file) { tracer.take($0, at: $1) }
             } catch {
-                // What was read before the damage is worth showing.
+                // Show what was read before the damage.
                 guard case .damaged = error, tracer.segments > 0 else { throw FatalError(error) }
                 damage = FatalError(error)
             }
@@ -76,7 +76,7 @@ struct TraceCommand: ParsableCommand {
         }
     }
 
-    /// The keys that were given, else all that the daemons of this host are configured with.
+    /// Returns the keys given on the command line, else all keys that this host's daemons are configured with.
     private func keys() throws(FatalError) -> [NamedKey] {
         var paths = keyFiles.map { FilePath($0) }
         if paths.isEmpty {
