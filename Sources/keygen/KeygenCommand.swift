@@ -115,7 +115,7 @@ struct KeygenCommand: ParsableCommand {
     }
 }
 
-/// `--host`.
+/// The argument of `--host`.
 enum HostArgument {
     static func parse(_ text: String) throws -> TargetHost {
         guard let host = TargetHost(text), host.isOne else {

@@ -7,28 +7,30 @@ import Program
 import Settings
 import SystemPackage
 
-/// Somebody who is to knock from now on.
+/// A guest to be added to a server.
 struct NewGuest {
     let name: String
-    /// Where they find this server.
+    /// The address or name at which the guest reaches this server.
     let host: TargetHost
-    /// None: all target ports.
+    /// The ports open to the guest; empty for all target ports.
     let ports: [UInt16]
     let roaming: Bool
 
-    /// Whether a name can be that of a file as it is.
+    /// Whether a name can be used as a file name unchanged.
     static func isFileName(_ name: String) -> Bool {
         let isPlain = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
         return isPlain && (1...64).contains(name.utf8.count) && !"._-".contains(name.prefix(1))
     }
 
-    /// Makes the key and the bundle, and adds the guest to the configuration; if anything fails, nothing has changed.
+    /// Makes the key and the bundle, and adds the guest to the configuration.
+    ///
+    /// If anything fails, nothing is changed.
     ///
     /// - Parameters:
-    ///   - config: The configuration file, which is made if it is missing.
-    ///   - output: The bundle.
+    ///   - config: The configuration file; it is created if it is missing.
+    ///   - output: The path of the bundle.
     /// - Returns: The new keys.
-    /// - Throws: What is wrong with the configuration, or keeps files from being written.
+    /// - Throws: `FatalError` if the configuration is invalid or a file cannot be written.
     func add(to config: FilePath, _ output: FilePath) throws(FatalError) -> KeySchedule {
         let transaction = FileTransaction()
         try fatally { () throws(FileError) in
@@ -66,7 +68,9 @@ struct NewGuest {
         return key.keys
     }
 
-    /// The first guest takes the place of who has the default key; they are to get in as before.
+    /// Keeps the holder of the default key as a guest.
+    ///
+    /// The first configured guest replaces the default, whose holder must still get in.
     private func keepDefaultGuest(_ edit: inout SettingsEdit<ServerSettings>) {
         guard edit.settings.guests.isEmpty, edit.settings.keyFile == nil, name != "default",
             (try? Stat(defaultKeyFile)) != nil
