@@ -3,13 +3,13 @@
 # The rules of a host that knocks, or of a router that knocks for the machines behind it.
 #
 #   program -> POSTROUTING --- SYN to a target port ------> queue -> tcpknock-client writes the code -> wire
-#   program <- PREROUTING (raw) <- SYN/ACK from such a port <- queue <- tcpknock-client decrypts     <- wire
+#   program <- PREROUTING (raw) <- SYN/ACK from such a port <- queue <- tcpknock-client unmasks it   <- wire
 #
-# The SYN is taken in the mangle table's POSTROUTING, on its way out, forwarded or not. The SYN/ACK is taken in the raw
-# table, before connection tracking, which so sees the true sequence number only.
-# What the daemon lets go on goes through the table that queued it once more (NF_REPEAT), with the packet mark set, so
-# that every other rule there sees it as if we were not here.
-# All with --queue-bypass: without the daemon these packets pass as they are, and only protected servers are out of
+# The SYN is queued in POSTROUTING of the mangle table, on its way out, forwarded or not. The SYN/ACK is queued in the
+# raw table, before connection tracking, which therefore sees only the true sequence number.
+# A packet that the daemon accepts starts the same table again (NF_REPEAT), with the packet mark set, so every other
+# rule there sees it as if tcpknock were not there.
+# All rules have --queue-bypass: without the daemon these packets pass unchanged, and only protected servers are out of
 # reach.
 
 set -u
@@ -23,7 +23,7 @@ FLAGS='--target-port --queue-num --mark --iptables --flags-from'
 SWITCHES='--json'
 PORTS=22
 QUEUE=200
-# One bit, in packet marks: the daemon has seen this packet.
+# One bit in packet marks: the daemon has seen this packet.
 MARK=0x1000
 WITHOUT_DAEMON='connections go out without a knock, and protected servers do not answer'
 
@@ -55,8 +55,8 @@ knock through the daemon. Without the daemon everything passes as if there were 
 EOF
 }
 
-# In the syntax of iptables-save. The second FIN,SYN,RST,ACK is the mask: of these flags, SYN alone, or SYN and ACK. The
-# others do not matter, so the SYNs of ECN, which have ECE and CWR as well, are taken too.
+# Prints the wanted rules in the syntax of iptables-save. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone must be
+# set, or SYN and ACK. Other flags do not matter, so SYNs with ECN, which have ECE and CWR set, match too.
 wanted_rules() { # FAMILY TABLE
     local port
     for port in $PORTS; do
@@ -65,8 +65,8 @@ wanted_rules() { # FAMILY TABLE
         raw) echo "-A PREROUTING -p tcp -m tcp --sport $port --tcp-flags FIN,SYN,RST,ACK SYN,ACK -j $OWN-IN" ;;
         esac
     done
-    # A host does not knock at itself. The hooks do not ask for the interface: that costs more than all else there, and
-    # every segment would pay for it.
+    # A host does not knock at itself. The hooks do not test the interface: every segment would pay for that test, and
+    # it costs more than the rest of the rule.
     case $2 in
     mangle)
         cat <<EOF

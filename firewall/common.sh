@@ -1,40 +1,43 @@
 # shellcheck shell=sh disable=SC3043
-# What server.sh and client.sh share: reading the command line, and putting a set of rules into the kernel
-# or taking it out again, whole or not at all. What the rules are is written in those two files.
+# The common part of server.sh and client.sh: it reads the command line, and puts a set of rules into the kernel or
+# removes it, always as a whole. The rules themselves are in those two files.
 #
 # How it works
 # - Each script describes its rules as text, in the syntax of iptables-save (its function `wanted_rules`).
-# - One `iptables-restore --noflush` per family and table replaces the rules that are there by the wanted ones.
-#   The kernel takes such a change as a whole, so no packet ever meets half a rule set.
-# - All rules live in own chains, whose names begin with $OWN. Hooks into built-in chains are put first, so that
-#   no other rule can accept a packet before we have seen it.
-# - What was asked for is remembered in the kernel itself, as comments in a chain that nothing jumps to
-#   ($OWN-NOTE). No file can be out of step with the rules. (Records, below, are of what was.)
+# - One `iptables-restore --noflush` for each family and table replaces the present rules with the wanted ones. The
+#   kernel applies such a change as a whole, so no packet ever meets half a rule set.
+# - All rules are in chains of our own, whose names begin with $OWN. Hooks into built-in chains come first, so that no
+#   other rule can accept a packet before we have seen it.
+# - The requested values are stored in the kernel itself, as comments in a chain that nothing jumps to ($OWN-NOTE). So
+#   they always agree with the rules. (Records, below, are about the past.)
 #
-# A script that sources this sets ROLE (its name for humans), OWN, TABLES, FLAGS (SWITCHES are those without a value)
-# and the defaults. QUEUE_RANGES is what its message about a wrong queue says of ranges, empty if it takes none; INSTANCE
-# is the name of another server on this host, SETS says that the rules are of an earlier version and match address sets,
-# KEEPING that they keep connections from before; PROTECT says whose ports they protect, and
-# EXEMPT who needs no knock; FILTER is the program that they ask about codes, empty if none, and
-# `describe_filter` describes it.
+# A script that sources this sets ROLE (its name for people), OWN, TABLES, FLAGS, SWITCHES (the flags without a value)
+# and the defaults:
+# - QUEUE_RANGES: the part about ranges in the message about a wrong queue; empty if ranges are not allowed.
+# - INSTANCE: the name of another server on this host.
+# - SETS: set if the rules are of an earlier version and match address sets.
+# - KEEPING: set if the rules keep earlier connections.
+# - PROTECT: the places whose ports are protected.
+# - EXEMPT: the places that need no knock.
+# - FILTER: the program that checks codes in the kernel; empty if there is none. `describe_filter` describes it.
 
 QUEUE_RANGES='' SETS='' FILTER='' KEEPING='' ON_FAILURE=drop INSTANCE='' PROTECT='' EXEMPT=''
 
 # shellcheck disable=SC2034 # not each script uses each
 EX_FAILED=1 EX_DOWN=3 EX_USAGE=64 EX_UNAVAILABLE=69 EX_NOPERM=77 EX_CONFIG=78
 
-# Not the daemons' folder, which may belong to the user that they run as.
+# Not the folder of the daemons, which may belong to the user that they run as.
 STATE=/run/tcpknock-firewall
 
-# What outlives a boot: see `record`. Owned by root alone.
+# Records that outlive a boot; see `record`. Only root can read them.
 RECORDS=/var/lib/tcpknock-firewall
 
-# sbin is not in the PATH of every shell in which somebody becomes root.
+# Not every root shell has sbin in its PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 complain() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
-# What people type to have this script, for the same rules, do something else.
+# Prints a command line of this script for the same set of rules.
 type_this() { echo "$0 $*${INSTANCE:+ --instance $INSTANCE}"; } # WORD...
 
 die() { # STATUS MESSAGE
@@ -51,7 +54,7 @@ is_number() { # TEXT LOWEST HIGHEST
     [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]
 }
 
-# A queue number or, where the script takes several queues, FIRST:LAST.
+# True for a queue number or, if the script takes several queues, FIRST:LAST.
 is_queue() { # TEXT
     case $1 in
     *:*) [ -n "$QUEUE_RANGES" ] && is_number "${1%%:*}" 0 65535 && is_number "${1#*:}" "${1%%:*}" 65535 &&
@@ -60,8 +63,8 @@ is_queue() { # TEXT
     esac
 }
 
-# An address, or a prefix. Of IPv6 only the characters are looked at: iptables says what else is wrong, and changes
-# nothing then.
+# True for an address or a prefix. For IPv6 only the characters are checked: iptables reports any other error, and then
+# changes nothing.
 is_prefix() { # TEXT
     local longest=32 part
     case $1 in '' | *[!0-9A-Fa-f.:/]* | */*/*) return 1 ;; esac
@@ -84,7 +87,7 @@ is_interface() { # TEXT
     case $1 in '' | -* | . | .. | *[!A-Za-z0-9._-]* | ????????????????*) return 1 ;; esac
 }
 
-# Prints MARK in lower-case hexadecimal, if it is one single bit of the 32.
+# Prints MARK in lower-case hexadecimal if exactly one of its 32 bits is set; false otherwise.
 one_bit() { # MARK
     local digits value
     case $1 in
@@ -133,7 +136,7 @@ set_option() { # FLAG VALUE
         esac
         ;;
     --pin-folder)
-        # It becomes part of a rule and of a comment, of which the kernel keeps 255 bytes.
+        # The path becomes part of a rule, and of a comment, of which the kernel keeps 255 bytes.
         case $2 in *[!A-Za-z0-9/._-]* | [!/]* | '')
             die $EX_USAGE "--pin-folder: '$2' is not an absolute path of letters, digits and the characters / . _ -" ;;
         esac
@@ -162,11 +165,11 @@ set_switch() { # FLAG, one that takes no value
     --drop-ports) DROP_PORTS=yes ;;
     --report) REPORT=yes ;;
     --tell) TELL=yes ;;
-    --put-back) PUT_BACK=yes ;; # of the guard: `up`, if that is still wanted
+    --put-back) PUT_BACK=yes ;; # from the guard: `up`, if the rules are still wanted
     esac
 }
 
-# Sets COMMAND and the options. Checks everything before anything is touched.
+# Sets COMMAND and the options. Checks everything before anything is changed.
 parse_command_line() { # COMMANDS ARGUMENT...
     local commands="$1" flag value name
     shift
@@ -202,7 +205,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
                 ;;
             esac
             set_option "$name" "$value"
-            # What `up` was asked for, without what belongs to this run alone.
+            # The flags of `up`, without those that matter only to this run.
             case $name in --confirm | --flags-from | --kernel-filter) ;; *) GIVEN="$GIVEN$name $value " ;; esac
             ;;
         *)
@@ -221,7 +224,7 @@ parse_command_line() { # COMMANDS ARGUMENT...
     [ -z "$REPORT$TELL" ] || [ "$COMMAND" = guard ] ||
         die $EX_USAGE "--report and --tell go with 'guard', not with '$COMMAND'"
     [ -z "$CONFIRM" ] || [ "$COMMAND" = up ] || die $EX_USAGE "--confirm goes with 'up', not with '$COMMAND'"
-    # In order and once each, so that the same ports always give the same rules.
+    # Sorted and without duplicates, so that the same ports always give the same rules.
     # shellcheck disable=SC2086 # one port a line
     [ -z "$GIVEN_PORTS" ] || PORTS=$(printf '%s\n' $GIVEN_PORTS | sort -nu | tr '\n' ' ')
     PORTS=${PORTS% }
@@ -231,14 +234,14 @@ parse_command_line() { # COMMANDS ARGUMENT...
     [ -z "$GIVEN_EXEMPT" ] || EXEMPT=$(in_order $GIVEN_EXEMPT)
 }
 
-# Prints words in order and once each, on one line.
+# Prints words sorted and without duplicates, on one line.
 in_order() { # WORD...
     printf '%s\n' "$@" | LC_ALL=C sort -u | tr '\n' ' ' | sed 's/ *$//'
 }
 
-# Reads the command line and, if it names a program, the flags that this prints for its configuration; what the command
-# line says itself comes last and so counts more. False if the program could not say them.
-# `up $(tcpknock-server --firewall-flags)` would hide that: with a configuration that cannot be read it is a bare `up`.
+# Reads the command line and, if it names a program, the flags that the program prints for its configuration. Flags on
+# the command line come last and so override those. False if the program failed. `up $(tcpknock-server
+# --firewall-flags)` would hide a failure: if the configuration cannot be read, it is just `up`.
 read_command_line() { # COMMANDS ARGUMENT...
     local commands="$1" printed
     shift
@@ -265,15 +268,16 @@ require_tools() { # TOOL PACKAGE...
 
 # --- which iptables ----------------------------------------------------------------------------------------------
 
-# The two iptables keep their rules in different places of the kernel and do not see each other's.
+# Prints the kind of the plain iptables. The two kinds keep their rules in different places in the kernel, and neither
+# sees the other's.
 system_backend() {
     case $(iptables --version 2>/dev/null) in *nf_tables*) echo nft ;; *) echo legacy ;; esac
 }
 
-program() { # FAMILY [save|restore]: the name of the program, for the chosen backend
+program() { # FAMILY [save|restore]: prints the name of the program for the chosen backend
     local name=iptables
     [ "$1" = 4 ] || name=ip6tables
-    # A distribution that has only one of the two may have it under the plain name alone.
+    # A distribution with only one of the two may install it under the plain name alone.
     command -v "$name-$BACKEND" >/dev/null && name=$name-$BACKEND
     printf '%s\n' "$name${2:+-$2}"
 }
@@ -282,7 +286,7 @@ backend_exists() { # BACKEND
     command -v "iptables-$1" >/dev/null || { command -v iptables >/dev/null && [ "$(system_backend)" = "$1" ]; }
 }
 
-# Prints the backends in which this script's rules are.
+# Prints the backends that have rules of this script.
 backends_with_rules() {
     local BACKEND family table
     for BACKEND in nft legacy; do
@@ -295,7 +299,7 @@ backends_with_rules() {
     done
 }
 
-# Sets FAMILIES, BACKEND and IN_USE, the backends in which there are rules of ours.
+# Sets FAMILIES, BACKEND, and IN_USE, the backends that have rules of ours.
 choose_backend() {
     local family
     FAMILIES='4 6'
@@ -326,17 +330,17 @@ choose_backend() {
 
 # --- rules in the kernel -----------------------------------------------------------------------------------------
 
-# Prints what iptables-save says of a table. It is asked once for each table, until we change that.
+# Prints a table as iptables-save does. The result is cached until we change the table.
 saved_table() { # FAMILY TABLE
     local names=/proc/net/ip_tables_names file="$WORK/table.$BACKEND.$1.$2"
     [ "$1" = 4 ] || names=/proc/net/ip6_tables_names
     if [ ! -e "$file" ]; then
-        # Only to look at a legacy table brings it into being, and nothing takes it away again. So: look first.
+        # Listing a legacy table creates it, and nothing removes it again. So check first whether it exists.
         if [ "$BACKEND" = legacy ] && ! grep -qsx "$2" "$names"; then
             : >"$file"
         else
             "$(program "$1" save)" -t "$2" >"$file" 2>"$WORK/errors" || cp "$WORK/errors" "$(unreadable_file "$1" "$2")"
-            # It says so in a comment and with exit status 0, and leaves the whole table out.
+            # iptables-nft reports such a table in a comment, with exit status 0, and leaves out the whole table.
             if grep -q '^# Table .* is incompatible' "$file"; then
                 sed -n 's/^# //p' "$file" >"$(unreadable_file "$1" "$2")"
                 readable_chains "$1" "$2" >"$file"
@@ -347,8 +351,8 @@ saved_table() { # FAMILY TABLE
 }
 
 # --- tables that iptables-nft cannot read
-# One rule of nft's own kind (`fib`, `numgen`, ...) makes iptables-nft refuse to read or save a table as a whole. It
-# still reads each chain that has none, so ours, and nft can say what hooks there are, and remove them.
+# One native nft rule (`fib`, `numgen`, ...) makes iptables-nft refuse to read or save the whole table. It can still
+# read each chain without such a rule, so ours too, and nft can list and delete the hooks.
 
 unreadable_file() { echo "$WORK/unreadable.$BACKEND.$1.$2"; } # FAMILY TABLE
 
@@ -359,7 +363,7 @@ is_unreadable() { # FAMILY TABLE
 
 nft_family() { [ "$1" = 4 ] && echo ip || echo ip6; } # FAMILY
 
-# Prints the chains of a table that can be read, as iptables-save has them.
+# Prints the readable chains of a table, in the format of iptables-save.
 readable_chains() { # FAMILY TABLE
     local chain
     nft list table "$(nft_family "$1")" "$2" 2>/dev/null | awk '$1 == "chain" { print $2 }' | while read -r chain; do
@@ -367,7 +371,7 @@ readable_chains() { # FAMILY TABLE
     done | sed -n -e 's/^-N \(.*\)/:\1 - [0:0]/p' -e '/^-A/p'
 }
 
-# Ends `up` before it changes anything, if there is a table that it could not change safely.
+# Ends `up` before it changes anything if there is a table that it could not change safely.
 refuse_unreadable() {
     local family table
     for family in $FAMILIES; do
@@ -381,7 +385,8 @@ refuse_unreadable() {
     done
 }
 
-# Takes our rules out of a table that iptables-nft cannot read: hooks by handle, then our chains, in one transaction.
+# Removes our rules from a table that iptables-nft cannot read: the hooks by handle, then our chains, in one
+# transaction.
 clear_unreadable_table() { # FAMILY TABLE CREATED...
     local family chain table="$2" number="$1"
     family=$(nft_family "$1")
@@ -402,7 +407,7 @@ clear_unreadable_table() { # FAMILY TABLE CREATED...
     table_has_changed "$number" "$table"
     for chain; do
         [ "$chain" != TABLE ] || continue
-        # Unlike iptables, nft deletes a chain with the rules in it. An empty one is listed in these five lines.
+        # Unlike iptables, nft deletes a chain together with its rules. The listing of an empty chain has five lines.
         [ "$(nft list chain "$family" "$table" "$chain" 2>/dev/null | grep -c '')" != 5 ] ||
             nft delete chain "$family" "$table" "$chain" 2>/dev/null
     done
@@ -412,19 +417,19 @@ clear_unreadable_table() { # FAMILY TABLE CREATED...
 tables_may_have_changed() { rm -f "$WORK"/table.* "$WORK"/unreadable.*; }
 table_has_changed() { rm -f "$WORK/table.$BACKEND.$1.$2" "$(unreadable_file "$1" "$2")"; } # FAMILY TABLE
 
-# Prints what is in the kernel of ours, as iptables-save has it: our chains, their rules, the hooks into them.
+# Prints our rules in the kernel in the format of iptables-save: our chains, their rules, and the hooks into them.
 own_rules() { # FAMILY TABLE
     saved_table "$1" "$2" | grep -E "^:$OWN-|^-A $OWN-|^-A .* -j $OWN-"
 }
 
-# Prints the values that the notes in the kernel hold under NAME.
+# Prints the values of the notes in the kernel that are called NAME.
 notes() { # FAMILY TABLE NAME
     own_rules "$1" "$2" | sed -n "s/^-A $OWN-NOTE .*--comment \"\{0,1\}$3=\([^\" ]*\).*/\1/p"
 }
 
 note() { printf -- '-A %s-NOTE -m comment --comment %s=%s\n' "$OWN" "$1" "$2"; } # NAME VALUE
 
-# The wanted rules, with the notes that say what was asked for; nothing where there are no rules.
+# Prints the wanted rules, with notes of the requested values; prints nothing if there are no rules.
 wanted_with_notes() { # FAMILY TABLE
     local port place rules
     rules=$(wanted_rules "$1" "$2")
@@ -441,7 +446,7 @@ wanted_with_notes() { # FAMILY TABLE
     [ "$ON_FAILURE" = drop ] || note on-failure "$ON_FAILURE"
 }
 
-# Writes the iptables-restore input that leads from the rules in the one file to those in the other.
+# Prints the iptables-restore input that turns the rules in file NOW into those in file WANTED.
 transaction() { # TABLE NOW WANTED
     awk -v table="$1" -v own="$OWN-" -v now="$2" '
         FILENAME == now && /^-A/ && index($2, own) != 1 { unhook[++unhooks] = $0 }
@@ -452,7 +457,7 @@ transaction() { # TABLE NOW WANTED
         { where = $2; sub(/^-A [^ ]+ /, ""); hooks[++hook] = "-I " where " " (++place[where]) " " $0 }
         END {
             print "*" table
-            for (chain in chains) print ":" chain " - [0:0]"  # makes it, or empties it
+            for (chain in chains) print ":" chain " - [0:0]"  # creates it, or empties it
             for (i = 1; i <= unhooks; i++) { sub(/^-A/, "-D", unhook[i]); print unhook[i] }
             for (i = 1; i <= count; i++) print rules[i]
             for (i = 1; i <= hook; i++) print hooks[i]
@@ -461,7 +466,7 @@ transaction() { # TABLE NOW WANTED
         }' "$2" "$3"
 }
 
-# Makes our rules in a table exactly those of the file: all of them, or none if the kernel refuses one.
+# Replaces our rules in a table with those in the file: all of them, or none if the kernel refuses one.
 put_rules() { # FAMILY TABLE FILE
     own_rules "$1" "$2" >"$WORK/now"
     transaction "$2" "$WORK/now" "$3" >"$WORK/restore"
@@ -472,18 +477,18 @@ put_rules() { # FAMILY TABLE FILE
     return 1
 }
 
-# With the nft backend, tables and built-in chains come into being when first used. We note the ones that our `up`
-# makes, so that `down` can take them away again; the iptables programs cannot tell us, so it takes nft.
-# (The legacy backend can only make tables, never remove them: an empty one stays, and does nothing.)
+# Prints notes of what `up` is about to create. With the nft backend, tables and built-in chains are created on first
+# use, and `down` removes those that `up` created. The iptables programs cannot list them, so this takes nft. (The
+# legacy backend can create tables but never remove them: an empty one stays, and does nothing.)
 note_created() { # FAMILY TABLE
     local chain nft_family=ip
     [ "$1" = 4 ] || nft_family=ip6
-    if [ -n "$(own_rules "$1" "$2")" ]; then # Already up: what was noted then holds.
+    if [ -n "$(own_rules "$1" "$2")" ]; then # already up: the earlier notes still hold
         for chain in $(notes "$1" "$2" created); do note created "$chain"; done
         return
     fi
     [ "$BACKEND" = nft ] && command -v nft >/dev/null || return 0
-    # What the other script, or another instance, has made is noted here as well: the last of them to go removes it.
+    # Copy the notes of the other script and of other instances: the last one to go removes what they created.
     saved_table "$1" "$2" |
         sed -n "s/^-A TCPKNOCK-[A-Za-z0-9_-]*-NOTE \(.*created=.*\)/-A $OWN-NOTE \1/p"
     nft list chains "$nft_family" 2>/dev/null | awk -v table="$2" -v note="-A $OWN-NOTE -m comment --comment created=" '
@@ -502,11 +507,11 @@ remove_created() { # FAMILY TABLE CREATED...
     shift 2
     table_has_changed "$family" "$table"
     for chain; do
-        # Fails if somebody has rules in it by now, or it does not exist: both are as they should be.
+        # This fails if the chain has rules of others by now, or does not exist; both are fine.
         [ "$chain" = TABLE ] || "$(program "$family")" -w -t "$table" -X "$chain" 2>/dev/null
     done
     case " $* " in *" TABLE "*)
-        # Only a table that holds nothing is listed in these two lines.
+        # The listing of an empty table is exactly these two lines.
         [ "$(nft list table "$nft_family" "$table" 2>/dev/null)" = "table $nft_family $table {
 }" ] && nft delete table "$nft_family" "$table"
         ;;
@@ -514,7 +519,7 @@ remove_created() { # FAMILY TABLE CREATED...
     return 0
 }
 
-# Takes our rules out of one table.
+# Removes our rules from a table.
 clear_table() { # FAMILY TABLE
     local created
     [ -n "$(own_rules "$1" "$2")" ] || return 0
@@ -529,7 +534,7 @@ clear_table() { # FAMILY TABLE
     remove_created "$1" "$2" $created
 }
 
-# Takes our rules out of every backend in which there are any, and looks whether they are gone.
+# Removes our rules from every backend that has any, and checks that they are gone.
 take_down() {
     local BACKEND family table failed=0
     for BACKEND in $IN_USE; do
@@ -546,7 +551,7 @@ take_down() {
     return $failed
 }
 
-# Without nft nothing can be said of a table that iptables-nft cannot read.
+# Without nft, a table that iptables-nft cannot read cannot be examined.
 require_nft_for_unreadable() {
     local BACKEND=nft family table
     backend_exists nft && ! command -v nft >/dev/null || return 0
@@ -559,7 +564,7 @@ require_nft_for_unreadable() {
     done
 }
 
-# Puts the wanted rules into all families and tables, or, if one of them refuses, puts everything back as it was.
+# Puts the wanted rules into all families and tables. If one is refused, puts everything back as it was.
 put_all() {
     local family table place done_places=''
     for family in $FAMILIES; do
@@ -567,7 +572,7 @@ put_all() {
             place=$family.$table
             own_rules "$family" "$table" >"$WORK/before.$place"
             wanted_with_notes "$family" "$table" >"$WORK/wanted.$place"
-            # A table in which nothing is wanted is left alone, or cleared with all that was made for it.
+            # A table that should have no rules of ours is left alone, or cleared of everything that was created for it.
             if [ ! -s "$WORK/wanted.$place" ] && clear_table "$family" "$table"; then
                 done_places="$place $done_places"
                 continue
@@ -591,16 +596,16 @@ put_all() {
     done
 }
 
-# --- the state of things -----------------------------------------------------------------------------------------
+# --- the state of the rules --------------------------------------------------------------------------------------
 
-# Prints the wanted rules that a table does not hold. `wanted_rules` writes them as iptables-save does, but for
-# quotation marks, so this compares text, for which it takes no process each. An iptables that writes something
-# differently is asked about it; iptables-legacy only where none can be missing by their number, since its -C takes a
-# rule for port 443 for one for port 22.
+# Prints the wanted rules that a table does not contain. `wanted_rules` writes them as iptables-save does, except for
+# quotation marks, so this compares text and needs no process for each rule. For a rule that iptables writes
+# differently, iptables itself is asked; iptables-legacy only if the number of rules shows that none can be missing,
+# because its -C takes a rule for port 443 for one for port 22.
 missing_rules() { # FAMILY TABLE
     local rule
     own_rules "$1" "$2" | tr -d '"' >"$WORK/now"
-    # $GROWING is the chain whose rules depend on what `up` found.
+    # $GROWING is the chain whose rules depend on the connections that `up` found.
     wanted_with_notes "$1" "$2" | grep '^-A' | grep -v "^-A ${GROWING:-$OWN-NOTE-NONE} " | tr -d '"' >"$WORK/expected"
     grep -vxF -f "$WORK/now" "$WORK/expected" | while read -r rule; do
         # shellcheck disable=SC2086 # the rule is words without quotes
@@ -612,18 +617,18 @@ missing_rules() { # FAMILY TABLE
     done
 }
 
-# Prints how many rules of ours `missing_rules` has found, without those that differ from host to host.
+# Prints the number of our rules that `missing_rules` found, without those that differ from host to host.
 count_own_rules() {
     grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A'
 }
 
-# True if a table holds exactly the wanted rules.
+# True if a table contains exactly the wanted rules.
 table_is_as_wanted() { # FAMILY TABLE
-    # Rules more than ours in our chains? (Fewer are found where iptables-nft cannot read a chain with hooks.)
+    # Are there more rules in our chains than ours? (There are fewer if iptables-nft cannot read a chain with hooks.)
     [ -z "$(missing_rules "$1" "$2")" ] && [ "$(count_own_rules)" -le "$(grep -c '' "$WORK/expected")" ]
 }
 
-# False if a rule of another program stands before a hook of ours: it could decide before we do.
+# False if a rule of another program comes before a hook of ours, and so could decide before we do.
 hooks_are_first() {
     local family table
     for family in $FAMILIES; do
@@ -640,7 +645,7 @@ hooks_are_first() {
     done
 }
 
-# After `up`: leaves, if what is there now is not what was put in.
+# Checks the result of `up`: exits if the rules in the kernel are not the wanted ones.
 check_result() {
     local family table
     [ "$(state)" != up ] || return 0
@@ -651,7 +656,7 @@ check_result() {
     exit $EX_FAILED
 }
 
-# Prints up, down or partial, for the values in PORTS, QUEUE, MARK, SETS and FILTER.
+# Prints up, down or partial, for the present values of PORTS, QUEUE, MARK and so on.
 state() {
     local family table any='' all=yes
     for family in $FAMILIES; do
@@ -663,7 +668,7 @@ state() {
     if [ -n "$any" ] && [ -n "$all" ]; then echo up; elif [ -n "$any" ]; then echo partial; else echo down; fi
 }
 
-# Prints the value that the notes hold under NAME, in whatever family and table.
+# Prints the value of the notes called NAME, from the first family and table that has one.
 noted() { # NAME
     local family table value
     for family in $FAMILIES; do
@@ -674,8 +679,8 @@ noted() { # NAME
     done
 }
 
-# Sets PORTS, PROTECT, EXEMPT, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to what the rules in the kernel were made for. False if
-# there are none.
+# Sets PORTS, PROTECT, EXEMPT, QUEUE, MARK, SETS, KEEPING, FILTER and ON_FAILURE to the values that the rules in the
+# kernel were made with. False if there are no rules.
 read_configuration() {
     local family table
     for family in $FAMILIES; do
@@ -700,8 +705,8 @@ read_configuration() {
     return 1
 }
 
-# Prints the netlink port id of the process that is bound to the queue, of the first if there are several; false if
-# nobody is bound to one of them.
+# Prints the netlink port id of the process that is bound to the queue, or to the first of several; false if nobody is
+# bound to one of them.
 queue_owner() { # QUEUE
     awk -v first="${1%%:*}" -v last="${1##*:}" '
         $1 + 0 >= first + 0 && $1 + 0 <= last + 0 { count++; if ($1 == first) owner = $2 }
@@ -710,11 +715,11 @@ queue_owner() { # QUEUE
 
 family_names() { [ "$FAMILIES" = 4 ] && echo "IPv4 only" || echo "IPv4 and IPv6"; }
 
-describe() { # what the rules are for, in one line
+describe() { # prints a one-line summary of the rules
     echo "TCP port $PORTS$([ "$PROTECT" = own ] || echo "${PROTECT:+ of $PROTECT}")${EXEMPT:+, not from $EXEMPT}, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
-# Prints the words as the values of a JSON array; numbers stay numbers.
+# Prints a JSON array of the values; numbers stay numbers.
 json_array() { # TEXT, one value a line
     printf '%s\n' "$1" | awk '
         $0 == "" { next }
@@ -722,7 +727,7 @@ json_array() { # TEXT, one value a line
         END { printf "[%s]", text }'
 }
 
-# The same report for programs: one object.
+# Prints the status as a JSON object, and exits with its exit status.
 report_json() {
     local state=down missing='' family table
     if read_configuration || [ -n "$IN_USE" ]; then
@@ -746,7 +751,7 @@ report_json() {
     case $state in up) exit 0 ;; down) exit $EX_DOWN ;; *) exit $EX_FAILED ;; esac
 }
 
-# Prints the report and leaves with its exit status. It changes nothing, so it may end when nobody reads on.
+# Prints the status and exits with its exit status. It changes nothing, so it may end when its reader does.
 show_status() {
     (
         trap - PIPE
@@ -802,7 +807,7 @@ report_status() {
     [ "$state" = up ] || exit $EX_FAILED
 }
 
-# Says whose ports are protected, and of which family none is.
+# Prints the places whose ports are protected, and any family of which there is none.
 describe_places() {
     local family place some
     echo "  protects     $(printf '%s' "$PROTECT" | sed 's/ /, /g')"
@@ -814,12 +819,13 @@ describe_places() {
 }
 
 # --- records -----------------------------------------------------------------------------------------------------
-# What the next `up` must know when the kernel knows nothing any more. Other network namespaces than the first do not
+# Files for the next `up`, for when the kernel has lost the rules. Network namespaces other than the first do not
 # outlive a boot, and neither do their records.
 
-# True in the network namespace of the host's first process. Its own name for that, /proc/1/ns/net, is only for who could
-# trace it, and the guard could not; but each namespace has files of its own below /proc/net. Where the first process
-# cannot be seen (ProtectProc=), it is the kernel's first namespace, which alone has this switch.
+# True in the network namespace of the host's first process. The obvious name for that, /proc/1/ns/net, can be read only
+# by processes that may trace the first one, and the guard may not. But each namespace has its own files below
+# /proc/net. If the first process is hidden (ProtectProc=), this tests for the kernel's first namespace, the only one
+# with this switch.
 is_first_namespace() {
     if [ -e /proc/1/net/dev ]; then
         [ "$(stat -L -c %i /proc/self/net/dev)" = "$(stat -L -c %i /proc/1/net/dev)" ]
@@ -840,7 +846,7 @@ records_folder() {
 
 record() { echo "$(records_folder)/$1${INSTANCE:+.$INSTANCE}"; } # NAME
 
-# Writes standard input to a record, as a whole or not at all.
+# Writes the standard input to a record, as a whole or not at all.
 write_record() { # NAME
     local file
     file=$(record "$1")
@@ -853,18 +859,18 @@ write_record() { # NAME
 
 lock_file() { echo "$STATE/lock.$(readlink /proc/self/ns/net | tr -dc 0-9)"; }
 
-# Temporary files, and a lock against a second run in the same network namespace.
+# Creates a temporary folder, and takes a lock against a second run in the same network namespace.
 begin() {
     umask 077
     mkdir -p "$STATE" || die $EX_FAILED "cannot make $STATE; nothing was changed"
     WORK=$(mktemp -d "$STATE/work.XXXXXX") || die $EX_FAILED "cannot make a temporary folder; nothing was changed"
     trap 'rm -rf "$WORK"' EXIT
     trap 'exit 143' TERM
-    # Its looks take the lock one by one.
+    # The guard takes the lock for each look separately.
     [ "$COMMAND" != guard ] || { trap '' HUP INT PIPE && return; }
     exec 9>"$(lock_file)"
     flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds; nothing was changed"
-    # From here on it takes a second, and is finished rather than left half done: the terminal may well be an ssh
+    # From here on the script takes about a second, and must finish rather than stop halfway: the terminal may be an ssh
     # session that the new rules disturb.
     trap '' HUP INT PIPE
 }

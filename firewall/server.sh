@@ -3,23 +3,25 @@
 # The rules of a host, or of a gateway to hosts (--protect), whose TCP ports are hidden behind a knock.
 #
 #   wire -> raw PREROUTING --- cannot be a knock: dropped before it costs anything; so is a SYN with a wrong code,
-#                |             where tcpknock-server has a filter in the kernel
+#                |             if tcpknock-server has a filter in the kernel
 #                \-> mangle PREROUTING --- verified connection --------------------------> socket, or forwarded
 #                             \-- else -> queue -> tcpknock-server -> the same once more, past all other rules ->
 #
-# After all tables, where the kernel can do that, stands the gate of the kernel filter. It lets nothing in that is not
-# verified, for the time in which another program has flushed these rules.
+# If the kernel can do that, the gate of the kernel filter comes after all tables. It lets nothing in that is not
+# verified, even while another program has flushed these rules.
 #
 #   wire <- mangle POSTROUTING <- queue <- SYN/ACKs of the protected ports
 #
-# What constant bytes decide is dropped in the raw table, before connection tracking makes an entry for it. The rest is
-# in the mangle table: its PREROUTING comes after connection tracking, which we need to know the connection, and its
-# POSTROUTING after connection tracking has seen the true sequence number of our SYN/ACK.
-# What the daemon accepts goes through the table that queued it once more (NF_REPEAT), with the packet mark set, so that
-# every other rule there sees it as if we were not here.
-# Nothing here opens anything for an address; what is let through is one connection.
+# Packets that constant bytes show to be no knock are dropped in the raw table, before connection tracking makes an
+# entry for them. The other rules are in the mangle table: its PREROUTING comes after connection tracking, which we need
+# to recognise the connection, and its POSTROUTING after connection tracking has seen the true sequence number of our
+# SYN/ACK.
+# A packet that the daemon accepts starts the same table again (NF_REPEAT), with the packet mark set, so every other
+# rule there sees it as if tcpknock were not there.
+# Nothing here opens a port to an address; only single connections are let through.
 #
-# With --on-failure reset nothing is dropped here: the daemon answers all that is refused, as a closed port would.
+# With --on-failure reset nothing is dropped here: the daemon answers everything that is refused, as a closed port
+# would.
 
 set -u
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -32,14 +34,14 @@ QUEUE_RANGES=', or FIRST:LAST for at most 64 queues'
 GROWING=$OWN-KEPT
 FLAGS='--target-port --queue-num --mark --on-failure --iptables --kernel-filter --pin-folder --confirm --instance --flags-from --protect --exempt'
 SWITCHES='--json --keep-established --drop-ports'
-# Of the guard.
+# For the guard.
 SWITCHES="$SWITCHES --report --tell --put-back"
 COMMANDS='up down status confirm guard'
 PORTS_DEFAULT=22
 QUEUE_DEFAULT=100
-# One bit. In a packet mark: the daemon has accepted this packet (or, on its way to the daemon: it meets a verified
-# connection). In a connection mark: verified. This one does not meet those of kube-proxy (0x4000, 0x8000),
-# Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
+# One bit. In a packet mark: the daemon has accepted this packet; on the way to the daemon: the packet belongs to a
+# verified connection. In a connection mark: verified. The default does not collide with the bits of kube-proxy (0x4000,
+# 0x8000), Cilium (0x0f00 and the upper 16), Calico (0xffff0000), Tailscale (0xff0000), wg-quick (0xca6c), Mullvad
 # (0x6d6f6c65), Weave (0x20000) or the AWS VPC plug-in (0x80).
 MARK_DEFAULT=0x1000
 KERNEL_FILTER=auto
@@ -50,7 +52,8 @@ use_defaults() { PORTS=$PORTS_DEFAULT QUEUE=$QUEUE_DEFAULT MARK=$MARK_DEFAULT ON
 use_defaults
 WITHOUT_DAEMON='nobody can open a new connection to the target ports'
 
-# The rules of another instance are the same under other names. No name is the beginning of another's: _ is in none.
+# The rules of another instance are the same under other names. No chain prefix is the beginning of another's, because
+# instance names contain no underscore.
 set_instance() { # NAME
     case $1 in '' | -* | *[!A-Za-z0-9-]* | ???????????*)
         die $EX_USAGE "--instance: '$1' is not a name; give 1 to 10 letters, digits and -, not beginning with -" ;;
@@ -60,8 +63,8 @@ set_instance() { # NAME
     GROWING=$OWN-KEPT
 }
 
-# What --protect and --exempt name: an address or prefix, or all that comes in by an interface; --protect also what is
-# addressed to this host itself.
+# Adds a place of --protect or --exempt: an address, a prefix, or everything that arrives on an interface; for --protect
+# also `own`, everything addressed to this host itself.
 set_place() { # FLAG VALUE
     case $1:$2 in
     --protect:own) ;;
@@ -144,7 +147,7 @@ EOF
 
 # --- the rules ---------------------------------------------------------------------------------------------------
 
-# In the syntax of iptables-save. Hooks first; the order inside each chain matters.
+# Prints the wanted rules in the syntax of iptables-save. Hooks come first; the order inside each chain matters.
 wanted_rules() { # FAMILY TABLE
     case $2 in
     raw) wanted_raw_rules "$1" ;;
@@ -152,12 +155,12 @@ wanted_rules() { # FAMILY TABLE
     esac
 }
 
-# --- whose ports these are, and who needs no knock
-# Established segments must not pay for it, so the hooks ask for the port alone, and these rules stand in our chains,
-# behind what passes such segments. (Those of exempt connections, which nobody marks, walk to them each time.)
+# --- the protected and exempt places
+# Established segments must not pay for these tests. So the hooks test only the port, and these rules are in our chains,
+# after the rules that let such segments pass. (Segments of exempt connections, which nobody marks, do reach them.)
 
-# Prints the match of a place, which is the destination (-d) or the source (-s) of packets that come in (-i) or go out
-# (-o); nothing if it is everywhere. False if it is of the other family.
+# Prints the match of a place that is the destination (-d) or source (-s) of packets that come in (-i) or go out (-o);
+# prints nothing if the place is everywhere. False if the place is of the other family.
 match_of() { # FAMILY PLACE -d|-s -i|-o
     case $2 in
     own) if [ "$3" = -d ]; then echo "-m addrtype --dst-type LOCAL"; else echo "-m addrtype --src-type LOCAL"; fi ;;
@@ -174,9 +177,10 @@ match_of() { # FAMILY PLACE -d|-s -i|-o
     esac
 }
 
-# Prints the rules by which only what is protected, of who is not exempt, goes on: in the same chain, or in the one that
-# `behind_scope` names. One place takes one rule; several take a chain behind, to go to from each.
-scope_rules() { # FAMILY CHAIN, IN and RAW for what comes in, or OUT
+# Prints the rules that let only packets of protected places, from sources that are not exempt, go on: in the same
+# chain, or in the one that `behind_scope` names. A single place takes one rule. Several places take a second chain,
+# which each of their rules goes to.
+scope_rules() { # FAMILY CHAIN: IN or RAW for incoming packets, OUT for outgoing ones
     local place match to=-d from=-s interface=-i
     [ "$2" != OUT ] || to=-s from=-d interface=-o
     for place in $EXEMPT; do
@@ -184,7 +188,7 @@ scope_rules() { # FAMILY CHAIN, IN and RAW for what comes in, or OUT
         echo "-A $OWN-$2${match:+ $match} -j RETURN"
     done
     case $PROTECT in
-    '') ;; # rules of before there were places
+    '') ;; # rules of a version without places
     own)
         match=$(match_of "$1" own $to $interface)
         echo "-A $OWN-$2 $(echo "$match" | sed 's/--/! --/') -j RETURN"
@@ -210,14 +214,14 @@ behind_scope() { # CHAIN
 wanted_raw_rules() { # FAMILY
     local port empty_ack sift
     sift=$(behind_scope RAW)
-    # Nobody else's mark stands for the daemon's.
+    # A packet must not arrive with the daemon's mark already set by somebody else.
     for port in $PORTS; do
         echo "-A PREROUTING -p tcp -m tcp --dport $port -m mark --mark $MARK/$MARK -j $OWN-UNMARK"
     done
     echo "-A $OWN-UNMARK -j MARK --set-xmark 0x0/$MARK"
     if [ "$ON_FAILURE" = reset ]; then
-        # The daemon's RSTs come with the mark. To connection tracking they are nothing: whoever is refused in the name
-        # of a client must not end what that client has.
+        # The daemon's RSTs carry the mark. They are hidden from connection tracking: a refusal of packets that were
+        # sent in a client's name must not end the client's own connections.
         for port in $PORTS; do
             echo "-A OUTPUT -p tcp -m tcp --sport $port --tcp-flags SYN,RST RST -m mark --mark $MARK/$MARK -j $OWN-RST"
         done
@@ -225,8 +229,9 @@ wanted_raw_rules() { # FAMILY
         echo "-A $OWN-RST -j MARK --set-xmark 0x0/$MARK"
         return 0
     fi
-    # The ack field of a SYN is 0. In IPv4 the TCP header comes after 4 * IHL bytes; in IPv6 after 40, if TCP is the
-    # next header. (Behind extension headers it is not found here, and the daemon decides.)
+    # This matches a SYN whose ack field is 0. In IPv4 the TCP header follows after 4 * IHL bytes; in IPv6 after 40
+    # bytes, if TCP is the next header. (A TCP header after extension headers is not found here, and the daemon
+    # decides.)
     case $1 in
     4) empty_ack='0x0>>0x16&0x3c@0x8=0x0' ;;
     6) empty_ack='0x3&0xff=0x6&&0x30=0x0' ;;
@@ -235,16 +240,16 @@ wanted_raw_rules() { # FAMILY
     for port in $PORTS; do
         echo "-A PREROUTING -p tcp -m tcp --dport $port ! --tcp-flags SYN,RST,ACK ACK -j $OWN-RAW"
     done
-    # No rule needs what lives outside of the rules, such as an address set: where they are restored from what
-    # iptables-save wrote, at boot, that is missing, and then the whole table with everybody's rules is, too.
-    # RAW: what needs no second look. The segments of a connection, nearly all of them with ACK and without SYN and
-    # RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone.
-    # 1. What this host sends to itself needs no knock, nor does who is exempt, and what is not protected.
-    # 2. The program that the daemon has put into the kernel knows which codes are wrong. It comes first of the rest,
-    #    because a flood of them is what it is for; and it looks at flags itself, which saves a match.
-    # 3. A SYN with an empty ack field knows nothing of knocking; every scanner ends here.
-    # 4. Any other SYN alone may be a knock. A SYN with FIN, RST or ACK comes from no client;
-    #    and what has neither SYN nor ACK nor RST belongs to nothing.
+    # No rule may need anything that lives outside the rules, such as an address set. At boot, when rules are restored
+    # from the output of iptables-save, it would be missing, and the whole table with everybody's rules would fail.
+    # RAW: packets that need no second look. The segments of a connection, nearly all of them with ACK and without SYN
+    # and RST, do not come here. FIN,SYN,RST,ACK is the mask: of these flags, SYN alone must be set.
+    # 1. Packets from this host to itself need no knock, nor do those from exempt or to unprotected places.
+    # 2. The program that the daemon has loaded into the kernel recognises wrong codes. It comes first of the rest,
+    #    because it is meant for floods of them. It tests the flags itself, which saves a match.
+    # 3. A SYN with an empty ack field is not a knock; every scanner ends here.
+    # 4. Any other SYN alone may be a knock. No client sends a SYN with FIN, RST or ACK, and a segment without SYN, ACK
+    #    and RST belongs to nothing.
     echo "-A $OWN-RAW -i lo -j RETURN"
     scope_rules "$1" RAW
     [ -z "$FILTER" ] || is_hook "$FILTER" ||
@@ -260,7 +265,7 @@ EOF
 wanted_mangle_rules() { # FAMILY
     local port to_queue="-j NFQUEUE --queue-num $QUEUE" judge mask
     judge=$(behind_scope IN) mask=$(behind_scope OUT)
-    # Of several queues, the kernel chooses one by both addresses, so each sees both directions of what it judges.
+    # With several queues, the kernel chooses one by both addresses, so each queue gets both directions of a connection.
     case $QUEUE in *:*) to_queue="-j NFQUEUE --queue-balance $QUEUE" ;; esac
 
     for port in $PORTS; do
@@ -273,16 +278,16 @@ EOF
                 "-m conntrack --ctstate NEW -j $OWN-KEPT"
     done
 
-    # IN: who comes in.
-    # 1. Verified connections pass and never leave the kernel again. Not so their SYNs: a SYN is always a knock.
-    # 2. What the daemon has accepted passes.
-    # 3. What this host sends to itself needs no knock. (Not asked in the hooks above: to compare the name of an
-    #    interface costs more than all else there, and every segment of a connection would pay for it.)
-    # 4. Who is exempt, and what is not protected, is none of our business.
+    # IN: incoming packets.
+    # 1. Verified connections pass and never leave the kernel again. Their SYNs do not: a SYN is always a knock.
+    # 2. Packets that the daemon has accepted pass.
+    # 3. Packets from this host to itself need no knock. (The hooks above do not test this: every segment of a
+    #    connection would pay for comparing the interface's name, which costs more than the rest of the rule.)
+    # 4. Packets from exempt or to unprotected places are not our business.
     # 5. Connections from before `up` that connection tracking has no entry for get their mark, and pass.
-    # 6. What else begins in the middle has no handshake that could be judged. (The answer to a SYN/ACK is not new.)
+    # 6. Other segments that begin in the middle have no handshake to judge. (The answer to a SYN/ACK is not new.)
     # 7. The daemon is told which SYNs meet a verified connection. They do not change it.
-    # 8. All else is the daemon's. There is no --queue-bypass: without the daemon nobody gets in.
+    # 8. Everything else goes to the daemon. There is no --queue-bypass: without the daemon nobody gets in.
     cat <<EOF
 -A $OWN-IN -p tcp -m tcp --tcp-flags SYN NONE -m connmark --mark $MARK/$MARK -j RETURN
 -A $OWN-IN -m mark --mark $MARK/$MARK -g $OWN-DONE
@@ -298,40 +303,41 @@ EOF
     echo "-A $judge -m connmark --mark $MARK/$MARK -j MARK --set-xmark $MARK/$MARK"
     echo "-A $judge $to_queue"
 
-    # OUT: the SYN/ACKs, whose sequence number the daemon encrypts.
-    # (That of a port which this host publishes for another one still has the other one's address here.)
+    # OUT: the SYN/ACKs, whose sequence number the daemon masks.
+    # (A SYN/ACK of a port that this host publishes for another host still has that host's address here.)
     echo "-A $OWN-OUT -m mark --mark $MARK/$MARK -g $OWN-DONE"
     echo "-A $OWN-OUT -o lo -j RETURN"
     scope_rules "$1" OUT
-    # One that connection tracking has no entry for (it has forgotten it since the SYN) would lead nowhere: the third ACK
-    # would not be known either. Without it the client repeats its SYN, which begins a new entry.
+    # A SYN/ACK that connection tracking has no entry for, because it has forgotten it since the SYN, would lead
+    # nowhere: the third ACK would not be recognised either. Without it the client repeats its SYN, which begins a new
+    # entry.
     echo "-A $mask -m conntrack --ctstate INVALID -j DROP"
     echo "-A $mask -m connmark --mark $MARK/$MARK -j MARK --set-xmark $MARK/$MARK"
     echo "-A $mask $to_queue"
 
-    # DONE: what the daemon has accepted.
-    # 1. Of segments it accepts those of verified connections, so this is where one becomes that. A SYN, a SYN/ACK and a
-    #    RST verify nothing.
+    # DONE: packets that the daemon has accepted.
+    # 1. Segments without SYN and RST are accepted only for verified connections, so this is where a connection becomes
+    #    one. A SYN, a SYN/ACK and a RST verify nothing.
     # 2. The packet mark has done its work. Routing comes later, and never sees it.
     cat <<EOF
 -A $OWN-DONE -p tcp -m tcp --tcp-flags SYN,RST NONE -j CONNMARK --set-xmark $MARK/$MARK
 -A $OWN-DONE -j MARK --set-xmark 0x0/$MARK
 EOF
 
-    # KEPT: see keep_established. Empty but for connections from before `up`.
+    # KEPT: see keep_established. It has rules only for connections from before `up`.
     echo ":$OWN-KEPT - [0:0]"
     [ ! -e "$WORK/kept.$1" ] || cat "$WORK/kept.$1"
 }
 
 # --- address sets ------------------------------------------------------------------------------------------------
-# Rules of earlier versions matched address sets. They go with those rules.
+# Removes the address sets that rules of earlier versions matched, once those rules are gone.
 
 destroy_sets() {
     local family set _
     command -v ipset >/dev/null || return 0
     for family in $FAMILIES; do
         set=tcpknock-${QUEUE%%:*}-$family
-        # iptables-nft lets go of a set some time after the rule is gone.
+        # iptables-nft releases a set some time after the rule is gone.
         for _ in 1 2 3 4 5 6 7 8 9 10; do
             ipset list -n "$set" >/dev/null 2>&1 || break
             ipset destroy "$set" 2>/dev/null && break
@@ -341,22 +347,22 @@ destroy_sets() {
 }
 
 # --- the kernel filter -------------------------------------------------------------------------------------------
-# tcpknock-server pins a program that tells wrong codes from right ones, and where the kernel has such, one that can be
-# attached to the network itself: `tcpknock kernel-filter` does that, and pins the links beside it. A rule, or a link,
-# holds the program and not its path: if another one is pinned there later, it must be made anew. So the notes have the
-# number of the file, too. With the latter comes the gate: a program behind all rules that lets only what they have
-# verified pass, and beginnings that have been through connection tracking.
+# tcpknock-server pins a program that tells wrong codes from right ones and, if the kernel supports it, a second one
+# that can be attached to the network itself: `tcpknock kernel-filter` does that, and pins the links beside it. A rule
+# or a link holds the program, not its path: if another program is pinned there later, the rule or link must be made
+# anew. So the notes also contain the inode number of the file. Together with the attached program comes the gate: a
+# program after all rules that lets pass only what they have verified, and SYNs that have been through connection
+# tracking.
 
-# Whether it is the program that is attached by links, and no rule asks it.
+# True if the filter is the program that is attached by links, without a rule.
 is_hook() { case $1 in */syn_code_hook:*) ;; *) return 1 ;; esac } # FILTER
 
-# Whether both links of the filter are there.
+# True if both links of the filter exist.
 is_attached() { # FOLDER
     [ -e "$1/link-ipv4" ] && [ -e "$1/link-ipv6" ]
 }
 
-# Prints what the programs must know of PORTS, PROTECT and EXEMPT; in rules of before there were places, all is
-# protected.
+# Prints the flags for PORTS, PROTECT and EXEMPT. Rules of versions that had no places protected everything.
 filter_scope() {
     local word
     for word in $PORTS; do echo "--target-port $word"; done
@@ -364,14 +370,14 @@ filter_scope() {
     for word in $EXEMPT; do echo "--exempt $word"; done
 }
 
-# Attaches the program in a folder for what is protected, if there is one and it can be.
+# Attaches the program in a folder with the present scope; false if there is none or it cannot be attached.
 attach_hook() { # FOLDER
     [ -e "$1/syn_code_hook" ] || return
     # shellcheck disable=SC2046 # flags are words
     tcpknock_tool kernel-filter attach --folder "$1" $(filter_scope) 2>"$WORK/attach"
 }
 
-# Closes the gate behind the attached filter, when the rules are in that mark connections.
+# Closes the gate behind the attached filter. The rules that mark connections must be in place.
 close_gate() {
     is_hook "$FILTER" || return 0
     # shellcheck disable=SC2046 # flags are words
@@ -395,7 +401,7 @@ detach_all() {
     return $found
 }
 
-# Runs the program `tcpknock`: of the same installation, of the build beside the source, or whatever the PATH has.
+# Runs the program `tcpknock`: of the same installation, of the build beside the source, or from the PATH.
 tcpknock_tool() { # ARGUMENT...
     local here path
     here=$(dirname -- "$(readlink -f -- "$0")")
@@ -406,8 +412,8 @@ tcpknock_tool() { # ARGUMENT...
     "$path" "$@"
 }
 
-# Waits until a tcpknock-server that has just been started has pinned its programs, or has decided to go without: then it
-# has no rights left but CAP_NET_ADMIN.
+# Waits until a tcpknock-server that was just started has pinned its programs, or has decided to go without: then
+# CAP_NET_ADMIN is its only capability.
 await_filter() { # PATH
     local owner tries=30
     while [ ! -e "$1" ] && [ $tries -gt 0 ] && owner=$(queue_owner "$QUEUE") &&
@@ -433,7 +439,7 @@ why_no_hook() { # PATH
     fi
 }
 
-# Sets FILTER to PATH:NUMBER, or to nothing if there is no program or it is not wanted.
+# Sets FILTER to PATH:INODE, or to nothing if there is no program or if it is not wanted.
 choose_filter() {
     local path
     FILTER=''
@@ -443,7 +449,7 @@ choose_filter() {
             "nothing was changed"
     fi
     [ "$KERNEL_FILTER" != off ] || return 0
-    # Daemons in other network namespaces may have a queue of the same number, and use the same folder.
+    # Daemons in other network namespaces may have a queue of the same number, and share the folder.
     path=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${QUEUE%%:*}/syn_code
     await_filter "$path"
     if [ ! -e "$path" ]; then
@@ -451,8 +457,8 @@ choose_filter() {
         die $EX_FAILED "--kernel-filter $KERNEL_FILTER: there is no program at $path; tcpknock-server puts it there," \
             "so start that first; nothing was changed"
     fi
-    # A rule that asks the program cannot be restored by iptables-restore while the program is not pinned, so at boot,
-    # and with it no other rule of the table. So it must be asked for.
+    # iptables-restore cannot restore a rule that uses the program while it is not pinned, as at boot, nor any other
+    # rule of the same table. So such a rule must be asked for.
     if [ "$KERNEL_FILTER" != rule ] && attach_hook "${path%/*}"; then
         path=${path}_hook
     elif [ "$KERNEL_FILTER" = auto ]; then
@@ -465,7 +471,7 @@ choose_filter() {
     FILTER=$path:$(stat -c %i "$path")
 }
 
-# Detaches the program that was noted before, unless it is still wanted.
+# Detaches the program of the earlier notes, unless it is still wanted.
 leave_filter() { # OLD
     is_hook "$1" || return 0
     is_hook "$FILTER" && [ "${FILTER%/*}" = "${1%/*}" ] && return
@@ -490,7 +496,7 @@ describe_filter() {
 
 # --- connections from before `up` --------------------------------------------------------------------------------
 # Whoever installs this over ssh must not be cut off. So every connection to the ports that is established when `up`
-# runs is marked verified, before the first rule is in place. This opens nothing: a mark belongs to one connection.
+# runs is marked verified before the first rule is in place. This opens nothing: a mark belongs to one connection.
 
 # Prints "client port server port" of the established connections that connection tracking knows.
 tracked_connections() { # FAMILY PORT [FILTER...]
@@ -501,7 +507,7 @@ tracked_connections() { # FAMILY PORT [FILTER...]
         !any && ($4 !~ /^(ESTABLISHED|FIN_WAIT|CLOSE_WAIT|LAST_ACK)$/ || /\[UNREPLIED\]/) { next }
         {
             split("", field)
-            for (i = 5; i <= NF; i++) {  # the first of each is the direction of the client
+            for (i = 5; i <= NF; i++) {  # the first of each name is for the client to server direction
                 n = index($i, "="); name = substr($i, 1, n - 1)
                 if (n && !(name in field)) field[name] = substr($i, n + 1)
             }
@@ -509,11 +515,11 @@ tracked_connections() { # FAMILY PORT [FILTER...]
         }'
 }
 
-# Prints the same for the sockets of this host: connection tracking may have been idle until now and know none.
+# Prints the same for the sockets of this host: connection tracking may not have been active until now.
 socket_connections() { # FAMILY PORT [cookie]
     ss -Htne state established state fin-wait-1 state fin-wait-2 state close-wait state last-ack state closing \
         "sport = :$2" 2>/dev/null | awk -v family="$1" -v cookie="${3-}" '
-        function address(text) { # without port, brackets, interface and the mapping of IPv4 into IPv6
+        function address(text) { # removes port, brackets, interface and ::ffff:
             sub(/:[0-9]+$/, "", text); gsub(/[][]/, "", text); sub(/%.*/, "", text)
             if (text ~ /^::ffff:[0-9]+\./) sub(/^::ffff:/, "", text)
             return text
@@ -532,13 +538,13 @@ set_connection_mark() { # CLIENT PORT SERVER PORT
     conntrack -U -p tcp -s "$1" --sport "$2" -d "$3" --dport "$4" -m "$MARK/$MARK" >/dev/null 2>&1
 }
 
-# Marks a connection that connection tracking has no entry for by giving it one.
+# Marks a connection that connection tracking has no entry for, by adding an entry.
 track_connection() { # CLIENT PORT SERVER PORT
     conntrack -I -p tcp -s "$1" --sport "$2" -d "$3" --dport "$4" \
         --state ESTABLISHED -u ASSURED -t 432000 -m "$MARK" >/dev/null 2>&1
 }
 
-# Marks a connection however it can be. The third try is for an entry that came into being between the first two.
+# Marks a connection by whichever way works. The third attempt is for an entry that appeared between the first two.
 mark_connection() { # CLIENT PORT SERVER PORT
     set_connection_mark "$@" || track_connection "$@" || set_connection_mark "$@"
 }
@@ -550,7 +556,7 @@ kept_rules() { # CLIENT PORT SERVER PORT
     echo "-A $OWN-KEPT -s $3/$bits -d $1/$bits -p tcp -m tcp --sport $4 --dport $2 -j CONNMARK --set-xmark $MARK/$MARK"
 }
 
-# Marks the established connections to the given ports, and sets KEPT to their number.
+# Marks the established connections to the given ports, and adds their number to KEPT.
 keep_established() { # PORT...
     local port family client client_port server server_port
     for family in $FAMILIES; do
@@ -559,11 +565,11 @@ keep_established() { # PORT...
             tracked_connections "$family" "$port" >>"$WORK/tuples"
             socket_connections "$family" "$port" >"$WORK/sockets"
             cat "$WORK/sockets" >>"$WORK/tuples"
-            # Connection tracking knows neither the beginning nor the window scale of a connection that it did not
-            # see from the start, and may forget it after five idle minutes. So local ones have a rule each, by the
-            # exact addresses and ports of both ends, that marks them again when next seen, from either side. It
-            # is reached only by a segment without SYN that begins an entry, and a connection through the knock
-            # begins with a SYN: so this lets no new one in.
+            # Connection tracking knows neither the beginning nor the window scale of a connection that it did not see
+            # from the start, and may forget it after five idle minutes. So each local connection gets a rule, for the
+            # exact addresses and ports of both ends, that marks it again when it is next seen from either side. Only a
+            # segment without SYN that begins an entry reaches this rule, and a connection through the knock begins with
+            # a SYN, so no new connection gets in this way.
             while read -r client client_port server server_port; do
                 kept_rules "$client" "$client_port" "$server" "$server_port"
             done <"$WORK/sockets" >>"$WORK/kept.$family"
@@ -576,8 +582,8 @@ keep_established() { # PORT...
     done
 }
 
-# Carries over what the rules in place know, when `up` replaces them: connections that are verified by the mark of
-# before, and the rules of KEPT.
+# Carries over the state of the present rules when `up` replaces them: the connections verified under the old mark, and
+# the rules of KEPT.
 keep_verified() { # OLD_MARK OLD_PORTS
     local family port
     for family in $FAMILIES; do
@@ -593,33 +599,33 @@ keep_verified() { # OLD_MARK OLD_PORTS
     done
 }
 
-# Prints "client port server port cookie" of the sockets of this host; the kernel gives no cookie twice.
+# Prints "client port server port cookie" of the sockets of this host. The kernel never reuses a cookie.
 socket_cookies() { # FAMILY PORT...
     local family="$1" port
     shift
     for port; do socket_connections "$family" "$port" cookie; done
 }
 
-# Prints the connections that connection tracking has marked verified.
+# Prints the connections that connection tracking has marked as verified.
 marked_connections() { # FAMILY PORT...
     local family="$1" port
     shift
-    # In whatever state: a mark counts in each.
+    # In any state: a mark counts in each.
     local ANY_STATE=yes
     for port; do tracked_connections "$family" "$port" -m "$MARK/$MARK"; done
 }
 
 boot_id() { cat /proc/sys/kernel/random/boot_id; }
 
-# Prints what the record of connections says, if it is of this boot: "KIND FAMILY CLIENT PORT SERVER PORT COOKIE" for
-# each connection, and "down" if `down` wrote it.
+# Prints the record of connections if it is of this boot: "KIND FAMILY CLIENT PORT SERVER PORT COOKIE" for each
+# connection, and "down" if `down` wrote it.
 recorded_connections() {
     local file
     file=$(record connections)
     [ -e "$file" ] && [ "$(head -n 1 "$file")" = "$(boot_id)" ] && sed 1d "$file"
 }
 
-# Writes down which sockets have a rule in KEPT, so that another `up` can give it back when somebody took it away.
+# Prints the sockets that have a rule in KEPT, for the record: a later `up` can restore a rule that somebody removed.
 record_kept() {
     local family
     for family in $FAMILIES; do
@@ -641,8 +647,9 @@ record_kept() {
     done
 }
 
-# Writes down which sockets were verified when `down` took the rules away. Nobody clears the marks of connection
-# tracking while they are away, but a new socket may meet an old mark: only these are believed by the next `up`.
+# Prints the sockets that are verified when `down` removes the rules, for the record. Nobody clears the marks in
+# connection tracking while there are no rules, but a new socket may meet an old mark: the next `up` believes only the
+# recorded ones.
 record_verified() {
     local family
     recorded_connections | grep '^kept '
@@ -657,8 +664,8 @@ record_verified() {
     echo down
 }
 
-# For ports that an `up` before has protected: keeps the connections that were verified then, and no others, and says
-# which it does not keep.
+# Keeps only the recorded connections of ports that an earlier `up` has protected. Those that are not kept go to the
+# file left-out.
 keep_recorded() { # PORT...
     local family kind client client_port server server_port
     : >"$WORK/left-out"
@@ -688,7 +695,8 @@ keep_recorded() { # PORT...
         done <"$WORK/decided"
         marked_connections "$family" "$@" >"$WORK/marked"
         cut -d ' ' -f 1-4 "$WORK/cookies" >"$WORK/tuples"
-        # What is not addressed to this host goes on anyway.
+        # Connections that are not addressed to this host have no socket here, but connection tracking knows them. With
+        # PROTECT=own they go on in any case.
         [ "$PROTECT" = own ] || for port; do tracked_connections "$family" "$port"; done >>"$WORK/tuples"
         sort -u "$WORK/tuples" | grep -vxF -f "$WORK/marked" >>"$WORK/left-out"
     done
@@ -708,9 +716,9 @@ say_what_is_kept() {
 }
 
 # --- confirmation ------------------------------------------------------------------------------------------------
-# `up --confirm` leaves a watcher behind that runs `down` in time. It starts before the rules go in and belongs to no
-# terminal, so it does its work when the rules have cut off the one who ran it. What is pending is a file, named after
-# the network namespace, that holds a token; the watcher acts only on its own token.
+# `up --confirm` leaves a watcher behind that runs `down` when the time is over. It starts before the rules go in and
+# has no terminal, so it works even if the rules have cut off whoever ran `up`. A pending confirmation is a file, named
+# after the network namespace, that contains a token; the watcher acts only on its own token.
 
 pending_file() { echo "$STATE/confirm.$(readlink /proc/self/ns/net | tr -dc 0-9)${INSTANCE:+.$INSTANCE}"; }
 
@@ -718,12 +726,12 @@ start_watcher() { # SECONDS
     local token
     token=$(cat /proc/sys/kernel/random/uuid)
     echo "$token" >"$(pending_file)"
-    # Without the lock (9), and without the terminal.
+    # Started without the lock (descriptor 9) and without the terminal.
     setsid "$(readlink -f -- "$0")" --watch-confirmation "$token" "$1" "$BACKEND" "$INSTANCE" \
         </dev/null >/dev/null 2>&1 9>&- &
 }
 
-cancel_watcher() { rm -f "$(pending_file)"; } # it looks every second, and leaves when its token is gone
+cancel_watcher() { rm -f "$(pending_file)"; } # it checks every second, and exits when its token is gone
 
 watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
     local left="$2" token
@@ -746,25 +754,32 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
 }
 
 # --- the guard ---------------------------------------------------------------------------------------------------
-# `nft flush ruleset`, `iptables -F` and firewall services that restart take our rules away with everybody else's. What
-# is wanted is on record since `up`, until `down`.
+# `nft flush ruleset`, `iptables -F` and restarting firewall services remove our rules with everybody else's. `up`
+# records that the rules are wanted, and `down` removes that record.
 #
-# With --report it is the hand of tcpknock-server, which has no right to look at rules or to change them. It looks when it
-# reads `look NUMBER`, ends when standard input does, and so with the daemon however that ends, and says one of
+# With --report, the guard works for tcpknock-server, which may neither read nor change rules. It looks whenever it
+# reads `look NUMBER`, and ends at the end of its standard input, so it ends with the daemon, however that ends. Its
+# answer is one of
 #
 #   rules NUMBER state=up|partial|down iptables=nft|legacy instance=NAME wanted=yes|no|unconfirmed ports=22,443 whole=22
 #       protect=own,10.0.0.0/24 exempt=interface:wg0 closed=22,443 past=22 mended=up|rule rule=iptables-nft -t mangle: ...
 #       (all this on one line)
 #   unknown NUMBER WHY
 #
-# for the rules of --queue-num, whichever instance has it: the ports that they are for, and those whose rules are all
-# there; those into which the gate of the kernel filter lets nobody, whatever the rules are; and where a rule of another
-# program leads past the knock, the ports, whether `up` mends that, and the rule. When it has tried to put rules back it says `say err|notice TEXT`, and then `rules` once more.
+# for the rules of the queue --queue-num, whichever instance has it:
+# - ports: the ports that the rules are for.
+# - whole: the ports whose rules are complete.
+# - closed: the ports that the gate of the kernel filter closes to everybody, whatever the rules are.
+# - past: the ports for which a rule of another program leads past the knock.
+# - mended: whether `up` removes that bypass, or that rule must be changed.
+# - rule: the first such rule.
+#
+# When it has tried to put rules back, it prints `say err|notice TEXT`, and then `rules` once more.
 
-# How often to look, and how long to wait after rules could not be put back, in seconds.
+# The interval between looks, and the time to wait after rules could not be put back, in seconds.
 GUARD_INTERVAL=1 GUARD_PATIENCE=10
 
-# Waits until it is time to look; sets `number` to that of the request. False at the end.
+# Waits until it is time to look, and sets `number` to that of the request. False at the end of the input.
 next_look() {
     if [ -z "$REPORT" ]; then
         sleep $GUARD_INTERVAL
@@ -774,8 +789,8 @@ next_look() {
     is_number "$number" 0 4294967295 || number=0
 }
 
-# Prints all that a change of which makes another look worth while: rules of ours, those of others beside which they are,
-# whether the gate of the kernel filter is there, and what people asked for.
+# Prints everything whose change requires a new look: our rules and those of others in the same tables, whether the gate
+# of the kernel filter is attached, and what people asked for.
 guarded() {
     local BACKEND family table
     tables_may_have_changed
@@ -789,7 +804,7 @@ guarded() {
     stat -c '%n %i %Z' "$(records_folder)"/wanted* "${STATE}/confirm".* 2>/dev/null
 }
 
-# Prints the names of all instances that there are rules or records of, as their chains begin; the default one first.
+# Prints the chain prefixes of all instances that have rules or records; the default one first.
 instances() {
     local BACKEND family file
     echo TCPKNOCK-SRV
@@ -804,7 +819,7 @@ instances() {
     } | sort -u
 }
 
-use_instance() { # OWN, as `instances` prints it
+use_instance() { # OWN as `instances` prints it
     INSTANCE='' OWN=$1 GROWING=$1-KEPT
     case $1 in *_)
         INSTANCE=${1#TCPKNOCK-}
@@ -813,7 +828,7 @@ use_instance() { # OWN, as `instances` prints it
     esac
 }
 
-# Chooses the instance whose rules, or whose last `up`, are for a queue, and its backend. False if there is none.
+# Selects the instance whose rules, or whose last `up`, are for a queue, and its backend. False if there is none.
 choose_instance() { # QUEUE
     local own asked="$1"
     for own in $(instances); do
@@ -836,13 +851,13 @@ recorded_queue() {
         awk -v usual="$QUEUE_DEFAULT" 'last == "--queue-num" { queue = $0 } { last = $0 } END { print queue == "" ? usual : queue }'
 }
 
-# Prints the ports all of whose rules are there, where not all rules are.
+# Prints the ports whose rules are complete, if some rules are missing.
 whole_ports() {
     local family table port whole="$PORTS"
     for family in $FAMILIES; do
         for table in $TABLES; do
             missing_rules "$family" "$table" >"$WORK/missing"
-            # Somebody has put a rule into our chains, or taken one out that all ports have in common.
+            # Somebody has added a rule to our chains, or removed one that all ports share.
             [ -s "$WORK/missing" ] || table_is_as_wanted "$family" "$table" || return
             ! grep -q -- "^-A $OWN-" "$WORK/missing" || return
             for port in $PORTS; do
@@ -855,19 +870,19 @@ whole_ports() {
     echo "$whole"
 }
 
-# Prints whether anybody wants the rules that are on record.
-wanted() { # SEEN, whether this guard has seen them
+# Prints whether the recorded rules are wanted: yes, no or unconfirmed.
+wanted() { # SEEN: whether this guard has seen them
     if [ -e "$(pending_file)" ]; then
         echo unconfirmed
     elif [ ! -e "$(record wanted)" ]; then
         echo no
     else
-        # The number of a namespace that has ended can be given to another, where nobody has asked for rules.
+        # The number of a namespace that has ended can be reused for another one, in which nobody has asked for rules.
         case $(records_folder) in "$STATE"/*) [ -n "$1" ] && echo yes || echo no ;; *) echo yes ;; esac
     fi
 }
 
-# Prints what there is, as `rules` says it, or leaves with an error. Not while another run changes rules.
+# Prints the state as in the answer `rules`, or exits with an error. Waits while another run changes rules.
 look() { # QUEUE SEEN
     (
         exec 9>"$(lock_file)"
@@ -891,14 +906,14 @@ look() { # QUEUE SEEN
     ) 2>"$WORK/look"
 }
 
-# Prints the ports into which the gate lets nobody.
+# Prints the ports that the gate closes to everybody.
 closed_ports() { # QUEUE
     local folder
     folder=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${1%%:*}
     ! is_gate_closed "$folder" || tcpknock_tool kernel-filter closed --folder "$folder" 2>/dev/null | paste -s -d , -
 }
 
-# Prints which ports a rule of another program leads past the knock, how that is mended, and the first such rule.
+# Prints the ports that a rule of another program leads past the knock, how to mend that, and the first such rule.
 led_past() {
     local port
     # shellcheck disable=SC2046 # flags are words
@@ -912,11 +927,11 @@ led_past() {
 
 value_of() { printf '%s\n' "$2" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"; } # NAME LINE
 
-# The cheap look is at what there is of ours; only after a change is it compared with what should be.
+# Each look is cheap: it lists the rules. Only after a change are they compared with the wanted ones.
 guard() {
     local self now line known=unknown seen='' told='' number=0 not_before=0 queue="$QUEUE"
     self=$(readlink -f -- "$0")
-    # Who ends the daemon's whole group of processes is not to end a repair that is under way.
+    # A signal to the daemon's whole process group must not interrupt a repair.
     if [ -n "$REPORT" ]; then trap '' TERM; else echo ready; fi
     while next_look; do
         now=$(guarded)
@@ -930,7 +945,7 @@ guard() {
             case " $line" in *' state=up '*) seen=yes ;; esac
         fi
         [ -z "$REPORT" ] || say_rules "$line"
-        # The watcher of `up --confirm` must find what it knows.
+        # Rules that wait for `up --confirm` are left alone: the watcher must find the rules that it knows.
         case " $line" in
         *' state=up '*) continue ;;
         *' wanted=yes '*) ;;
@@ -953,7 +968,7 @@ guard() {
     done
 }
 
-# False if the rules, which are whole, are not those of the last `up`: somebody has restored what was saved before it.
+# False if the rules, though complete, are not those of the last `up`: somebody has restored an older state.
 is_as_recorded() {
     local flags now
     flags=$(cat "$(record flags)" 2>/dev/null) || return 0
@@ -977,7 +992,7 @@ say_rules() { # LINE
 put_back() { # INSTANCE
     local INSTANCE="$1"
     [ -n "$REPORT" ] || guard_says err "$RULES_LOST; putting them back"
-    # Of ports that were dropped by then, older rules may be back.
+    # The older rules may be for ports that have been dropped since.
     # shellcheck disable=SC2046 # flags are words
     if "$self" up --put-back ${INSTANCE:+--instance "$INSTANCE"} $(cat "$(record flags)" 2>/dev/null) \
         --drop-ports >/dev/null 2>"$WORK/put-back"; then
@@ -990,7 +1005,7 @@ put_back() { # INSTANCE
 
 RULES_LOST='firewall rules are missing that nobody took down: the ports may be OPEN'
 
-# The daemon writes its own log.
+# Reports a message. With --report, the daemon writes it to its own log.
 guard_says() { # PRIORITY TEXT
     if [ -n "$REPORT" ]; then
         echo "say $1 $2"
@@ -1008,7 +1023,7 @@ up() {
     local wanted_filter old_sets='' wanted_protect="$PROTECT" wanted_exempt="$EXEMPT" old_protect='' old_exempt='' is_of_before=''
     local established_ports='' recorded_ports='' port
     KEPT=0
-    # `down` may have come since the guard has looked.
+    # `down` may have run since the guard looked.
     [ -z "$PUT_BACK" ] || { [ -e "$(record wanted)" ] && [ ! -e "$(pending_file)" ]; } || return 0
     refuse_what_others_have
     # shellcheck disable=SC2046 # a list of ports
@@ -1038,8 +1053,8 @@ up() {
     ( refuse_unreadable ) || undo_filter "$old_filter" "$old_ports" "$old_protect" "$old_exempt"
     cancel_watcher
     [ -z "$CONFIRM" ] || start_watcher "$CONFIRM"
-    # All that is established is kept only where no rules have ever been. Where they were, what is not verified has no
-    # right to be there: it came in while they were down.
+    # All established connections are kept only for ports that never had rules. Where there were rules before, a
+    # connection that is not verified has no right to be there: it came in while they were down.
     recorded_ports=$(remembered_ports)
     for port in $PORTS; do
         case " $old_ports " in *" $port "*)
@@ -1056,7 +1071,7 @@ up() {
     [ -z "$old_ports" ] || keep_verified "$old_mark" "$old_ports"
     # shellcheck disable=SC2086 # a list of ports
     [ -z "$recorded_ports" ] || keep_recorded $recorded_ports
-    # Of ports that stay up, nobody asks.
+    # For ports that stay protected, the connections that are not kept need no mention.
     [ -z "$old_ports" ] || [ ! -e "$WORK/left-out" ] || : >"$WORK/left-out"
     # shellcheck disable=SC2086 # a list of ports
     keep_established $established_ports
@@ -1090,7 +1105,7 @@ up() {
     say_confirm
 }
 
-# Nobody should lose the protection of a port because another configuration was put in.
+# Another configuration must not silently remove the protection of a port.
 refuse_fewer_ports() { # OLD_PORT...
     local port dropped=''
     for port; do
@@ -1102,7 +1117,7 @@ refuse_fewer_ports() { # OLD_PORT...
     echo "no longer protected: TCP port$dropped"
 }
 
-# Nor of a host.
+# Nor that of a place.
 refuse_fewer_places() { # OLD_PLACE...
     local place dropped=''
     for place; do
@@ -1114,7 +1129,7 @@ refuse_fewer_places() { # OLD_PLACE...
     echo "no longer protected: ${dropped#, }"
 }
 
-# Two instances cannot have a port or a queue in common.
+# Refuses a port or a queue that another instance already has.
 refuse_what_others_have() {
     local BACKEND family table instance name value
     for BACKEND in nft legacy; do
@@ -1142,8 +1157,8 @@ refuse_what_others_have() {
     done <"$WORK/others"
 }
 
-# What was asked for by the last `up` that went well: the next boot may need it, and the guard. Where a confirmation is
-# waited for, it is not yet known that it went well.
+# Records the flags of the last successful `up` for the next boot and for the guard. While a confirmation is pending,
+# they are recorded as unconfirmed.
 remember_flags() {
     echo "${0##*/} guard" | write_record wanted
     [ -z "$FLAGS_FAILED" ] || return 0
@@ -1162,7 +1177,7 @@ remembered_ports() {
         tr '\n' ' '
 }
 
-# `up` without the flags, which the program could not say. Nothing opens by that, and nobody can overlook it.
+# Runs `up` without the flags that the program failed to print. This opens nothing, and is reported clearly.
 up_without_flags() { # ARGUMENT...
     local flags='' what
     logger -t tcpknock -p daemon.err "server.sh up: '$FLAGS_FROM --firewall-flags' failed" 2>/dev/null
@@ -1193,7 +1208,7 @@ valid_flags() { # FLAGS ARGUMENT...
     (parse_command_line "$COMMANDS" $flags "$@") 2>/dev/null
 }
 
-# Leaves, with the kernel filter as it was.
+# Restores the earlier kernel filter, and exits.
 undo_filter() { # OLD_FILTER OLD_PORTS OLD_PROTECT OLD_EXEMPT
     local wanted_filter="$FILTER"
     FILTER=$1 PORTS=$2 PROTECT=$3 EXEMPT=$4
@@ -1206,12 +1221,13 @@ say_confirm() {
     [ -z "$CONFIRM" ] || echo "the rules come down again in $CONFIRM seconds unless you run: $(type_this confirm)"
 }
 
-# Connection marks are left as they are. They mean nothing without the rules, and another `up` decides which it believes.
+# Leaves the connection marks alone. They mean nothing without rules, and the next `up` decides which of them to
+# believe.
 down() {
     cancel_watcher
     rm -f "$(record wanted)"
     if [ -z "$IN_USE" ]; then
-        # Somebody else may have taken the rules away, who knew nothing of the filter.
+        # Somebody else may have removed the rules without knowing of the filter.
         if no_other_instance && detach_all; then
             echo "tcpknock server rules are not up; a kernel filter that was still attached is not any more"
         else

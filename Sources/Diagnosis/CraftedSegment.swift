@@ -68,7 +68,7 @@ package struct CraftedSegment: Equatable, Sendable {
             fields[0] = 0x45
             fields.store(UInt16(truncatingIfNeeded: 20 + payloadLength), at: 2)
             fields.store(UInt16(truncatingIfNeeded: nonceField), at: 4)
-            fields.store(UInt16(0x4000), at: 6)  // do not fragment, as Linux sends
+            fields.store(UInt16(0x4000), at: 6)  // don't fragment, as Linux sets it
             fields[8] = hopLimit
             fields[9] = TCPSegment.protocolNumber
             fields.store(from, at: 12)
