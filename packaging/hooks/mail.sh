@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A hook of tcpknock-server that sends a mail about what has happened.
+# A hook of tcpknock-server that sends mail about an event.
 #
-# Copy it to where root alone can write, say to /usr/local/lib/tcpknock/hooks/, and name it in /etc/tcpknock/server.toml,
-# with the address that is to get the mail:
+# Copy it to a place where only root can write, such as /usr/local/lib/tcpknock/hooks/, and name it in
+# /etc/tcpknock/server.toml, with the recipient's address:
 #
 #   on_lockout = ["/usr/local/lib/tcpknock/hooks/mail.sh", "root"]
 #
-# It needs a sendmail(8) that works without privileges, such as that of Debian's msmtp-mta, or else mail(1) on top of
-# one. Hooks have no capabilities and setuid programs give them none, so the sendmail of postfix and exim4 cannot put a
-# mail into its queue.
+# It needs a sendmail(8) that works without privileges, such as that of Debian's msmtp-mta, or mail(1) on top of one.
+# Hooks have no capabilities and gain none from setuid programs, so the sendmail of postfix and exim4 cannot put mail
+# into its queue.
 set -eu
 
 if [ $# -ne 1 ]; then
@@ -18,12 +18,12 @@ if [ $# -ne 1 ]; then
 fi
 address=$1
 
-# What is not known is not set.
+# Unknown values are not set; leave out their lines.
 line() { # LABEL VALUE
     if [ -n "$2" ]; then printf '%-10s %s\n' "$1" "$2"; fi
 }
 
-# A name could have been written to end the header of a mail and begin another.
+# Control characters are removed: a crafted name could otherwise end the mail header and begin another.
 one_line() { printf %s "$1" | tr -d '\000-\037\177'; }
 
 subject="tcpknock: $(one_line "${TCPKNOCK_EVENT:-test}")"
@@ -43,7 +43,7 @@ body() {
 }
 
 if command -v sendmail >/dev/null; then
-    # -t would take recipients from the text; -i keeps a line with a single dot from ending it.
+    # Without -t, no recipients are taken from the text. -i keeps a line with a single dot from ending it.
     {
         printf 'To: %s\nSubject: %s\nMIME-Version: 1.0\n' "$(one_line "$address")" "$subject"
         printf 'Content-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n'
