@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 extension Array<UInt8> {
-    /// Reads pairs of hexadecimal digits, with white space between them or not; traps if there is anything else.
+    /// Reads pairs of hexadecimal digits, ignoring white space; traps on anything else.
     package init(hex: String) {
         let digits = hex.filter { !$0.isWhitespace }.map { digit -> UInt8 in
             guard let value = digit.hexDigitValue else { preconditionFailure("no hexadecimal digit: \(digit)") }
@@ -11,12 +11,14 @@ extension Array<UInt8> {
         self = stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
     }
 
-    /// Pairs of hexadecimal digits in lower case.
+    /// The bytes as pairs of lower-case hexadecimal digits.
     package var hex: String {
         map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// The bytes with one bit turned over; bit 0 is the most significant of the first byte.
+    /// Returns the bytes with one bit inverted.
+    ///
+    /// Bit 0 is the most significant bit of the first byte.
     package func flipping(bit: Int) -> [UInt8] {
         var copy = self
         copy[bit / 8] ^= 0x80 >> UInt8(bit % 8)

@@ -2,11 +2,10 @@
 package import Logging
 internal import Synchronization
 
-/// Keeps the lines that are logged, as `level message {sorted values}`.
+/// A log handler that keeps each logged line as `level message {sorted values}`.
 package final class LineCollector: LogHandler {
     private let lines = Mutex<[String]>([])
 
-    /// Begins without lines.
     package init() {}
 
     /// The lines so far.

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 
-/// Network namespaces for tests, each in a process of its own and gone with that.
+/// Network namespaces for tests.
+///
+/// Each lives in a process of its own and ends with it.
 package enum NetworkNamespace {
-    /// Why there can be none here; nil if there can.
+    /// The reason why none can be made here; nil if there is none.
     package static var obstacle: String? { geteuid() == 0 ? nil : "network namespaces can be made by root alone" }
 
-    /// Puts the calling thread, and what it starts, into a new network namespace in which loopback is up.
+    /// Moves the calling thread, and what it starts, into a new network namespace in which loopback is up.
     ///
-    /// Only synchronous code behind it is sure to stay on this thread.
+    /// Only synchronous code after the call is sure to stay on this thread.
     package static func enterNew() {
         // <sched.h> hides unshare(2) from Swift.
         typealias Unshare = @convention(c) (Int32) -> Int32
@@ -19,7 +21,7 @@ package enum NetworkNamespace {
         run("ip link set lo up")
     }
 
-    /// Runs a text for the shell in the calling thread's namespace; traps if it fails.
+    /// Runs a shell command in the calling thread's namespace; traps if it fails.
     package static func run(_ text: String) {
         precondition(system(text) == 0, text)
     }

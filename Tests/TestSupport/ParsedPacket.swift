@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// All that a `Packet` tells, as a value that can be kept and compared.
+/// All values of a `Packet`, in a form that can be kept and compared.
 package struct ParsedPacket: Equatable, Sendable {
-    /// Where the parts lie: the family of the header.
+    /// The family of the IP header.
     package var family: IPFamily
-    /// Where the parts lie: the TCP header.
+    /// The offset of the TCP header, in bytes.
     package var transportOffset: Int
-    /// The length that the IP header gives.
+    /// The total length according to the IP header, in bytes.
     package var totalLength: Int
     /// The source address.
     package var source: IPAddress
@@ -25,16 +25,15 @@ package struct ParsedPacket: Equatable, Sendable {
     package var acknowledgmentNumber: UInt32
     /// The control bits.
     package var flags: TCPFlags
-    /// The length of the TCP header.
+    /// The length of the TCP header, in bytes.
     package var headerLength: Int
-    /// The TCP checksum as it stands.
+    /// The TCP checksum, right or wrong.
     package var checksum: UInt16
-    /// Whether the bytes hold the whole packet.
+    /// Whether the bytes contain the whole packet.
     package var isComplete: Bool
     /// Whether the TCP checksum is right.
     package var hasValidTCPChecksum: Bool
 
-    /// Names all values.
     package init(
         family: IPFamily, transportOffset: Int, totalLength: Int, source: IPAddress, destination: IPAddress,
         nonceField: UInt32, sourcePort: UInt16, destinationPort: UInt16, sequenceNumber: UInt32,
@@ -58,7 +57,9 @@ package struct ParsedPacket: Equatable, Sendable {
         self.hasValidTCPChecksum = hasValidTCPChecksum
     }
 
-    /// Validates bytes and calls every accessor.
+    /// Validates the bytes and calls every accessor.
+    ///
+    /// - Throws: `WireError` as thrown by `Packet(validating:)`.
     package init(_ bytes: [UInt8]) throws(WireError) {
         let packet = try Packet(validating: bytes.span)
         self.init(

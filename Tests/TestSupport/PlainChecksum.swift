@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// The Internet checksum as the book has it, slow and obvious, to compare with.
+/// The Internet checksum (RFC 1071) in its textbook form, slow and obvious, for comparison.
 package enum PlainChecksum {
-    /// The one's complement sum of 16-bit words; an odd last byte is the high byte of a word.
+    /// Returns the one's complement sum of 16-bit words; an odd last byte is the high byte of a word.
     package static func sum(_ bytes: [UInt8]) -> UInt16 {
         var sum: UInt32 = 0
         for (index, byte) in bytes.enumerated() {
@@ -12,6 +12,6 @@ package enum PlainChecksum {
         return UInt16(sum)
     }
 
-    /// What goes into the checksum field when `bytes` hold 0 there.
+    /// Returns the checksum of bytes that contain 0 in the checksum field.
     package static func checksum(_ bytes: [UInt8]) -> UInt16 { ~sum(bytes) }
 }

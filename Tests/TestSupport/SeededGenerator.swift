@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 
-/// Random numbers that can be had again: SplitMix64 from a seed that is printed.
+/// A generator of reproducible random numbers: SplitMix64 from a seed that is printed.
 ///
 /// `TCPKNOCK_TEST_SEED` in the environment repeats a run.
 package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    /// Takes the seed of the environment or a random one, and prints it with the name of the test.
+    /// Takes the seed from the environment, or a random one, and prints it with the name of the test.
     package init(_ test: String) {
         let given = unsafe getenv("TCPKNOCK_TEST_SEED").flatMap { unsafe UInt64(String(cString: $0)) }
         let seed = given ?? .random(in: 0...UInt64.max)
@@ -20,7 +20,7 @@ package struct SeededGenerator: RandomNumberGenerator {
         state = seed
     }
 
-    /// The next number.
+    /// Returns the next number.
     package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
@@ -29,7 +29,7 @@ package struct SeededGenerator: RandomNumberGenerator {
         return mixed ^ mixed >> 31
     }
 
-    /// So many random bytes.
+    /// Returns this many random bytes.
     package mutating func bytes(_ count: Int) -> [UInt8] {
         (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
     }

@@ -2,12 +2,12 @@
 internal import Glibc
 package import SystemPackage
 
-/// A folder of its own for a test, gone with this object.
+/// A temporary folder for a test; it is deleted with this object.
 package final class TemporaryFolder: Sendable {
-    /// Where it is.
+    /// The path of the folder.
     package let path: FilePath
 
-    /// Makes an empty folder that everybody may use, so that a test may do so under another user.
+    /// Creates an empty folder that everybody may use, so that a test can use it as another user.
     package init() throws(Errno) {
         var template = Array("/tmp/tcpknock-test.XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Errno(rawValue: Glibc.errno) }
@@ -21,7 +21,7 @@ package final class TemporaryFolder: Sendable {
         rmdir(path.string)
     }
 
-    /// The names of all that is in it, sorted.
+    /// The names of the files in the folder, sorted.
     package var names: [String] {
         get throws(Errno) {
             guard let folder = opendir(path.string) else { throw Errno(rawValue: Glibc.errno) }
@@ -37,7 +37,7 @@ package final class TemporaryFolder: Sendable {
         }
     }
 
-    /// Writes a file and gives it exactly this mode.
+    /// Writes a file, sets exactly this mode, and returns the path.
     package func write(_ name: String, _ content: [UInt8], mode: UInt16 = 0o600) throws -> FilePath {
         let path = path.appending(name)
         let file = try FileDescriptor.open(
@@ -48,7 +48,7 @@ package final class TemporaryFolder: Sendable {
         return path
     }
 
-    /// Reads a whole file.
+    /// Reads a file; of a longer one, at most 262,144 bytes.
     package func read(_ name: String) throws -> [UInt8] {
         let file = try FileDescriptor.open(path.appending(name), .readOnly)
         defer { try? file.close() }
@@ -57,7 +57,7 @@ package final class TemporaryFolder: Sendable {
         return Array(content.prefix(count))
     }
 
-    /// The permission bits of a file.
+    /// Returns the permission bits of a file.
     package func mode(_ name: String) throws -> UInt16 {
         var status = stat()
         guard lstat(path.appending(name).string, &status) == 0 else { throw Errno(rawValue: Glibc.errno) }

@@ -3,13 +3,13 @@ internal import Glibc
 package import KnockProtocol
 package import SystemPackage
 
-/// The files of the repository that tests need, found from where this source file lies.
+/// The files of the repository that tests need, located relative to this source file.
 package enum Repository {
-    /// The top folder.
+    /// The root folder of the repository.
     package static let root = FilePath(#filePath).removingLastComponent().removingLastComponent()
         .removingLastComponent()
 
-    /// Reads a whole file, named from the top folder.
+    /// Reads a whole file; its path is relative to the root folder.
     package static func read(_ path: String) throws -> [UInt8] {
         let file = try FileDescriptor.open(root.appending(path), .readOnly)
         defer { try? file.close() }
@@ -22,7 +22,9 @@ package enum Repository {
         }
     }
 
-    /// The files in a folder, both named from the top folder, in the order of their names.
+    /// Lists the files in a folder by name, hidden ones left out.
+    ///
+    /// All paths are relative to the root folder.
     package static func files(in path: String) throws(Errno) -> [String] {
         guard let folder = opendir(root.appending(path).string) else { throw Errno(rawValue: Glibc.errno) }
         defer { closedir(folder) }
@@ -37,12 +39,12 @@ package enum Repository {
     }
 }
 
-/// Keys to test with.
+/// Keys for tests.
 package enum TestKeys {
-    /// The keys of the published vectors: keys/test-vector.dat.
+    /// The keys of the published test vectors, keys/test-vector.dat.
     package static let published = make((try? Repository.read("keys/test-vector.dat")) ?? [])
 
-    /// Other keys: what somebody without the right file has.
+    /// Other keys, as a client with the wrong key file has them.
     package static let other = make([UInt8](repeating: 0x5a, count: KeySchedule.materialLength))
 
     private static func make(_ material: [UInt8]) -> KeySchedule {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// A TCP segment in an IP packet, to be put together byte by byte; the family is that of the source address.
+/// A TCP segment in an IP packet, assembled byte by byte.
+///
+/// The source address determines the family.
 package struct TestPacket: Sendable {
     /// The source address.
     package var source = IPAddress(192, 0, 2, 10)
@@ -19,22 +21,25 @@ package struct TestPacket: Sendable {
     package var flags: TCPFlags = .syn
     /// The TCP options; a multiple of 4 bytes.
     package var tcpOptions: [UInt8] = []
-    /// What follows the TCP header.
+    /// The payload after the TCP header.
     package var payload: [UInt8] = []
     /// The identification field or flow label.
     package var nonceField: UInt32 = 0
-    /// IPv4 options, a multiple of 4 bytes; or IPv6 extension headers, of which the first has the type below.
+    /// The IPv4 options, a multiple of 4 bytes, or the IPv6 extension headers.
+    ///
+    /// `firstNextHeader` is the type of the first.
     package var networkOptions: [UInt8] = []
-    /// IPv6: the type of the first extension header; each names its follower itself.
+    /// The type of the first IPv6 extension header.
+    ///
+    /// Each header contains the type of the next.
     package var firstNextHeader: UInt8 = 6
 
-    /// Starts with a plain SYN over IPv4.
     package init() {}
 
-    /// The length of the IP header with options or extension headers.
+    /// The length of the IP header, in bytes, with its options or extension headers.
     package var transportOffset: Int { (source.family == .ipv4 ? 20 : 40) + networkOptions.count }
 
-    /// The packet, with right checksums.
+    /// The packet, with correct checksums.
     package var bytes: [UInt8] {
         var segment = sourcePort.networkBytes + destinationPort.networkBytes
         segment += sequenceNumber.networkBytes + acknowledgmentNumber.networkBytes
