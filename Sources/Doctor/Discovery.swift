@@ -3,7 +3,7 @@ internal import Program
 internal import Settings
 internal import SystemPackage
 
-/// The discovery of what is installed on a host, and with which values.
+/// A search for the tcpknock installations of a host and their intended values.
 package struct Discovery {
     private let firewall: Firewall
     private let processes: Processes

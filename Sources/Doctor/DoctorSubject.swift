@@ -23,7 +23,7 @@ package enum Role: String, CaseIterable, Sendable {
 
 /// The intended values of an installation on this host.
 package struct DoctorSubject: Sendable {
-    /// A key file and the name of its owner.
+    /// A key file, with the name of the guest or target that it belongs to.
     package struct NamedKey: Sendable {
         /// The name of the guest or target; empty if there is only one key.
         package let name: String

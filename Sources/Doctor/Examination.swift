@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Wire
 
-/// What all checks of one installation examine.
+/// An examination of one installation: everything that its checks look at.
 package struct Examination {
     /// The host.
     package let host: Host

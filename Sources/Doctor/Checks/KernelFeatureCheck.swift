@@ -18,7 +18,7 @@ enum KernelFeatureCheck {
         let sign: (file: String, line: String?)
         /// Whether tcpknock cannot work without it.
         let isNeeded: Bool
-        /// What does not work without it.
+        /// The consequence of its absence, for messages.
         let without: String
     }
 

@@ -40,7 +40,7 @@ enum LockoutCheck {
     }
 }
 
-/// A check whether the rules are about to come down because nobody has confirmed them.
+/// A check of whether the rules are about to come down because nobody has confirmed them.
 enum ConfirmationCheck {
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }

@@ -99,7 +99,7 @@ extension Rule {
     }
 }
 
-/// A check whether rules are spread over both kinds of iptables.
+/// A check of whether rules are spread over both kinds of iptables.
 enum BackendCheck {
     static func run(_ examination: Examination) -> [Finding] {
         let subject = examination.subject

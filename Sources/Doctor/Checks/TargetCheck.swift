@@ -2,7 +2,7 @@
 internal import Settings
 internal import Wire
 
-/// A check whether the names of the client's targets resolve to addresses at which it does not knock.
+/// A check of whether the names of the client's targets resolve to addresses at which it does not knock.
 enum TargetCheck {
     private static let name = "targets"
     /// The greatest number of addresses that are looked up.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A check whether this host itself translates what the daemon judges.
+/// A check of whether this host itself translates what the daemon judges.
 enum TranslationCheck {
     private static let name = "nat"
 
