@@ -4,25 +4,27 @@ internal import Linux
 package import Program
 package import SystemPackage
 
-/// The other end of a daemon's control socket.
+/// The client side of a daemon's control socket.
 package enum ControlClient {
-    /// How long a daemon may take to answer, in seconds.
+    /// The time in which a daemon must answer, in seconds.
     private static let patience = 20
 
-    /// Whether there is something at a path; a daemon that ended in bad order leaves its socket behind.
+    /// Returns whether there is a file at the path.
+    ///
+    /// A daemon that crashed leaves its socket behind.
     package static func exists(_ path: FilePath) -> Bool {
         unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
     }
 
-    /// Asks a daemon.
+    /// Sends a request to a daemon and reads the answer.
     ///
     /// - Parameters:
-    ///   - path: Its socket.
-    ///   - request: What to ask.
-    ///   - form: How the answer is to look.
-    ///   - write: Gets the answer piece by piece.
-    /// - Returns: The exit status that the daemon asks for: 0 if all is well.
-    /// - Throws: Why there is no answer, or what the daemon says against it.
+    ///   - path: The daemon's socket.
+    ///   - request: The request.
+    ///   - form: The form of the answer.
+    ///   - write: Receives the answer piece by piece.
+    /// - Returns: The exit status that the daemon asks for; 0 if all is well.
+    /// - Throws: `FatalError` if there is no answer, or if the daemon refuses the request.
     @discardableResult
     package static func ask(
         _ path: FilePath, _ request: ControlRequest, _ form: ControlRequest.Form, write: (String) -> Void
@@ -49,10 +51,10 @@ package enum ControlClient {
         return status
     }
 
-    /// Asks a daemon for something that is answered by a sentence.
+    /// Sends a request that is answered by a sentence.
     ///
-    /// - Returns: The sentence, without the end of its line.
-    /// - Throws: Why there is no answer, or what the daemon says against it.
+    /// - Returns: The sentence, without a newline.
+    /// - Throws: `FatalError` if there is no answer, or if the daemon refuses the request.
     package static func answer(_ path: FilePath, _ request: ControlRequest) throws(FatalError) -> String {
         var answer = ""
         try ask(path, request, .text) { answer += $0 }
@@ -63,7 +65,7 @@ package enum ControlClient {
     private static func connect(_ path: FilePath) throws(FatalError) -> Int32 {
         do throws(SystemError) {
             let descriptor = try UnixSocket.open()
-            // There may be a line of those who ask.
+            // The daemon may have a queue of waiting clients.
             UnixSocket.setTimeout(descriptor, seconds: patience)
             do throws(SystemError) {
                 try UnixSocket.connect(descriptor, to: path)

@@ -3,34 +3,34 @@ internal import Glibc
 internal import Settings
 package import Wire
 
-/// What can be asked of a daemon over its socket: one line of text, the form of the answer before it.
+/// A request to a daemon over its control socket: one line of text, beginning with the form of the answer.
 ///
 ///     text status
 ///     json unlock 192.0.2.7
 package enum ControlRequest: Equatable, Sendable {
-    /// How the daemon is doing.
+    /// Report the status.
     case status
-    /// Who is locked out.
+    /// List the lockouts.
     case locks
-    /// Let an address in again.
+    /// End the lockout of an address.
     case unlock(IPAddress)
     /// Read the configuration again.
     case reload
-    /// Tell each step of each handshake from now on, until the connection is closed.
+    /// Report each step of each handshake from now on, until the connection is closed.
     case watch
 
-    /// How the answer looks.
+    /// The form of an answer.
     package enum Form: String, Sendable {
         /// For people.
         case text
-        /// One JSON value a line.
+        /// One JSON value per line, for scripts.
         case json
     }
 
-    /// The longest request in bytes.
+    /// The longest request, in bytes.
     package static let maximumLength = 256
 
-    /// Reads a line without its end.
+    /// Parses a line without its newline; nil if it is not a request.
     package static func parse(_ line: String) -> (form: Form, request: ControlRequest)? {
         let words = line.split(separator: " ").map(String.init)
         guard words.count >= 2, let form = Form(rawValue: words[0]) else { return nil }
@@ -44,7 +44,7 @@ package enum ControlRequest: Equatable, Sendable {
         }
     }
 
-    /// The line for a request, with its end.
+    /// Returns the line for a request, with its newline.
     package func line(_ form: Form) -> String {
         let text =
             switch self {
@@ -58,17 +58,17 @@ package enum ControlRequest: Equatable, Sendable {
     }
 }
 
-/// What a daemon answers: a first line, `ok`, `ok STATUS` or `error STATUS`, and then text or JSON until the connection is
+/// A daemon's answer: a first line, `ok`, `ok STATUS` or `error STATUS`, and then text or JSON until the connection is
 /// closed.
 package enum ControlAnswer: Equatable, Sendable {
     /// The request was carried out.
     case done(String)
-    /// The same, and who asked is to end with an exit status that scripts can read: not all is well.
+    /// The request was carried out, but the client should exit with this status, so that scripts notice a problem.
     case doneBut(Int32, String)
-    /// It was not; an exit status, and why.
+    /// The request was not carried out, with an exit status and the reason.
     case failed(Int32, String)
 
-    /// All that is sent.
+    /// The complete text of the answer.
     package var text: String {
         switch self {
         case .done(let text): "ok\n\(text)"
@@ -77,9 +77,9 @@ package enum ControlAnswer: Equatable, Sendable {
         }
     }
 
-    /// Reads the first line of an answer.
+    /// Parses the first line of an answer.
     ///
-    /// - Returns: Whether the request was carried out, and the exit status; nil if it is no such line.
+    /// - Returns: Whether the request was carried out, and the exit status; nil if it is not such a line.
     package static func head(_ line: String) -> (isDone: Bool, status: Int32)? {
         if line == "ok" { return (true, 0) }
         let words = line.split(separator: " ")

@@ -8,26 +8,31 @@ package import Program
 package import Settings
 package import SystemPackage
 
-/// The socket on which a daemon answers `tcpknock`: for root and the daemon's own user, and for this host alone.
+/// The socket on which a daemon answers `tcpknock`.
+///
+/// Only root and the daemon's own user on this host may use it.
 package final class ControlSocket: Sendable {
-    /// How long somebody may take to ask and to read the answer, in seconds.
+    /// The time in which a client must send its request and read the answer, in seconds.
     private static let patience = 5
 
-    /// Where it is.
+    /// The path of the socket.
     package let path: FilePath
     private let descriptor: Int32
     private let listener = DispatchQueue(label: "control socket")
     private let answers = DispatchQueue(label: "control answers", attributes: .concurrent)
-    /// So many are answered at a time; more have to wait.
+    /// Limits the number of requests that are answered at a time.
+    ///
+    /// Further ones wait.
     private let places = DispatchSemaphore(value: 8)
 
-    /// Makes the socket with mode 0600, and the folder that it is in if that is missing.
+    /// Creates the socket with mode 0600, and its folder if that is missing.
     ///
-    /// A socket that a daemon has left behind is replaced; one that a daemon answers on is not.
+    /// A socket left behind by a daemon is replaced, but not one on which a daemon still answers.
     ///
     /// - Parameters:
-    ///   - path: Where it is to be.
-    ///   - identity: Whom the daemon will become, and to whom it is given; nil if it stays who it is.
+    ///   - path: The path of the socket.
+    ///   - identity: The user that the daemon will become, which is made the owner of the socket; nil if it keeps its
+    ///     user.
     /// - Throws: What is wrong with the path.
     package init(_ path: FilePath, identity: Identity? = nil) throws(FatalError) {
         self.path = path
@@ -43,7 +48,9 @@ package final class ControlSocket: Sendable {
         close(descriptor)
     }
 
-    /// Removes the socket from the file system; who has asked already is still answered.
+    /// Removes the socket from the file system.
+    ///
+    /// Requests that were already received are still answered.
     package func remove() {
         unsafe path.withPlatformString { _ = unsafe unlink($0) }
     }
@@ -52,7 +59,8 @@ package final class ControlSocket: Sendable {
         let folder = path.removingLastComponent()
         if !folder.isEmpty {
             if unsafe folder.withPlatformString({ unsafe mkdir($0, 0o755) }) == 0 {
-                // Made for this socket: so who uses it can remove the socket at the end.
+                // The folder was created for this socket. With the right owner, the daemon can remove the socket at the
+                // end.
                 hand(folder, to: identity)
             } else if errno != EEXIST {
                 throw SystemError("mkdir \(folder)")
@@ -61,7 +69,7 @@ package final class ControlSocket: Sendable {
         try removeLeftover(path)
         let descriptor = try UnixSocket.open()
         do throws(SystemError) {
-            // The mode of a socket is set when it is bound, and nobody else may connect even for a moment.
+            // A socket gets its mode when it is bound. Nobody else may be able to connect, even for a moment.
             let mask = umask(0o177)
             defer { umask(mask) }
             try UnixSocket.bind(descriptor, to: path)
@@ -90,12 +98,12 @@ package final class ControlSocket: Sendable {
         unsafe path.withPlatformString { _ = unsafe unlink($0) }
     }
 
-    /// Begins to answer, on threads of its own.
+    /// Starts to answer requests, on threads of its own.
     ///
     /// - Parameters:
-    ///   - logger: Where it says who was turned away.
-    ///   - watchers: Who takes over the connections of those who ask to watch.
-    ///   - answer: Carries out requests other than `watch`; may be called on several threads.
+    ///   - logger: The log for refused users.
+    ///   - watchers: Takes over the connections of `watch` requests.
+    ///   - answer: Carries out all other requests. It may be called on several threads.
     package func start(
         logger: Logger, watchers: WatchBoard,
         answer: @escaping @Sendable (ControlRequest, ControlRequest.Form) -> ControlAnswer
@@ -105,7 +113,7 @@ package final class ControlSocket: Sendable {
                 let connection = uninterrupted { clinux_accept(descriptor) }
                 guard connection >= 0 else {
                     if errno == ECONNABORTED { continue }
-                    // Out of descriptors: those in use come back.
+                    // There are no descriptors left. Those in use will be released.
                     if errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM {
                         sleep(1)
                         continue
@@ -150,13 +158,13 @@ package final class ControlSocket: Sendable {
 }
 
 extension ControlSocket {
-    /// Makes the socket that the settings ask for.
+    /// Creates the socket that the settings ask for.
     ///
-    /// One at the usual place that cannot be made is only reported, because a daemon can do its work without; one that
-    /// somebody has asked for must be there.
+    /// If the default socket cannot be created, that is only logged, because a daemon can run without it. A socket that
+    /// the configuration names explicitly must be created.
     ///
-    /// - Returns: nil if there is none.
-    /// - Throws: What is wrong with the path that was asked for.
+    /// - Returns: The socket; nil if there is none.
+    /// - Throws: What is wrong with the configured path.
     package static func open<Settings: CommonSettings>(
         _ settings: Settings, identity: Identity? = nil, logger: Logger
     ) throws(FatalError) -> ControlSocket? {

@@ -4,7 +4,7 @@ package import KnockEngine
 internal import Program
 internal import Wire
 
-/// Who is locked out, for people and for programs.
+/// The list of lockouts, for display and for scripts.
 package struct LockList {
     private struct Row {
         let address: IPAddress
@@ -15,7 +15,9 @@ package struct LockList {
     private let locks: [Row]
     private let now: Instant
 
-    /// Takes the lockouts that are not over, the time, and the names of guests.
+    /// Creates a list of the lockouts that are not over.
+    ///
+    /// `name` returns the names of guests.
     package init(
         _ locks: [(subject: Lockout.Subject, lockout: Lockout)], now: Instant, name: (KeyID) -> String?
     ) {
@@ -25,7 +27,7 @@ package struct LockList {
         self.now = now
     }
 
-    /// One line a lockout; it begins with the address.
+    /// One line per lockout, beginning with the address.
     package var text: String {
         guard !locks.isEmpty else { return "nobody is locked out\n" }
         let rows = locks.map { row in
@@ -38,7 +40,7 @@ package struct LockList {
         return TextTable.lines(rows).map { $0.dropFirst(2) + "\n" }.joined()
     }
 
-    /// An array with an object for each.
+    /// An array with one object per lockout.
     package var json: JSONValue {
         .array(
             locks.map { row in

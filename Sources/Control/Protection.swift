@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Whether each port that a server is to protect has its firewall rules.
+/// The state of the firewall rules of the ports that a server should protect.
 package struct Protection: Equatable, Sendable {
-    /// What is wrong with the rules of a port.
+    /// A fault of a port's rules.
     package enum Fault: Equatable, Sendable {
-        /// There are none.
+        /// The port has no rules.
         case missing
         /// Some are missing, or were changed.
         case incomplete
-        /// They leave out a place that is to be protected, or exempt one that is not to be exempt.
+        /// The rules leave out a place that should be protected, or exempt one that should not be exempt.
         case elsewhere
-        /// This rule of another program leads past them; whether it does not where ours come first again.
+        /// This rule of another program lets connections bypass ours; `yields` is whether it no longer does if ours
+        /// come first.
         case bypassed(String, yields: Bool)
 
-        /// What it is, of one port or of several.
+        /// Describes the fault of these ports.
         fileprivate func text(_ ports: [UInt16]) -> String {
             switch self {
             case .missing: "there are no rules for \(ports.count == 1 ? "it" : "them")"
@@ -23,59 +24,58 @@ package struct Protection: Equatable, Sendable {
             }
         }
 
-        /// Whether nobody gets in all the same, where the gate of the kernel filter is closed: it passes only what our
-        /// rules have verified.
+        /// Whether nobody gets in although the rules have this fault, if the kernel filter's gate is closed: the gate
+        /// passes only what our rules have verified.
         fileprivate var isStoppedByGate: Bool {
             switch self {
             case .missing: true
-            // One that marks connections verifies them for the gate, too.
+            // A rule that marks connections also makes them count as verified for the gate.
             case .bypassed(let rule, _): !rule.contains("MARK ")
             case .incomplete, .elsewhere: false
             }
         }
 
-        /// Whether putting rules in mends it.
+        /// Whether installing our rules again fixes the fault.
         fileprivate var isMendedByRules: Bool { if case .bypassed(_, yields: false) = self { false } else { true } }
     }
 
-    /// What is known.
+    /// What is known about the rules.
     package enum Knowledge: Equatable, Sendable {
-        /// What is wrong, by ports, and what puts it right; no port, if nothing is.
+        /// The faults by port, empty if there are none, and the command that fixes them.
         case looked([UInt16: Fault], cure: String)
-        /// Nothing, and why.
+        /// Nothing is known, for this reason.
         case unknown(String)
     }
 
-    /// The ports that are to be protected.
+    /// The ports that should be protected.
     package let ports: [UInt16]
-    /// What is known of their rules.
+    /// What is known about their rules.
     package let knowledge: Knowledge
-    /// The ports into which the kernel filter lets nobody who is not verified, whatever the rules are.
+    /// The ports that the kernel filter closes to everybody who is not verified, whatever the rules are.
     package var gate: Set<UInt16>
 
-    /// Joins the ports and what is known of them.
     package init(ports: [UInt16], knowledge: Knowledge, gate: Set<UInt16> = []) {
         self.ports = ports
         self.knowledge = knowledge
         self.gate = gate
     }
 
-    /// The ports without all of their rules, or past which others lead, in order; nil if it is not known.
+    /// The ports with incomplete or bypassed rules, in order; nil if the state is unknown.
     package var unprotectedPorts: [UInt16]? {
         guard case .looked(let faults, _) = knowledge else { return nil }
         return faults.keys.sorted()
     }
 
-    /// Those of them into which nobody gets all the same, with the knock neither; nil if it is not known.
+    /// Those unprotected ports into which nobody gets anyway, even by knocking; nil if the state is unknown.
     package var closedPorts: [UInt16]? {
         guard case .looked(let faults, _) = knowledge else { return nil }
         return faults.filter { gate.contains($0.key) && $0.value.isStoppedByGate }.keys.sorted()
     }
 
-    /// Whether all of them have their rules; nil if it is not known.
+    /// Whether all ports are protected; nil if the state is unknown.
     package var isProtected: Bool? { unprotectedPorts.map(\.isEmpty) }
 
-    /// One line for people, which begins with `PROTECTED`, `NOT PROTECTED`, `CLOSED` or `NOT KNOWN`.
+    /// A line for display that begins with `PROTECTED`, `NOT PROTECTED`, `CLOSED` or `NOT KNOWN`.
     package var line: String {
         switch knowledge {
         case .unknown(let reason):

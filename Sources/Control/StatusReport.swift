@@ -5,37 +5,37 @@ internal import Linux
 internal import Program
 package import Wire
 
-/// How a daemon is doing, for people and for programs.
+/// A daemon's status, for display and for scripts.
 package struct StatusReport: Sendable {
     /// A guest or target.
     package struct Party: Sendable {
         package let name: String
-        /// Where it is, on the client; from where and where to, on the server.
+        /// On the client, the target's ports and addresses; on the server, the guest's ports, networks and expiry.
         package let scope: String
 
-        /// Joins a name and where that is.
         package init(name: String, scope: String) {
             self.name = name
             self.scope = scope
         }
     }
 
-    /// A queue of the kernel, as it counts its packets.
+    /// A kernel queue, with the kernel's statistics.
     package struct Queue: Sendable {
-        /// Its number.
+        /// The number of the queue.
         package let number: UInt16
-        /// The netlink port of its holder, which for most programs is their process id.
+        /// The netlink port of the program that has bound the queue.
+        ///
+        /// For most programs, this is their process ID.
         package let holder: UInt32
-        /// How many packets wait for a verdict now.
+        /// The number of packets that wait for a verdict now.
         package let waiting: UInt32
-        /// How many there were so far.
+        /// The number of packets so far.
         package let packets: UInt32
-        /// How many the kernel discarded because too many waited.
+        /// The number of packets that the kernel dropped because too many were waiting.
         package let droppedInQueue: UInt32
-        /// How many it discarded because they could not be handed over.
+        /// The number of packets that the kernel dropped because they could not be passed to the program.
         package let droppedOnTheWay: UInt32
 
-        /// Takes the kernel's figures.
         package init(
             number: UInt16, holder: UInt32, waiting: UInt32, packets: UInt32, droppedInQueue: UInt32,
             droppedOnTheWay: UInt32
@@ -56,7 +56,6 @@ package struct StatusReport: Sendable {
         package let connection: OpenConnection
         package let bytes: ByteCount?
 
-        /// Joins what is known of a connection.
         package init(party: String?, flow: Flow, connection: OpenConnection, bytes: ByteCount?) {
             self.party = party
             self.flow = flow
@@ -74,22 +73,21 @@ package struct StatusReport: Sendable {
     package let handshakes: Int
     package let parties: [Party]
     package let connections: [Connection]
-    /// How many connections found no room in the book.
+    /// The number of connections that were not recorded because the book was full.
     package let unrecorded: UInt64
-    /// How many addresses are locked out; nil on the client.
+    /// The number of addresses that are locked out; nil on the client.
     package let lockedOut: Int?
-    /// How many places for used codes are taken, and how many there are; nil on the client.
+    /// The number of used codes that are remembered, and the capacity for them; nil on the client.
     package let usedCodes: (taken: Int, capacity: Int)?
-    /// What the program in the kernel dropped and let pass; nil if there is none.
+    /// The number of SYNs that the kernel filter has dropped and let pass; nil if there is no filter.
     package let kernelFilter: (wrong: UInt64, passed: UInt64)?
-    /// Whose ports are protected, and who is exempt; nil on the client.
+    /// The destinations that are protected, and the sources that are exempt; nil on the client.
     package var places: (protected: [String], exempt: [String])?
-    /// Whether the ports have their rules; nil on the client.
+    /// The state of the firewall rules; nil on the client.
     package let protection: Protection?
-    /// How often rules were lost that nobody took down; nil on the client.
+    /// The number of times rules disappeared without having been taken down; nil on the client.
     package let rulesLost: UInt64?
 
-    /// Joins all that there is to say.
     package init(
         program: String, partyLabel: String, started: Instant, now: Instant, queues: [Queue], counters: Counters,
         handshakes: Int, parties: [Party], connections: [Connection], unrecorded: UInt64, lockedOut: Int?,
@@ -114,7 +112,7 @@ package struct StatusReport: Sendable {
         self.rulesLost = rulesLost
     }
 
-    /// Lines for people.
+    /// The report as lines of text.
     package var text: String {
         var lines = protection.map { [$0.line] } ?? []
         lines.append("\(program) \(version), up \(DurationText.text(seconds: started.seconds(until: now)))")
@@ -154,7 +152,7 @@ package struct StatusReport: Sendable {
         ]
     }
 
-    /// One JSON object.
+    /// The report as a JSON object.
     package var json: JSONValue {
         var members: [JSONValue.Member] = [.init("program", .string(program)), .init("version", .string(version))]
         if let protection {
@@ -212,7 +210,7 @@ package struct StatusReport: Sendable {
 }
 
 extension Instant {
-    /// Whole seconds from this point in time to a later one.
+    /// Returns the whole seconds from this instant to a later one.
     package func seconds(until later: Instant) -> UInt64 {
         later.uptime > uptime ? (later.uptime - uptime) / 1000 : 0
     }

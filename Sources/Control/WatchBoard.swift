@@ -4,31 +4,36 @@ package import KnockEngine
 internal import Linux
 internal import Synchronization
 
-/// Those who watch handshakes over the control socket.
+/// The clients that watch handshakes over the control socket.
 ///
-/// Who does not read fast enough misses lines and is told how many; nobody here waits for them.
+/// A client that does not read fast enough misses lines and is sent their number. The daemon never waits for it.
 package final class WatchBoard: Sendable {
     private struct Watcher {
         let connection: Int32
         let form: ControlRequest.Form
-        /// Whether it has had the answer to its request, before which nothing is shown.
+        /// Whether the answer to its request has been sent.
+        ///
+        /// Nothing is shown before that.
         var isAnswered = false
         var missed: UInt64 = 0
     }
 
-    /// So many at a time.
+    /// The largest number of watchers at a time.
     private static let capacity = 8
 
     private let watchers = Mutex<[Watcher]>([])
-    /// Lets events pass by the lock while nobody watches.
+    /// Lets events skip the lock while nobody watches.
     private let isEmpty = Atomic(true)
-    /// Whether `changed` was told that anybody watches; one change at a time.
+    /// The last value passed to `changed`.
+    ///
+    /// The lock also keeps changes in order.
     private let isAnnounced = Mutex(false)
     private let changed: @Sendable (Bool) -> Void
 
-    /// Begins without watchers.
+    /// Creates a board without watchers.
     ///
-    /// - Parameter changed: Is called with whether anybody watches when the first comes and when the last has gone.
+    /// - Parameter changed: Called with `true` when the first watcher has come, and with `false` when the last has
+    ///   gone.
     package init(changed: @escaping @Sendable (Bool) -> Void) {
         self.changed = changed
     }
@@ -47,7 +52,7 @@ package final class WatchBoard: Sendable {
             return
         }
         announce()
-        // Only now: all that happens from here on is shown.
+        // Answered only now: everything that happens from here on is shown.
         watchers.withLock { watchers in
             guard let index = watchers.firstIndex(where: { $0.connection == connection }) else { return }
             _ = UnixSocket.send(ControlAnswer.done("").text, to: connection, flags: Int32(MSG_DONTWAIT))
@@ -55,7 +60,7 @@ package final class WatchBoard: Sendable {
         }
     }
 
-    /// Shows an event to all who watch.
+    /// Shows an event to all watchers.
     package func show(_ event: Event, of party: String?) {
         if isEmpty.load(ordering: .acquiring) { return }
         let line = WatchLine(event, party: party)
@@ -76,7 +81,9 @@ package final class WatchBoard: Sendable {
         if isLast { announce() }
     }
 
-    /// Lets go of who has closed the connection; call it now and then, for when there are no events.
+    /// Closes the connections of watchers that have gone.
+    ///
+    /// Call it regularly, for times without events.
     package func sweep() {
         if isEmpty.load(ordering: .acquiring) { return }
         let isLast = watchers.withLock { watchers in
@@ -86,7 +93,7 @@ package final class WatchBoard: Sendable {
         if isLast { announce() }
     }
 
-    /// Says whether anybody watches, if that is news.
+    /// Calls `changed` if there now are watchers, or no longer are.
     private func announce() {
         isAnnounced.withLock { isAnnounced in
             let isWatched = watchers.withLock { !$0.isEmpty }
@@ -98,7 +105,7 @@ package final class WatchBoard: Sendable {
     }
 
     private static func removeGone(_ watchers: inout [Watcher]) {
-        // Not before its answer: until then its number must remain its own.
+        // A watcher stays until it is answered, because its descriptor must not be reused before.
         watchers.removeAll { watcher in
             guard watcher.isAnswered, hasGone(watcher.connection) else { return false }
             close(watcher.connection)

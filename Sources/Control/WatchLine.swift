@@ -4,20 +4,19 @@ package import KnockEngine
 internal import Linux
 internal import Wire
 
-/// One step of a handshake, for people who watch.
+/// A step of a handshake, as it is shown to watchers.
 package struct WatchLine {
     private let event: Event
     private let party: String?
     private let time: String
 
-    /// Takes the step, and the name of the guest or target.
     package init(_ event: Event, party: String?) {
         self.event = event
         self.party = party
         time = SystemClock.timestamp()
     }
 
-    /// Aligned columns: time, client, server, name, reason and what it means.
+    /// Aligned columns: time, client, server, name, reason and explanation.
     package var text: String {
         let ends = "\(event.flow.client) > \(event.flow.server)"
         let name = party ?? "-"
@@ -25,7 +24,7 @@ package struct WatchLine {
             + "\(Self.padded(event.reason.name, 24)) \(event.reason.explanation)\n"
     }
 
-    /// One JSON object.
+    /// A JSON object in one line.
     package var json: String {
         let value: JSONValue = .object([
             "time": .string(time), "client": .string(event.flow.client), "server": .string(event.flow.server),
@@ -35,7 +34,7 @@ package struct WatchLine {
         return value.text + "\n"
     }
 
-    /// What somebody is told who reads too slowly.
+    /// Returns the line that is sent after lines were skipped because the watcher read too slowly.
     static func missed(_ count: UInt64, _ form: ControlRequest.Form) -> String {
         form == .json ? "{\"missed\":\(count)}\n" : "(\(count) not shown: they came too fast)\n"
     }
