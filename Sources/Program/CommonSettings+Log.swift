@@ -3,7 +3,7 @@ package import Logging
 package import Settings
 
 extension CommonSettings {
-    /// Makes the logger that the settings ask for.
+    /// Creates the logger that the settings ask for.
     package func logger(_ label: String) -> Logger {
         let handler =
             switch logTarget {
@@ -15,7 +15,7 @@ extension CommonSettings {
 }
 
 extension EffectiveSettings {
-    /// Writes to the log what is right but hardly meant.
+    /// Logs the warnings about settings that are valid but probably not intended.
     package func logWarnings(to logger: Logger) {
         for warning in warnings { logger.warning("\(warning)") }
     }

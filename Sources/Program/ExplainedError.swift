@@ -5,9 +5,9 @@ package import Linux
 package import Settings
 internal import SystemPackage
 
-/// An error that has a text for people and an exit status.
+/// An error that has a message for people and an exit status.
 package protocol ExplainedError: Error {
-    /// The error that ends the program.
+    /// The error to exit with.
     var fatal: FatalError { get }
 }
 
@@ -49,7 +49,7 @@ extension KeyBundleError: ExplainedError {
     }
 }
 
-/// Turns what the body throws into the error that ends the program.
+/// Converts an error thrown by the body into the error to exit with.
 package func fatally<Result, Failure: ExplainedError>(
     _ body: () throws(Failure) -> Result
 ) throws(FatalError) -> Result {

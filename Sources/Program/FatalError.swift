@@ -5,20 +5,19 @@ package import KeyFiles
 internal import Linux
 internal import SystemPackage
 
-/// An error that ends a program: what people read, and the exit status that scripts read (sysexits.h).
+/// An error that ends a program, with a message for people and an exit status for scripts (sysexits.h).
 package struct FatalError: Error, CustomStringConvertible {
-    /// What was wrong, where, and what to do.
+    /// The message: what is wrong, where, and what to do.
     package let description: String
-    /// 64...78, as sysexits.h has them.
+    /// The exit status, 64...78 as in sysexits.h.
     package let status: Int32
 
-    /// Joins a message and an exit status.
     package init(_ description: String, status: Int32) {
         self.description = description
         self.status = status
     }
 
-    /// Chooses the exit status for a key file that cannot be used.
+    /// Creates an error with the exit status for a key file that cannot be used.
     package init(_ error: KeyFileError) {
         let status =
             switch error {
@@ -35,7 +34,9 @@ package struct FatalError: Error, CustomStringConvertible {
     }
 }
 
-/// Runs the body of a program; a `FatalError` goes to standard error with the program's name, and sets the exit status.
+/// Runs the body of a program.
+///
+/// A `FatalError` is written to standard error with the program's name, and sets the exit status.
 package func reportingErrors<Result>(
     of program: String, _ body: () throws(FatalError) -> Result
 ) throws(ExitCode) -> Result {

@@ -6,15 +6,15 @@ internal import Settings
 internal import Synchronization
 package import SystemPackage
 
-/// Opens configuration and key files for a daemon that has become somebody else and may not read what is root's.
+/// Opens configuration and key files for a daemon that has changed its user and can no longer read root's files.
 ///
-/// A child stays root, without any capability, and hands over open files: the configuration file, and the key files that
-/// it names, as it reads them itself. So a daemon that somebody has taken over gets nothing by it that it has not had.
-/// The child ends with the daemon.
+/// A child process remains root, without any capability, and passes open files to the daemon: the configuration file,
+/// and the key files named in the configuration, which the child reads itself. An attacker who has taken over the
+/// daemon thus gains no access that the daemon did not have already. The child exits with the daemon.
 package final class FileBroker: Sendable {
-    /// The flag with which the daemon's program is that child.
+    /// The flag that makes the daemon's program run as this child.
     static let flag = "--open-files"
-    /// The longest path that is asked for, in bytes.
+    /// The longest path that can be requested, in bytes.
     private static let longestPath = 4_096
 
     private static let current = Mutex<FileBroker?>(nil)
@@ -25,10 +25,12 @@ package final class FileBroker: Sendable {
 
     // MARK: The daemon
 
-    /// Starts the child if the daemon is about to become somebody else than root; while there is one thread.
+    /// Starts the child if the daemon is about to become a user other than root.
     ///
-    /// - Parameter identity: Whom it becomes; nil if nobody.
-    /// - Throws: Why there is no child.
+    /// Call this while there is only one thread.
+    ///
+    /// - Parameter identity: The user that the daemon becomes; nil if it keeps its user.
+    /// - Throws: `FatalError` if the child cannot be started.
     package static func start(for identity: Identity?) throws(FatalError) {
         guard let identity, identity.user != 0, geteuid() == 0 else { return }
         do throws(SystemError) {
@@ -39,13 +41,15 @@ package final class FileBroker: Sendable {
         }
     }
 
-    /// Opens a file as open(2) does, for reading; through the child if there is one and this process may not.
+    /// Opens a file for reading, as open(2) does.
+    ///
+    /// If this process lacks the permission, the child opens it, if there is one.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - options: As for open(2).
-    /// - Returns: Its descriptor, to be closed.
-    /// - Throws: Why it cannot be opened.
+    ///   - options: The options, as for open(2).
+    /// - Returns: The descriptor, to be closed by the caller.
+    /// - Throws: The error of open(2).
     package static func open(_ path: FilePath, _ options: FileDescriptor.OpenOptions) throws(Errno) -> FileDescriptor {
         do {
             return try FileDescriptor.open(path, .readOnly, options: options)
@@ -65,7 +69,7 @@ package final class FileBroker: Sendable {
                 unsafe send(link, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             guard sent == bytes.count else { throw .permissionDenied }
-            // It answers, or ends. A limit of time would leave an answer for the next who asks.
+            // The child answers or exits. After a timeout, its late answer would be taken for that to the next request.
             var file: Int32 = -1
             let error = unsafe clinux_receive_file(link, &file)
             guard error == 0 else { throw Errno(rawValue: error) }
@@ -89,22 +93,23 @@ package final class FileBroker: Sendable {
 
     // MARK: The child
 
-    /// Opens files for the daemon at the other end of standard input, until that has ended.
+    /// Opens files for the daemon at the other end of standard input, until the daemon has ended.
     ///
-    /// - Parameter flags: Those of the daemon.
-    /// - Throws: What the kernel says against giving up all privileges.
+    /// - Parameter flags: The daemon's flags.
+    /// - Throws: The kernel's error when privileges are dropped.
     static func serve<Flags: DaemonFlags>(_ flags: Flags) throws(FatalError) {
         try Privileges.giveUpAll()
         var keyFiles = keyFiles(flags)
         while let path = receivePath() {
             let isConfiguration = path == flags.configurationFile
-            // Who asks for it reads it anew, and then the key files that it names.
+            // A daemon that requests the configuration file reads it anew, and then the key files that it names.
             if isConfiguration { keyFiles = Self.keyFiles(flags) }
             hand(path, isGranted: isConfiguration || keyFiles.contains(path))
         }
     }
 
-    /// Those that the configuration names now; none where it is wrong, or others can have written it.
+    /// Returns the key files that the configuration names now; none if it is wrong or could have been written by
+    /// others.
     private static func keyFiles<Flags: DaemonFlags>(_ flags: Flags) -> Set<FilePath> {
         (try? flags.settings()).map { Set(Flags.keyFiles($0).map(\.path)) } ?? []
     }

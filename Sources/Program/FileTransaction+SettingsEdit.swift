@@ -4,7 +4,9 @@ package import Linux
 package import Settings
 
 extension FileTransaction {
-    /// Adds a configuration file with what was added to it; it keeps its mode and owner, and a new one has 0600.
+    /// Adds an edited configuration file to the transaction.
+    ///
+    /// An existing file keeps its mode and owner. A new one gets mode 0600.
     package func add<Settings: CommonSettings>(_ edit: SettingsEdit<Settings>) throws(FileError) {
         try add(
             edit.target, edit.text.span, mode: edit.attributes?.mode ?? 0o600,

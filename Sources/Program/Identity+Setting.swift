@@ -4,11 +4,11 @@ package import Linux
 internal import Settings
 
 extension Identity {
-    /// Looks a user up, and the group (getpwnam(3), getgrnam(3)).
+    /// Looks up a user and group (getpwnam(3), getgrnam(3)).
     ///
-    /// - Parameter setting: `NAME` or `NAME:GROUP`; nil for nobody.
-    /// - Returns: nil for nobody.
-    /// - Throws: Who is missing.
+    /// - Parameter setting: `NAME` or `NAME:GROUP`; nil for none.
+    /// - Returns: The identity; nil if the setting is nil.
+    /// - Throws: `FatalError` if the user or the group does not exist, or if this process cannot become that user.
     package static func find(_ setting: String?) throws(FatalError) -> Identity? {
         guard let setting, let name = UserName(setting) else { return nil }
         guard let entry = unsafe getpwnam(name.user) else {
@@ -28,12 +28,12 @@ extension Identity {
         return Identity(name: name.user, user: user, group: group)
     }
 
-    /// Asks whether this process can become somebody, as in `find`, or is who that is.
+    /// Returns whether this process can become the user that the setting names, or already is that user.
     static func canBecome(_ setting: String) -> Bool { (try? find(setting)) != nil }
 }
 
 extension FatalError {
-    /// The error, and what may be behind it where something may not be read: the daemon is not who it was at its start.
+    /// Adds an explanation to a permission error: the daemon no longer has the user or the rights that it started with.
     package func explained(for identity: Identity?) -> FatalError {
         guard status == EX_NOPERM else { return self }
         let reader = identity.map { "user \"\($0.name)\", whom the daemon runs as," } ?? "the daemon"

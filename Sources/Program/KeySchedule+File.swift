@@ -6,16 +6,17 @@ internal import Linux
 package import SystemPackage
 
 extension KeySchedule {
-    /// Reads a key file, whosesoever it is.
+    /// Reads a key file, whoever owns it.
     package static func read(_ path: FilePath) throws(FatalError) -> KeySchedule { try read(path, owners: nil) }
 
-    /// Reads a key file of a daemon.
+    /// Reads a daemon's key file.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - user: Whom the daemon becomes, as in the settings: beside root and who it is now, the file may be theirs.
+    ///   - user: The user that the daemon becomes, as in the settings. The file may belong to that user, to root, or to
+    ///     the current user.
     /// - Returns: The keys.
-    /// - Throws: What is wrong with it.
+    /// - Throws: What is wrong with the file.
     package static func read(_ path: FilePath, forDaemonOf user: String?) throws(FatalError) -> KeySchedule {
         let identity = try Identity.find(user)
         return try read(path, owners: [0, geteuid()] + (identity.map { [$0.user] } ?? []))

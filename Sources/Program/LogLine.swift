@@ -4,37 +4,38 @@ internal import Linux
 package import Logging
 package import Settings
 
-/// Writes log lines to where they are wanted.
+/// Writes log lines to standard error or to syslog.
 ///
-/// A line stays one line, whatever its message and values hold: control characters are escaped.
+/// Control characters in messages and values are escaped, so that each entry stays on one line.
 package struct LogLineHandler: LogHandler {
     private enum Sink {
         case standardError
         case syslog(Syslog)
     }
 
-    /// Values that go with every line.
+    /// The values that are added to every line.
     package var metadata: Logger.Metadata = [:]
-    /// Lines below this level are not written.
+    /// The level below which lines are not written.
     package var logLevel: Logger.Level
     private let format: LogFormat
     private let sink: Sink
 
-    /// Chooses the level and the format of lines on standard error.
+    /// Creates a handler for lines of this level and format on standard error.
     package init(level: LogLevel, format: LogFormat) {
         logLevel = level.level
         self.format = format
         sink = .standardError
     }
 
-    /// Chooses the level and the format of lines for a syslog daemon; it is told time and priority anyway.
+    /// Creates a handler for lines of this level and format, sent to a syslog daemon together with the time and the
+    /// priority.
     package init(level: LogLevel, format: LogFormat, syslog: Syslog) {
         logLevel = level.level
         self.format = format
         sink = .syslog(syslog)
     }
 
-    /// A value that goes with every line.
+    /// A value that is added to every line.
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
@@ -74,7 +75,7 @@ package struct LogLineHandler: LogHandler {
 }
 
 extension Logger.Level {
-    /// What syslog(3) and sd-daemon(3) call it.
+    /// The priority used by syslog(3) and sd-daemon(3).
     var priority: Syslog.Priority {
         switch self {
         case .trace, .debug: .debug

@@ -3,7 +3,7 @@ package import KnockProtocol
 package import Settings
 
 extension MaskChoice {
-    /// The mask to ask for; nil leaves it to whether there is a NAT.
+    /// The mask to request; nil if it depends on whether there is a NAT.
     package var mode: MaskMode? {
         switch self {
         case .auto: nil

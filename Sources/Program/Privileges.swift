@@ -3,47 +3,51 @@ internal import CLinux
 internal import Glibc
 package import Linux
 
-/// What a daemon may do, which becomes less as soon as it has what it works with (capabilities(7)).
+/// The privileges of a daemon, which it reduces as soon as it has opened all it needs (capabilities(7)).
 package enum Privileges {
-    /// Keeps keys out of core files and from other programs of the same user; before any key is read.
+    /// Keeps keys out of core files and away from other programs of the same user.
+    ///
+    /// Call this before any key is read.
     package static func forbidDumps() throws(FatalError) {
         guard clinux_forbid_dumps() == 0 else {
             throw FatalError(SystemError("prctl PR_SET_DUMPABLE").description, status: EX_OSERR)
         }
     }
 
-    /// Lets programs that are run from now on have only what putting firewall rules in takes, even as root.
+    /// Limits programs started from now on to the capabilities that firewall rules require, even if they run as root.
     ///
-    /// That is CAP_NET_ADMIN, CAP_NET_RAW for the socket that iptables-legacy asks the kernel through, and CAP_BPF to
-    /// attach the kernel filter. Root's files are root's without any.
+    /// These are CAP_NET_ADMIN, CAP_NET_RAW for the socket through which iptables-legacy talks to the kernel, and
+    /// CAP_BPF for attaching the kernel filter. Root's files are accessible to root without any capability.
     ///
-    /// - Throws: What the kernel says against it; then the daemon must not go on.
+    /// - Throws: The kernel's error, after which the daemon must not continue.
     package static func limitPrograms() throws(FatalError) {
         let kept = [CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF].reduce(into: 0 as UInt64) { $0 |= 1 << UInt64($1) }
         var call: UnsafePointer<CChar>?
         guard unsafe clinux_limit_programs(kept, &call) == 0 else { throw unsafe notGivenUp(errno, call) }
     }
 
-    /// Gives up all but CAP_NET_ADMIN, which the kernel asks for at each verdict, and becomes somebody else if wanted.
+    /// Drops all capabilities except CAP_NET_ADMIN, which the kernel requires for each verdict, and changes the user.
     ///
-    /// Capabilities belong to threads, so there must be only one yet.
+    /// Capabilities belong to threads, so there must be only one thread yet.
     ///
-    /// - Parameter identity: Whom to become; nil to stay.
-    /// - Throws: What the kernel says against it; then the daemon must not go on.
+    /// - Parameter identity: The user to become; nil to keep the user.
+    /// - Throws: The kernel's error, after which the daemon must not continue.
     package static func reduce(to identity: Identity?) throws(FatalError) {
         guard threadCount == 1 else {
             throw FatalError("\(threadCount) threads have begun before privileges were given up", status: EX_SOFTWARE)
         }
-        // Who was started as the user already has nobody to become.
+        // If the daemon was started as the user already, there is nothing to change.
         let change = geteuid() == 0 ? identity : nil
         var call: UnsafePointer<CChar>?
         let result = unsafe clinux_reduce_privileges(change?.name, change?.user ?? 0, change?.group ?? 0, &call)
         guard result == 0 else { throw unsafe notGivenUp(errno, call) }
     }
 
-    /// Gives up all capabilities and ways to get any, and stays whose it is; while there is one thread.
+    /// Drops all capabilities and all ways to regain any, but keeps the user.
     ///
-    /// - Throws: What the kernel says against it.
+    /// Call this while there is only one thread.
+    ///
+    /// - Throws: The kernel's error.
     static func giveUpAll() throws(FatalError) {
         try forbidDumps()
         var call: UnsafePointer<CChar>?
@@ -55,7 +59,7 @@ package enum Privileges {
         return FatalError("privileges not given up: \(SystemError(name, reason))", status: EX_OSERR)
     }
 
-    /// Does something as it will be after `reduce`, to see whether it can be done then.
+    /// Runs the body with the privileges that will be left after `reduce`, to find out whether it will work then.
     package static func whileReduced<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -64,7 +68,7 @@ package enum Privileges {
         return try body()
     }
 
-    /// How many threads there are (proc_pid_task(5)).
+    /// The number of threads of this process (proc_pid_task(5)).
     private static var threadCount: Int {
         guard let folder = unsafe opendir("/proc/self/task") else { return 0 }
         defer { unsafe closedir(folder) }

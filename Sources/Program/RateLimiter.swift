@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Lets through so many a second, and counts the rest.
+/// Limits events to a number per second, and counts the suppressed ones.
 package struct RateLimiter {
     private let perSecond: Int
     private var second: UInt64 = 0
@@ -11,10 +11,11 @@ package struct RateLimiter {
         self.perSecond = perSecond
     }
 
-    /// Asks whether one more may pass.
+    /// Returns whether another event may pass.
     ///
-    /// - Parameter uptime: Milliseconds of a clock that never goes back.
-    /// - Returns: nil if not; else how many have been held back since the last that passed.
+    /// - Parameter uptime: Milliseconds of a monotonic clock.
+    /// - Returns: nil if the event is suppressed; otherwise the number of events suppressed since the last one that
+    ///   passed.
     package mutating func pass(at uptime: UInt64) -> Int? {
         let second = uptime / 1000
         if second != self.second {
@@ -30,7 +31,9 @@ package struct RateLimiter {
         return held
     }
 
-    /// Asks whether one more may pass; how many did not is kept for `takeHeld`.
+    /// Returns whether another event may pass.
+    ///
+    /// The number of suppressed events is kept for `takeHeld`.
     package mutating func passOrHold(at uptime: UInt64) -> Bool {
         let before = held
         guard pass(at: uptime) != nil else { return false }
@@ -38,10 +41,10 @@ package struct RateLimiter {
         return true
     }
 
-    /// Whether some have been held back that were not taken account of.
+    /// Whether there are suppressed events that `takeHeld` has not returned yet.
     package var isHolding: Bool { held > 0 }
 
-    /// How many have been held back; 0 while the second lasts in which that happens.
+    /// Returns the number of suppressed events, and resets it; 0 during the second in which they were suppressed.
     package mutating func takeHeld(at uptime: UInt64) -> Int {
         guard uptime / 1000 != second else { return 0 }
         defer { held = 0 }

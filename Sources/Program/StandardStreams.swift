@@ -2,15 +2,17 @@
 internal import Glibc
 internal import Linux
 
-/// File descriptor 1: results for people and scripts.
+/// The standard output, for results.
 package enum StandardOutput {
-    /// Writes text at once; what cannot be written is lost, since there is nobody left to tell.
+    /// Writes text immediately.
+    ///
+    /// Text that cannot be written is lost, because there is no way to report the error.
     package static func write(_ text: String) { writeAll(text, to: STDOUT_FILENO) }
 }
 
-/// File descriptor 2: logs and errors.
+/// The standard error, for logs and errors.
 package enum StandardError {
-    /// Writes text at once, in one call if the system takes it, so that lines of several threads do not mix.
+    /// Writes text immediately, and in a single call if possible, so that lines of several threads do not mix.
     package static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
 }
 

@@ -5,12 +5,13 @@ internal import KeyFiles
 internal import Linux
 internal import Synchronization
 
-/// Sends lines to the syslog daemon of the host: datagrams to its socket, as syslog(3) sends them (RFC 3164 §4.1).
+/// Sends lines to the host's syslog daemon, as datagrams to its socket, like syslog(3) (RFC 3164 §4.1).
 ///
-/// Nobody ever waits for that daemon: what it does not take at once is lost and counted, and a line says so when it takes
-/// lines again. Whether it is there at all is said on standard error, once until that changes.
+/// Sending never blocks. Lines that the syslog daemon does not accept at once are lost and counted, and their number is
+/// sent when it accepts lines again. If it cannot be reached, that is reported on standard error, once until it
+/// changes.
 package final class Syslog: Sendable {
-    /// How urgent a line is (RFC 3164 §4.1.1).
+    /// The severity of a line (RFC 3164 §4.1.1).
     package enum Priority: Int, Sendable {
         /// Critical conditions.
         case critical = 2
@@ -18,11 +19,11 @@ package final class Syslog: Sendable {
         case error
         /// Warning conditions.
         case warning
-        /// Normal but significant.
+        /// Normal but significant conditions.
         case notice
-        /// Informational.
+        /// Informational messages.
         case informational
-        /// For debugging.
+        /// Debug messages.
         case debug
     }
 
@@ -32,19 +33,21 @@ package final class Syslog: Sendable {
         var trouble: SystemError?
     }
 
-    /// LOG_DAEMON of syslog(3).
+    /// The facility LOG_DAEMON of syslog(3).
     private static let facility = 3 << 3
-    /// What is longer is cut off: syslog daemons take 8 KiB.
+    /// The longest message, in bytes.
+    ///
+    /// Longer ones are truncated, because syslog daemons accept 8 KiB.
     private static let maximumLength = 8 * 1024
 
     private let tag: String
     private let path: String
     private let connection = Mutex(Connection())
 
-    /// Names the program; connects when there is something to send.
+    /// Creates a sender that connects when there is a line to send.
     ///
     /// - Parameters:
-    ///   - program: The name before each line.
+    ///   - program: The program's name, which precedes each line.
     ///   - path: The syslog daemon's socket.
     package init(program: String, path: String = "/dev/log") {
         tag = "\(program)[\(getpid())]"
@@ -55,7 +58,9 @@ package final class Syslog: Sendable {
         connection.withLock { Self.disconnect(&$0) }
     }
 
-    /// Sends a line; returns at once.
+    /// Sends a line.
+    ///
+    /// Returns at once.
     package func write(_ text: String, _ priority: Priority) {
         let trouble = connection.withLock { connection -> SystemError? in
             let before = connection.trouble
@@ -65,7 +70,7 @@ package final class Syslog: Sendable {
                 connection.trouble = nil
             } catch {
                 connection.lost &+= 1
-                // A daemon that is too slow will hear of it itself.
+                // If the syslog daemon is only too slow, the number of lost lines is sent to it later.
                 guard error.number != EAGAIN, error.number != ENOBUFS else { return nil }
                 connection.trouble = error
             }
@@ -85,7 +90,7 @@ package final class Syslog: Sendable {
     private func send(_ text: String, _ priority: Priority, _ connection: inout Connection) throws(SystemError) {
         let line = "<\(Self.facility | priority.rawValue)>\(SystemClock.syslogTimestamp()) \(tag): \(text)"
         let bytes = Array(line.utf8.prefix(Self.maximumLength))
-        // A connection may lead to a syslog daemon that has ended, and another one have taken its place.
+        // The connected syslog daemon may have ended, and another may have taken its place.
         for isFirstTry in [true, false] {
             if connection.descriptor < 0 { try connect(&connection) }
             let descriptor = connection.descriptor

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Columns for people.
+/// Formats aligned columns.
 package enum TextTable {
-    /// One indented line a row, each column as wide as its longest entry.
+    /// Returns one indented line per row, with each column as wide as its longest entry.
     package static func lines(_ rows: [[String]]) -> [String] {
         var widths: [Int] = []
         for row in rows {
@@ -20,9 +20,9 @@ package enum TextTable {
     }
 }
 
-/// Times for people.
+/// Formats durations.
 package enum DurationText {
-    /// The two largest units, such as `2 h 3 min`.
+    /// Returns the two largest units, such as `2 h 3 min`.
     package static func text(seconds: UInt64) -> String {
         switch seconds {
         case ..<60: "\(seconds) s"

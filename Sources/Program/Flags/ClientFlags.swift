@@ -42,7 +42,7 @@ package struct ClientFlags: DaemonFlags {
         help: "Leave out of SYNs the hint by which a server with many guests finds the key.")
     var noHint = false
 
-    /// As if no flag were given.
+    /// Creates flags as if none were given.
     package init() {}
 
     package func validate() throws {
@@ -51,7 +51,7 @@ package struct ClientFlags: DaemonFlags {
 
     package func apply(to settings: inout EffectiveSettings<ClientSettings>) {
         settings.set(\.queue, "queue_num", queue)
-        // What cannot be joined has been refused by validate().
+        // validate() has refused values that cannot be joined.
         settings.set(\.nat, "nat_ip", (try? NATArgument.join(nat)) ?? nil)
         settings.set(\.mask, "isn_mask", mask)
         settings.set(\.servers, "servers", server.isEmpty ? nil : server)

@@ -4,9 +4,9 @@ internal import Linux
 internal import Settings
 internal import SystemPackage
 
-/// The flags that both daemons have.
+/// The flags that both daemons share.
 ///
-/// All of them override the configuration file, and are nil or empty if they were not given.
+/// They override the configuration file, and are nil or empty if not given.
 package struct CommonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -103,7 +103,7 @@ package struct CommonOptions: ParsableArguments {
                 + "already, else the host's own. (default: auto)", valueName: "which"))
     var iptables: IPTablesChoice?
 
-    /// As if no flag were given.
+    /// Creates flags as if none were given.
     package init() {}
 
     func apply<Settings>(to settings: inout EffectiveSettings<Settings>) {

@@ -9,24 +9,26 @@ package import SystemPackage
 package protocol DaemonFlags: ParsableArguments {
     associatedtype Settings: CommonSettings
 
-    /// Those that both daemons have.
+    /// The flags that both daemons share.
     var common: CommonOptions { get }
-    /// The configuration file that is read where it exists and no other is named.
+    /// The configuration file that is read if it exists and no other is named.
     var usualFile: FilePath { get }
-    /// Puts the flags in the place of what the configuration file says.
+    /// Overrides the settings of the configuration file with the flags.
     func apply(to settings: inout EffectiveSettings<Settings>)
-    /// Whether the content of no two key files may be the same.
+    /// Whether two key files with the same content are an error.
     static var keysMustDiffer: Bool { get }
-    /// All key files of the settings, with what to call their owners.
+    /// Returns all key files of the settings, each with a name for its owner.
     static func keyFiles(_ settings: Settings) -> [(owner: String, path: FilePath)]
 }
 
 extension DaemonFlags {
     package var usualFile: FilePath { Settings.defaultFile }
 
-    /// Reads the configuration file, and puts the flags over it; may be called again to see a file that has changed.
+    /// Reads the configuration file and applies the flags.
     ///
-    /// - Throws: All that is wrong in the file, or with the flags over it.
+    /// Can be called again to read a changed file.
+    ///
+    /// - Throws: All errors in the file, or in its combination with the flags.
     package func effectiveSettings() throws(FatalError) -> EffectiveSettings<Settings> {
         var settings = try EffectiveSettings<Settings>(file: common.config, usual: usualFile)
         common.apply(to: &settings)
@@ -35,17 +37,17 @@ extension DaemonFlags {
         return settings
     }
 
-    /// The configuration file, if one is named or the usual one is there.
+    /// The configuration file: the named one, or the default one, which need not exist.
     var configurationFile: FilePath { common.config.map { FilePath($0) } ?? usualFile }
 
-    /// The settings alone.
+    /// Returns only the settings.
     package func settings() throws(FatalError) -> Settings { try effectiveSettings().settings }
 
-    /// Does what `--check` or `--firewall-flags` ask for.
+    /// Carries out `--check`, `--firewall-flags` or `--open-files`, if given.
     ///
     /// - Parameter program: The name of the program, for warnings.
-    /// - Returns: Whether that was all that there was to do.
-    /// - Throws: What is wrong; the exit status of `--check` is that of a wrong configuration.
+    /// - Returns: Whether one of them was given, so that the program should exit.
+    /// - Throws: What is wrong. The exit status of `--check` is that of a wrong configuration.
     package func answer(as program: String) throws(FatalError) -> Bool {
         if common.opensFiles {
             try FileBroker.serve(self)
@@ -69,7 +71,7 @@ extension DaemonFlags {
         }
     }
 
-    /// Reads all keys.
+    /// Reads all keys, and checks that they differ if they must.
     private static func checkKeys(_ settings: Settings) throws(FatalError) {
         var wrong: [String] = []
         var owners: [String: String] = [:]

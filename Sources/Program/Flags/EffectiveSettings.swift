@@ -5,22 +5,22 @@ internal import KnockProtocol
 package import Settings
 package import SystemPackage
 
-/// What a daemon is to do: the defaults, a configuration file over them, and flags over that.
+/// The settings in effect: the defaults, overridden by a configuration file, overridden by flags.
 package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
     /// The settings.
     package private(set) var settings = Settings()
     /// The configuration file; nil if there is none.
     package private(set) var file: FilePath?
-    /// What is right but hardly meant, with its place in the file.
+    /// The warnings about settings that are valid but probably not intended, with their places in the file.
     package private(set) var warnings: [String] = []
     private var origins: [String: SettingOrigin] = [:]
 
-    /// Reads the file.
+    /// Reads the configuration file.
     ///
     /// - Parameters:
-    ///   - path: The file; an empty one for none, nil for the usual one if it is there.
-    ///   - usual: The usual one.
-    /// - Throws: All that is wrong in the file.
+    ///   - path: The file; empty for none; nil for the default file, if it exists.
+    ///   - usual: The default file.
+    /// - Throws: All errors in the file.
     package init(file path: String?, usual: FilePath = Settings.defaultFile) throws(FatalError) {
         let path = if let path { FilePath(path) } else { try Self.exists(usual) ? usual : "" }
         guard !path.isEmpty else { return }
@@ -35,12 +35,13 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
         }
     }
 
-    /// - Throws: That it cannot be known; to go without a file that is there would be another configuration.
+    /// - Throws: `FatalError` if that cannot be determined. Ignoring a file that exists would be a different
+    ///   configuration.
     private static func exists(_ path: FilePath) throws(FatalError) -> Bool {
         guard unsafe path.withPlatformString({ unsafe access($0, F_OK) }) != 0 else { return true }
         var reason = Errno(rawValue: errno)
         if reason == .permissionDenied {
-            // Perhaps it can be read all the same.
+            // It may be readable all the same.
             do throws(Errno) {
                 let file = try FileBroker.open(path, [.closeOnExec, .nonBlocking])
                 try? file.close()
@@ -55,32 +56,38 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
             status: EX_NOPERM)
     }
 
-    /// Puts the value of a flag in the place of a setting; does nothing if the flag was not given.
+    /// Overrides a setting with the value of a flag.
+    ///
+    /// Does nothing if the flag was not given.
     mutating func set<Value>(_ setting: WritableKeyPath<Settings, Value>, _ key: String, _ value: Value?) {
         guard let value else { return }
         settings[keyPath: setting] = value
         origins[key] = .flag
     }
 
-    /// As above, for a setting that there need not be.
+    /// Overrides an optional setting with the value of a flag.
+    ///
+    /// Does nothing if the flag was not given.
     mutating func set<Value>(_ setting: WritableKeyPath<Settings, Value?>, _ key: String, _ value: Value??) {
         guard let value else { return }
         settings[keyPath: setting] = value
         origins[key] = .flag
     }
 
-    /// Whether neither the file nor a flag has given a setting.
+    /// Returns whether neither the file nor a flag has set a setting.
     func isDefault(_ key: String) -> Bool { origins[key] == nil }
 
     /// Adds a warning.
     mutating func warn(_ text: String) { warnings.append(text) }
 
-    /// Gives a setting that neither the file nor a flag has given another default.
+    /// Changes the default of a setting.
+    ///
+    /// Does nothing if the file or a flag has set it.
     mutating func setDefault<Value>(_ setting: WritableKeyPath<Settings, Value>, _ key: String, _ value: Value) {
         if origins[key] == nil { settings[keyPath: setting] = value }
     }
 
-    /// Looks for what does not go together once flags have been put in.
+    /// Checks for conflicts after the flags were applied.
     func check() throws(FatalError) {
         let conflicts = settings.conflicts().map(\.text)
         guard conflicts.isEmpty else {
@@ -89,7 +96,7 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
         }
     }
 
-    /// The settings in the syntax of the file, with comments that say where they come from.
+    /// The settings in the syntax of the file, with comments that state their origins.
     package var text: String {
         var writer = SettingsWriter(origins: origins)
         settings.write(to: &writer)
@@ -98,7 +105,7 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
 }
 
 extension FatalError {
-    /// Chooses the exit status for a configuration file that cannot be used.
+    /// Creates an error with the exit status for a configuration file that cannot be used.
     package init(_ error: SettingsError) {
         let status =
             switch error {

@@ -14,9 +14,9 @@ extension KernelFilterChoice: ExpressibleByArgument {}
 extension RulesGuardChoice: ExpressibleByArgument {}
 extension MaskChoice: ExpressibleByArgument {}
 
-/// TCP ports and queue numbers as flags.
+/// Parses TCP ports given as flags.
 package enum Port {
-    /// Reads the number of a port.
+    /// Parses a port number, 1 to 65535.
     package static func parse(_ text: String) throws -> UInt16 {
         guard text.first?.isNumber == true, let port = UInt16(text), port != 0 else {
             throw ValidationError("'\(text)' is not a TCP port: give a number from 1 to 65535")
@@ -25,9 +25,9 @@ package enum Port {
     }
 }
 
-/// One or more consecutive queues as a flag.
+/// Parses ranges of queues given as flags.
 package enum QueueRange {
-    /// Reads `FIRST` or `FIRST:LAST`, as `--queue-balance` of iptables has it.
+    /// Parses `FIRST` or `FIRST:LAST`, the syntax of iptables' `--queue-balance`.
     package static func parse(_ text: String) throws -> ClosedRange<UInt16> {
         guard let range = QueueNumbers.range(text) else {
             throw ValidationError(
@@ -38,9 +38,9 @@ package enum QueueRange {
     }
 }
 
-/// Queue numbers as flags.
+/// Parses queue numbers given as flags.
 package enum QueueNumber {
-    /// Reads the number of a queue.
+    /// Parses a queue number, 0 to 65535.
     package static func parse(_ text: String) throws -> UInt16 {
         guard text.first?.isNumber == true, let number = UInt16(text) else {
             throw ValidationError("'\(text)' is not a queue number: give a number from 0 to 65535")
@@ -49,9 +49,9 @@ package enum QueueNumber {
     }
 }
 
-/// The name of one of several servers on a host as a flag.
+/// Parses the name of one of several servers on a host, given as a flag.
 package enum InstanceName {
-    /// Reads a name, of which firewall/server.sh makes names of chains too.
+    /// Parses a name, which firewall/server.sh also uses in the names of chains.
     package static func parse(_ text: String) throws -> String {
         let isName =
             (1...10).contains(text.utf8.count) && text.first != "-"
@@ -64,9 +64,9 @@ package enum InstanceName {
     }
 }
 
-/// Addresses as flags.
+/// Parses addresses given as flags.
 package enum AddressArgument {
-    /// Reads an address of a host.
+    /// Parses an address of a host.
     package static func parse(_ text: String) throws -> IPAddress {
         guard let address = IPAddress(text) else {
             throw ValidationError("'\(text)' is not an IP address, such as 192.0.2.7 or 2001:db8::7")
@@ -74,7 +74,7 @@ package enum AddressArgument {
         return address
     }
 
-    /// Reads an address or a prefix.
+    /// Parses an address or a prefix.
     package static func parsePrefix(_ text: String) throws -> IPPrefix {
         guard let prefix = IPPrefix(text) else {
             throw ValidationError("'\(text)' is not an IP address or prefix, such as 192.0.2.7 or 2001:db8::/32")
@@ -83,9 +83,9 @@ package enum AddressArgument {
     }
 }
 
-/// Places as flags.
+/// Parses places given as flags.
 package enum PlaceArgument {
-    /// Reads `own`, an address, a prefix, or `interface:NAME`.
+    /// Parses `own`, an address, a prefix, or `interface:NAME`.
     package static func parse(_ text: String) throws -> Place {
         guard let place = Place(text) else {
             throw ValidationError(
@@ -94,7 +94,7 @@ package enum PlaceArgument {
         return place
     }
 
-    /// Reads an address, a prefix, or `interface:NAME`.
+    /// Parses an address, a prefix, or `interface:NAME`.
     package static func parseSource(_ text: String) throws -> Place {
         guard let place = Place(text), place != .own else {
             throw ValidationError(
@@ -104,9 +104,11 @@ package enum PlaceArgument {
     }
 }
 
-/// Numbers in a range as flags.
+/// Parses numbers in a range, given as flags.
 package enum NumberArgument {
-    /// Makes what reads such a number; `what` and `unit` are for people.
+    /// Returns a parser for such a number.
+    ///
+    /// `what` and `unit` are used in its error messages.
     package static func parse(
         _ range: ClosedRange<UInt32>, _ what: String, _ unit: String = ""
     ) -> @Sendable (String) throws -> UInt32 {
@@ -120,19 +122,19 @@ package enum NumberArgument {
     }
 }
 
-/// `--nat-ip`: an address, or auto.
+/// A value of `--nat-ip`: an address, or `auto`.
 package enum NATArgument: Equatable, Sendable {
     /// Servers see this address.
     case address(IPAddress)
-    /// It is not known which address servers see.
+    /// The address that servers see is unknown.
     case automatic
 
-    /// Reads `auto` or an address.
+    /// Parses `auto` or an address.
     package static func parse(_ text: String) throws -> NATArgument {
         text == "auto" ? .automatic : .address(try AddressArgument.parse(text))
     }
 
-    /// Joins what was given; nil if nothing was.
+    /// Combines the given values; nil if there are none.
     package static func join(_ arguments: [NATArgument]) throws -> NATAddress? {
         guard !arguments.isEmpty else { return nil }
         if arguments == [.automatic] { return .automatic }
@@ -150,9 +152,9 @@ package enum NATArgument: Equatable, Sendable {
     }
 }
 
-/// A user, and a group perhaps, as a flag.
+/// Parses a user, optionally with a group, given as a flag.
 package enum UserArgument {
-    /// Reads `NAME`, `NAME:GROUP`, or nothing.
+    /// Parses `NAME`, `NAME:GROUP`, or an empty string.
     package static func parse(_ text: String) throws -> String {
         guard text.isEmpty || UserName(text) != nil else {
             throw ValidationError("'\(text)' is neither a user nor a user and a group as in name:group")
@@ -161,9 +163,9 @@ package enum UserArgument {
     }
 }
 
-/// A bit of the packet mark as a flag.
+/// Parses a bit of the packet mark, given as a flag.
 package enum MarkBit {
-    /// Reads a mark with exactly one bit set, decimal or hexadecimal with 0x.
+    /// Parses a mark with exactly one bit set, in decimal or in hexadecimal with 0x.
     package static func parse(_ text: String) throws -> UInt32 {
         let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
         let mark = isHexadecimal ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)

@@ -147,7 +147,7 @@ package struct ServerFlags: DaemonFlags {
         transform: InstanceName.parse)
     var instance: String?
 
-    /// As if no flag were given.
+    /// Creates flags as if none were given.
     package init() {}
 
     package var usualFile: FilePath { ServerSettings.defaultFile(of: instance) }
