@@ -70,7 +70,7 @@ struct NewGuest {
 
     /// Keeps the holder of the default key as a guest.
     ///
-    /// The first guest in the configuration would otherwise lock out the holder of the default key.
+    /// The first guest in the configuration would otherwise replace the default key.
     private func keepDefaultGuest(_ edit: inout SettingsEdit<ServerSettings>) {
         guard edit.settings.guests.isEmpty, edit.settings.keyFile == nil, name != "default",
             (try? Stat(defaultKeyFile)) != nil
