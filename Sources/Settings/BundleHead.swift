@@ -2,26 +2,25 @@
 package import SystemPackage
 internal import Wire
 
-/// What a bundle says beside the key: where the server is, and how to knock there.
+/// The head of a key bundle: where the server is, and how to knock there.
 package struct BundleHead: Equatable, Sendable {
     /// The version of the format.
     private static let version: UInt32 = 1
 
-    /// How many ports there can be.
+    /// The largest number of ports.
     package static let maximumPorts = 64
 
-    /// Where the server is: an address or a name.
+    /// The server's address or name.
     package var host: TargetHost
-    /// What the server calls this client.
+    /// The server's name for this client.
     package var guest: String
-    /// The ports at which to knock.
+    /// The ports to knock at.
     package var ports: [UInt16]
-    /// Whether the server takes codes that are not bound to an address.
+    /// Whether the server accepts codes that are not bound to an address.
     package var roaming: Bool
     /// The fingerprint of the key in the bundle.
     package var fingerprint: String
 
-    /// Joins what is to be carried.
     package init(host: TargetHost, guest: String, ports: [UInt16], roaming: Bool, fingerprint: String) {
         self.host = host
         self.guest = guest
@@ -30,10 +29,10 @@ package struct BundleHead: Equatable, Sendable {
         self.fingerprint = fingerprint
     }
 
-    /// Reads the head of a bundle, which anybody may have written.
+    /// Parses the head of a bundle from an untrusted source.
     ///
     /// - Parameters:
-    ///   - text: At most `KeyBundle.maximumHead` bytes, which bounds how deeply tables can be nested.
+    ///   - text: The head, at most `KeyBundle.maximumHead` bytes, which limits how deeply tables can be nested.
     ///   - path: The bundle, for messages.
     /// - Throws: `SettingsError.problems`.
     package init(_ text: [UInt8], _ path: FilePath) throws(SettingsError) {
@@ -75,7 +74,7 @@ package struct BundleHead: Equatable, Sendable {
         self.init(host: host, guest: guest, ports: ports, roaming: roaming, fingerprint: fingerprint)
     }
 
-    /// The head as text, with no line end behind it.
+    /// The head as text, without a newline at the end.
     package var text: String {
         """
         # The key of \(guest) for tcpknock on \(host): whoever has read this file gets in. Carry it over a channel that
@@ -91,7 +90,7 @@ package struct BundleHead: Equatable, Sendable {
 }
 
 extension TargetHost {
-    /// Whether it stands for one host.
+    /// Whether it stands for a single host.
     package var isOne: Bool {
         switch self {
         case .prefix(let prefix): prefix.mappedLength == 128

@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// How log lines look.
+/// The format of log lines.
 package enum LogFormat: String, CaseIterable, Sendable {
     /// `time LEVEL message name=value ...`.
     case text
-    /// One JSON object a line: `time`, `level`, `message`, and the values by their names.
+    /// A JSON object per line: `time`, `level`, `message`, and the values by their names.
     case json
-    /// As text, with the priority before it that the journal reads: `<4>` (sd-daemon(3)).
+    /// Like `text`, preceded by a priority for the journal, such as `<4>` (sd-daemon(3)).
     case journal
 }
 
-/// How much is logged: lines of this level and those above it.
+/// The level of detail of the log.
+///
+/// Lines of this level and of higher ones are written.
 package enum LogLevel: String, CaseIterable, Sendable {
-    /// Also each dropped packet, up to some lines a second.
+    /// Additionally each dropped packet, at a limited rate.
     case debug
-    /// Also each connection.
+    /// Additionally each connection.
     case info
-    /// Also starts and stops, and connections that were closed.
+    /// Additionally starts and stops, and connections that were closed.
     case notice
     /// Lockouts, servers that did not prove themselves, lost packets.
     case warning
-    /// Only what keeps the daemon from its work.
+    /// Only errors that keep the daemon from working properly.
     case error
 }
 
-/// Where log lines go.
+/// The destination of log lines.
 package enum LogTarget: String, CaseIterable, Sendable {
     /// Standard error.
     case stderr
@@ -32,68 +34,70 @@ package enum LogTarget: String, CaseIterable, Sendable {
     case syslog
 }
 
-/// In which kind of iptables the firewall rules are.
+/// The variant of iptables that contains the firewall rules.
 package enum IPTablesChoice: String, CaseIterable, Sendable {
-    /// Where they are already, else in what `iptables` is on the host.
+    /// The variant that already contains the rules; otherwise that of the host's `iptables` command.
     case auto
-    /// In the tables of nftables.
+    /// The variant that uses nftables.
     case nft
-    /// In those of ip_tables, which `nft flush ruleset` leaves alone.
+    /// The variant that uses ip_tables, whose tables `nft flush ruleset` does not touch.
     case legacy
 }
 
-/// What becomes of a SYN without a right code.
+/// The answer to a SYN without a right code.
 package enum FailureAnswer: String, CaseIterable, Sendable {
     /// No answer.
     case drop
-    /// What a closed port answers.
+    /// The answer of a closed port.
     case reset
 }
 
-/// Whom a wrong third ACK locks out.
+/// The scope of a lockout after a wrong third ACK.
 package enum LockoutScope: String, CaseIterable, Sendable {
-    /// The guest whose key it was, at the address that it came from.
+    /// The guest whose key was used, at the address that the ACK came from.
     case guest
     /// Everybody at that address.
     case address
 }
 
-/// How the guest is found whose key a SYN's code is of.
+/// The way to find the guest whose key a SYN's code was made with.
 package enum GuestSearch: String, CaseIterable, Sendable {
-    /// As `all` up to eight guests, else as `hint`.
+    /// Like `all` for up to eight guests, otherwise like `hint`.
     case auto
-    /// Only by the hint that the SYN carries.
+    /// Only by the hint in the SYN.
     case hint
-    /// By the hint; all keys are tried if that finds nobody.
+    /// By the hint.
+    ///
+    /// If that finds no guest, all keys are tried.
     case all
 }
 
-/// Whether SYNs with wrong codes are dropped by a program in the kernel.
+/// Whether a program in the kernel drops SYNs with wrong codes.
 package enum KernelFilterChoice: String, CaseIterable, Sendable {
-    /// Where the kernel allows it.
+    /// If the kernel supports it.
     case auto
-    /// Or the daemon does not start.
+    /// Always; otherwise the daemon does not start.
     case on
-    /// Not at all.
+    /// Never.
     case off
 }
 
-/// What is done about firewall rules that somebody has taken away.
+/// The reaction to firewall rules that another program has removed.
 package enum RulesGuardChoice: String, CaseIterable, Sendable {
-    /// It is said, and they are put back.
+    /// The loss is reported, and the rules are restored.
     case restore
-    /// It is said.
+    /// The loss is reported.
     case tell
-    /// Nothing; nobody looks at them.
+    /// The rules are not monitored.
     case off
 }
 
-/// How servers are asked to mask their ISN (docs/PROTOCOL.md §5).
+/// The mask for ISNs that is requested from servers (docs/PROTOCOL.md §5).
 package enum MaskChoice: String, CaseIterable, Sendable {
-    /// Windowed behind a NAT, else full.
+    /// Windowed behind a NAT, otherwise full.
     case auto
     /// All 32 bits.
     case full
-    /// 15 bits, which stateful boxes on the way can bear.
+    /// 15 bits, which stateful middleboxes tolerate.
     case windowed
 }

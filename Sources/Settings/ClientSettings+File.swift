@@ -56,12 +56,16 @@ extension ClientSettings {
 }
 
 extension TargetHost {
-    /// Stands for what could not be read; no file can have it.
+    /// A placeholder for a host that could not be read.
+    ///
+    /// It cannot occur in a file.
     fileprivate static let missing = TargetHost.name("")
 }
 
 extension TargetSettings {
-    /// Takes a target from a table; the host and the path are empty if they are missing, which is noted.
+    /// Reads a target from a table.
+    ///
+    /// If the host or the path is missing, it is empty, and an error is recorded.
     fileprivate init(_ table: TableReader) {
         let folder = table.folder
         self.init(

@@ -4,23 +4,27 @@ package import Wire
 
 /// The address that servers see instead of this host's own.
 package enum NATAddress: Equatable, Sendable {
-    /// There is no NAT on the way.
+    /// There is no NAT on the path.
     case none
     /// One address for each family.
     case addresses([IPFamily: IPAddress])
-    /// It is not known: codes are not bound to an address (roaming).
+    /// The address is unknown.
+    ///
+    /// Codes are not bound to an address (roaming).
     case automatic
 }
 
-/// What a target stands for.
+/// The hosts of a target.
 package enum TargetHost: Equatable, Sendable {
-    /// An address, or all of a prefix.
+    /// An address, or all addresses of a prefix.
     case prefix(IPPrefix)
-    /// A name to be resolved, in lower case.
+    /// A name to resolve, in lower case.
     case name(String)
 }
 
-/// All that `tcpknock-client` can be set to; a new one has the defaults.
+/// The settings of `tcpknock-client`.
+///
+/// A new value has the defaults.
 package struct ClientSettings: CommonSettings {
     package var keyFile: FilePath?
     package var targetPorts: [UInt16] = [22]
@@ -37,26 +41,27 @@ package struct ClientSettings: CommonSettings {
 
     /// The queue of the firewall rules.
     package var queue: UInt16 = 200
-    /// The address that servers see; for targets without one of their own.
+    /// The address that servers see, for targets without their own.
     package var nat = NATAddress.none
-    /// How servers are asked to mask their ISN; for targets without a choice of their own.
+    /// The mask that is requested from servers, for targets without their own.
     package var mask = MaskChoice.auto
-    /// Servers that must prove that they hold the key.
+    /// The servers that must prove that they hold the key.
     package var servers: [IPPrefix] = []
-    /// Whether SYNs carry no hint at the key.
+    /// Whether SYNs carry no hint of the key.
     package var noHint = false
-    /// Servers with keys of their own; none: `keyFile` is for all destinations.
+    /// The servers with their own keys.
+    ///
+    /// If empty, `keyFile` is used for all destinations.
     package var targets: [TargetSettings] = []
 
-    /// All defaults.
     package init() {}
 
     package static let defaultFile: FilePath = "/etc/tcpknock/client.toml"
 
-    /// The key for destinations that no target names; nil: they get no code.
+    /// The key file for destinations that are not a target; nil if SYNs to them carry no code.
     package var sharedKeyFile: FilePath? { keyFile ?? (targets.isEmpty ? defaultKeyFile : nil) }
 
-    /// All ports at which the client knocks, in the order in which they are first named.
+    /// All ports that the client knocks at, in the order in which they are first named.
     package var allPorts: [UInt16] {
         var seen: Set<UInt16> = []
         let ports = (sharedKeyFile == nil ? [] : targetPorts) + targets.flatMap(\.ports)
@@ -64,24 +69,24 @@ package struct ClientSettings: CommonSettings {
     }
 }
 
-/// A server, or several with the same key.
+/// The settings of a target: a server, or several with the same key.
 package struct TargetSettings: Equatable, Sendable {
-    /// Where it is.
+    /// The address or name.
     package var host: TargetHost
     /// The ports at which to knock.
     package var ports: [UInt16] = [22]
-    /// The key.
+    /// The key file.
     package var keyFile: FilePath
-    /// The address that it sees; nil: as the settings of the client say.
+    /// The address that the target sees; nil for the client's setting.
     package var nat: NATAddress?
-    /// How it is asked to mask its ISN; nil: as the settings of the client say.
+    /// The mask that is requested from the target; nil for the client's setting.
     package var mask: MaskChoice?
-    /// Whether it must prove that it holds the key.
+    /// Whether the target must prove that it holds the key.
     package var requireProof = true
-    /// Whether codes are not bound to the minute; nil: as the settings of the client say.
+    /// Whether codes are not bound to the minute; nil for the client's setting.
     package var noTime: Bool?
 
-    /// A target with a key and the defaults.
+    /// Creates a target with the defaults.
     package init(host: TargetHost, keyFile: FilePath) {
         self.host = host
         self.keyFile = keyFile

@@ -1,53 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import SystemPackage
 
-/// What both daemons can be set to.
+/// The settings that both daemons share.
 package protocol CommonSettings: Equatable, Sendable {
-    /// The key file of whoever has none of their own; nil: not given.
+    /// The key file for guests or targets without their own; nil if not set.
     var keyFile: FilePath? { get set }
     /// The ports of the protected services.
     var targetPorts: [UInt16] { get set }
-    /// The bit, in packet marks and on the server in connection marks, that belongs to this program, as in the firewall
-    /// rules.
+    /// The bit that this program uses in packet marks and, on the server, in connection marks.
+    ///
+    /// The firewall rules use the same.
     var mark: UInt32 { get set }
     /// Whether codes are not bound to the minute.
     var noTime: Bool { get set }
-    /// The Unix socket on which the daemon answers questions; nil: none.
+    /// The Unix socket on which the daemon answers requests; nil for none.
     var controlSocket: FilePath? { get set }
-    /// The file for counters in the text format of Prometheus; nil: none.
+    /// The file for metrics in the text format of Prometheus; nil for none.
     var metricsFile: FilePath? { get set }
-    /// Whom the daemon runs as once it has begun, as `NAME` or `NAME:GROUP`; nil: who started it.
+    /// The user that the daemon runs as after start-up, as `NAME` or `NAME:GROUP`; nil to keep the user.
     var user: String? { get set }
-    /// Whether connection tracking is told to count the bytes of connections.
+    /// Whether connection tracking should count the bytes of connections.
     var countBytes: Bool { get set }
-    /// How much is logged.
+    /// The level of detail of the log.
     var logLevel: LogLevel { get set }
-    /// How log lines look.
+    /// The format of log lines.
     var logFormat: LogFormat { get set }
-    /// Where log lines go.
+    /// The destination of log lines.
     var logTarget: LogTarget { get set }
-    /// In which kind of iptables the rules are; only the script with the rules uses it.
+    /// The variant of iptables that contains the firewall rules.
+    ///
+    /// Only the firewall script uses it.
     var iptables: IPTablesChoice { get set }
 
-    /// All defaults.
+    /// Creates settings with all defaults.
     init()
 
-    /// The file that is read where it exists and no other is named.
+    /// The file that is read if it exists and no other is named.
     static var defaultFile: FilePath { get }
-    /// Takes the settings from a file; `now`, in seconds since 1970, is for warnings of what has expired.
+    /// Reads the settings from a file.
+    ///
+    /// `now`, in seconds since 1970, is used for warnings about expired guests.
     mutating func take(_ table: TableReader, now: Int64)
-    /// What does not go together.
+    /// Returns the conflicts between the settings.
     func conflicts() -> [SettingsConflict]
-    /// All keys with their values in the syntax of the file, in its order.
+    /// Writes all keys and their values in the syntax and the order of the file.
     func write(to writer: inout SettingsWriter)
-    /// The flags for the script with the firewall rules.
+    /// The flags for the firewall script.
     var firewallFlags: [String] { get }
 }
 
-/// The key file that is used where none is given, and no guests or targets have one of their own.
+/// The key file that is used if none is set and there are no guests or targets with their own.
 package let defaultKeyFile: FilePath = "/etc/port_protector.dat"
 
-/// The bit of the marks, where none is given.
+/// The default bit of the marks.
 package let defaultMark: UInt32 = 0x1000
 
 extension CommonSettings {
@@ -74,7 +79,7 @@ extension CommonSettings {
         if targetPorts.isEmpty {
             conflicts.append(SettingsConflict("target_ports", "there is no port in it; the default is [22]"))
         }
-        // sun_path of unix(7) holds 108 bytes with the zero at the end.
+        // sun_path of unix(7) holds 108 bytes, including the terminating zero.
         if let controlSocket, controlSocket.string.utf8.count > 107 {
             conflicts.append(
                 SettingsConflict("control_socket", "the path is longer than the 107 bytes that a socket's can have"))
@@ -82,7 +87,7 @@ extension CommonSettings {
         return conflicts
     }
 
-    /// The mark for the script with the firewall rules.
+    /// The flags for the firewall script that set the mark.
     var markFlags: [String] { ["--mark", "0x" + String(mark, radix: 16)] }
 
     func writeCommon(to writer: inout SettingsWriter) {
@@ -98,17 +103,17 @@ extension CommonSettings {
         writer.add("iptables", iptables)
     }
 
-    /// The flags of the script with the firewall rules that are the same for both.
+    /// The flags for the firewall script that both daemons share.
     var commonFirewallFlags: [String] { iptables == .auto ? [] : ["--iptables", iptables.rawValue] }
 }
 
 extension SettingsConflict {
-    /// A conflict whose text begins with its key.
+    /// Creates a conflict whose text begins with its key.
     init(_ key: String, _ text: String) {
         self.init(location: SettingsLocation(key), text: "\(key): \(text)")
     }
 
-    /// A conflict within a guest or target.
+    /// Creates a conflict within a guest or target.
     init(_ name: String, _ key: String, in table: Int, _ text: String) {
         self.init(location: SettingsLocation(key, in: table), text: "\(name).\(key): \(text)")
     }

@@ -3,7 +3,7 @@ internal import SystemPackage
 internal import Wire
 
 extension TOMLValue {
-    /// What it is, for people.
+    /// A description of the value for error messages.
     private var kind: String {
         switch content {
         case .string(let text): "the string \"\(text.printable)\""
@@ -29,7 +29,7 @@ extension TOMLValue {
         return text
     }
 
-    /// A whole number in a range.
+    /// Returns a whole number in a range.
     func number(_ range: ClosedRange<UInt32>, _ unit: String = "") throws(Refusal) -> UInt32 {
         let what = "a number from \(range.lowerBound) to \(range.upperBound)\(unit.isEmpty ? "" : " (\(unit))")"
         guard case .integer(let value) = content, let number = UInt32(exactly: value), range.contains(number) else {
@@ -50,7 +50,9 @@ extension TOMLValue {
         return choice
     }
 
-    /// The members of an array; anything else counts as an array with one member.
+    /// The members of an array.
+    ///
+    /// Any other value counts as an array with one member.
     private var members: [TOMLValue] {
         if case .array(let values) = content { values } else { [self] }
     }
@@ -114,7 +116,7 @@ extension TOMLValue {
         return prefixes
     }
 
-    /// Whose ports are protected.
+    /// Returns the destinations whose ports are protected.
     func protectedPlaces() throws(Refusal) -> [Place] {
         let places = try places(
             "\"own\", an address or prefix, such as \"10.0.0.0/24\", or \"interface:\" and a name,")
@@ -122,7 +124,7 @@ extension TOMLValue {
         return places
     }
 
-    /// Whose connections need no knock.
+    /// Returns the sources that need no knock.
     func exemptPlaces() throws(Refusal) -> [Place] {
         let what = "an address or prefix, such as \"10.0.0.0/8\", or \"interface:\" and a name,"
         let places = try places(what)
@@ -140,7 +142,9 @@ extension TOMLValue {
         return places
     }
 
-    /// A path, made absolute by the folder of the file.
+    /// Returns a path.
+    ///
+    /// A relative one is made absolute with the folder of the file.
     func path(in folder: FilePath) throws(Refusal) -> FilePath {
         let text = try string("a path")
         guard !text.isEmpty else { throw Refusal("the path is empty", at: position) }
@@ -150,13 +154,13 @@ extension TOMLValue {
         return folder.pushing(FilePath(text))
     }
 
-    /// A path, or nil for an empty string.
+    /// Returns a path; nil for an empty string.
     func optionalPath(in folder: FilePath) throws(Refusal) -> FilePath? {
         if case .string("") = content { return nil }
         return try path(in: folder)
     }
 
-    /// A command: a string for the shell, or an array with the program and its arguments.
+    /// Returns a command: a string for the shell, or an array with the program and its arguments.
     func command() throws(Refusal) -> HookCommand {
         let what =
             "a string for the shell, or an array of strings with the absolute path of a program and its "
@@ -186,7 +190,7 @@ extension TOMLValue {
         return seconds
     }
 
-    /// `"auto"`, an address, or an array with one for each family.
+    /// Returns `"auto"`, an address, or an array with one address per family.
     func nat() throws(Refusal) -> NATAddress {
         if case .string("auto") = content { return .automatic }
         var addresses: [IPFamily: IPAddress] = [:]
@@ -205,7 +209,7 @@ extension TOMLValue {
         return addresses.isEmpty ? .none : .addresses(addresses)
     }
 
-    /// A name for people and logs: 1 to 64 bytes without spaces and control characters.
+    /// Returns a name: 1 to 64 bytes without spaces and control characters.
     func name() throws(Refusal) -> String {
         let text = try string("a name")
         guard !text.isEmpty else { throw Refusal("the name is empty", at: position) }
@@ -218,7 +222,9 @@ extension TOMLValue {
         return text
     }
 
-    /// `NAME` or `NAME:GROUP`, or nil for an empty string; whether they exist is not looked up.
+    /// Returns `NAME` or `NAME:GROUP`; nil for an empty string.
+    ///
+    /// Whether they exist is not checked.
     func optionalUser() throws(Refusal) -> String? {
         let text = try string("the name of a user")
         if text.isEmpty { return nil }
@@ -234,7 +240,8 @@ extension TOMLValue {
 }
 
 extension TargetHost: LosslessStringConvertible {
-    /// Reads an address, a prefix or a name of a host (RFC 1123 §2.1, underscores too); nil if it is none.
+    /// Parses an address, a prefix or a host name (RFC 1123 §2.1, but also with underscores); nil if the text is none
+    /// of these.
     package init?(_ text: String) {
         if let prefix = IPPrefix(text) {
             self = .prefix(prefix)
@@ -246,13 +253,15 @@ extension TargetHost: LosslessStringConvertible {
             !label.isEmpty && label.utf8.count <= 63 && label.first != "-" && label.last != "-"
                 && label.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
         }
-        // A last label of digits only would be an address with a mistake.
+        // If the last label consists of digits only, this is a mistyped address.
         guard isName, text.utf8.count <= 253, let last = labels.last, !last.allSatisfy(\.isNumber)
         else { return nil }
         self = .name(labels.joined(separator: "."))
     }
 
-    /// As people write it; a prefix that is one address without its length.
+    /// The host in the syntax of the settings.
+    ///
+    /// A prefix of a single address is written without its length.
     package var description: String {
         switch self {
         case .prefix(let prefix): prefix.mappedLength == 128 ? prefix.address.description : prefix.description

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// How many characters have to be added, removed, replaced or swapped with their neighbour to make one word the other
-/// (the optimal string alignment distance).
+/// Returns the number of characters that have to be added, removed, replaced or swapped with a neighbour to turn one
+/// word into the other (the optimal string alignment distance).
 func editDistance(_ one: String, _ other: String) -> Int {
     let one = Array(one)
     let other = Array(other)
@@ -23,9 +23,9 @@ func editDistance(_ one: String, _ other: String) -> Int {
     return last[other.count]
 }
 
-/// The word that was probably meant: nil if none is near, which is one change for each three characters.
+/// Returns the word that was probably meant; nil if none differs in at most one character out of three.
 func nearest(to word: String, among known: [String]) -> String? {
-    // Dashes are how flags have it.
+    // Flags are written with hyphens.
     let word = word.lowercased().split(separator: "-", omittingEmptySubsequences: false).joined(separator: "_")
     guard word.count <= 40 else { return nil }
     let distances = known.map { (name: $0, distance: editDistance(word, $0)) }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A command of the host's administrator that is run when something happens.
+/// A command, configured by the host's administrator, that is run on an event.
 package struct HookCommand: Hashable, Sendable {
-    /// The program, as a path or as a name that is looked for in PATH, and its arguments; never empty.
+    /// The program and its arguments; never empty.
+    ///
+    /// The program is a path or a name to look up in PATH.
     package let arguments: [String]
 
-    /// Takes a program and its arguments as they are; nil if there is no program.
+    /// Creates a command from a program and its arguments; nil if there is no program.
     package init?(arguments: [String]) {
         guard let program = arguments.first, !program.isEmpty else { return nil }
         self.arguments = arguments
     }
 
-    /// Takes a text for `/bin/sh -c`; nil if it is blank.
+    /// Creates a command that `/bin/sh -c` runs; nil if the text is blank.
     package init?(shell text: String) {
         guard text.contains(where: { $0 != " " && $0 != "\t" && !$0.isNewline }) else { return nil }
         arguments = ["/bin/sh", "-c", text]

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Bounds how deep a document can be: toml++ limits values within values, but not `a.a.a.a = 1`, and frees what it has
-/// parsed by recursion.
+/// Limits the nesting depth of documents.
+///
+/// toml++ limits nested values, but not dotted keys such as `a.a.a.a = 1`, and frees the parsed document recursively.
 enum NestingLimit {
-    /// More dots between keys than any of our files has.
+    /// The largest number of dots between keys, more than any of our files has.
     static let dots = 1000
 
-    /// Says whether there are at most `dots` dots outside strings and comments.
+    /// Returns whether there are at most `dots` dots outside strings and comments.
     static func holds(for text: [UInt8]) -> Bool {
         var scanner = TOMLScanner(text)
         return scanner.countDots(limit: dots) <= dots
     }
 }
 
-/// Tells strings and comments from the rest (https://toml.io/en/v1.0.0#string); what is no TOML may be told wrongly from
-/// there on, but the parser goes no further either.
+/// Distinguishes strings and comments from the rest of a document (https://toml.io/en/v1.0.0#string).
+///
+/// After a syntax error, the distinction may be wrong, but the parser stops there, too.
 struct TOMLScanner {
     private let text: [UInt8]
     private var position = 0
@@ -36,12 +38,12 @@ struct TOMLScanner {
         return count
     }
 
-    /// Goes to the end of the line.
+    /// Skips to the end of the line.
     private mutating func skipLine() {
         while position < text.count, text[position] != UInt8(ascii: "\n") { position += 1 }
     }
 
-    /// Goes to the last quote of the string that begins here.
+    /// Skips to the last quote of the string that begins here.
     private mutating func skipString(_ quote: UInt8, hasEscapes: Bool) {
         let isMultiline = quotes(quote) >= 3
         position += isMultiline ? 3 : 1
@@ -51,7 +53,7 @@ struct TOMLScanner {
             } else if !isMultiline, text[position] == quote || text[position] == UInt8(ascii: "\n") {
                 return
             } else if isMultiline, quotes(quote) >= 3 {
-                // Two quotes can stand before the three that end it.
+                // Up to two quotes may precede the closing three.
                 position += min(quotes(quote), 5) - 1
                 return
             }
@@ -59,7 +61,7 @@ struct TOMLScanner {
         }
     }
 
-    /// How many quotes there are in a row from here.
+    /// Returns the number of consecutive quotes from here, at most 5.
     private func quotes(_ quote: UInt8) -> Int {
         text[position...].prefix(5).prefix { $0 == quote }.count
     }

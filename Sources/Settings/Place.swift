@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// Where packets go to, or come from.
+/// A destination or source of packets.
 package enum Place: Hashable, Sendable {
     /// This host itself.
     case own
-    /// An address, or all with a prefix.
+    /// An address, or all addresses of a prefix.
     case prefix(IPPrefix)
-    /// All that comes in by an interface; its name.
+    /// All packets that arrive on the interface with this name.
     case interface(String)
 
-    /// The family that its packets are of; nil for both.
+    /// The address family of the packets; nil for both.
     package var family: IPFamily? {
         if case .prefix(let prefix) = self { prefix.address.family } else { nil }
     }
 
-    /// Whether it is so many addresses that strangers are sure to have some of them.
+    /// Whether the place contains so many public addresses that strangers are certain to have some of them.
     package var isOpenToTheWorld: Bool {
         guard case .prefix(let prefix) = self else { return false }
-        // Longer ones are what one organisation has, or at least may have.
+        // A single organization has, or at least may have, all addresses of a longer prefix.
         guard prefix.mappedLength < (prefix.address.family == .ipv4 ? 96 + 16 : 32) else { return false }
         return !PrivateNetworks.contain(prefix)
     }
@@ -27,7 +27,7 @@ package enum Place: Hashable, Sendable {
 extension Place: LosslessStringConvertible {
     private static let interfaceWord = "interface:"
 
-    /// Reads `own`, an address, a prefix, or `interface:NAME`; nil if it is none of them.
+    /// Parses `own`, an address, a prefix, or `interface:NAME`; nil if the text is none of these.
     package init?(_ text: String) {
         if text == "own" {
             self = .own
@@ -42,13 +42,15 @@ extension Place: LosslessStringConvertible {
         }
     }
 
-    /// What the kernel takes for a name (dev_valid_name), of characters that the firewall rules can have unquoted.
+    /// Returns whether the kernel accepts the name (dev_valid_name) and firewall rules can contain it unquoted.
     private static func isInterface(_ name: String) -> Bool {
         (1...15).contains(name.utf8.count) && name.first != "-" && name != "." && name != ".."
             && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
     }
 
-    /// As people write it; a prefix that is one address without its length.
+    /// The place in the syntax of the settings.
+    ///
+    /// A prefix of a single address is written without its length.
     package var description: String {
         switch self {
         case .own: "own"

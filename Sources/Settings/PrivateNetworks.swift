@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Wire
 
-/// Networks whose addresses are not seen on the Internet.
+/// The networks whose addresses are not routed on the Internet.
 package enum PrivateNetworks {
-    /// RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291, loopback.
+    /// The networks of RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291, including loopback.
     package static let all = [
         "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
         "fe80::/10", "::1/128",
     ].compactMap { IPPrefix($0) }
 
-    /// Whether one of them has the address.
+    /// Returns whether one of the networks contains the address.
     package static func contain(_ address: IPAddress) -> Bool { all.contains { $0.contains(address) } }
 
-    /// Whether one of them has all addresses with a prefix.
+    /// Returns whether one of the networks contains all addresses of the prefix.
     package static func contain(_ prefix: IPPrefix) -> Bool {
         all.contains { $0.mappedLength <= prefix.mappedLength && $0.contains(prefix.address) }
     }

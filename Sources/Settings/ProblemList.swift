@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Collects what is wrong in a file, and knows where its settings are.
+/// Collects the errors in a file, and knows the positions of its settings.
 final class ProblemList {
-    /// So many are told at most.
+    /// The largest number of errors that are reported.
     static let limit = 20
 
     private(set) var all: [SettingsProblem] = []
     private(set) var warnings: [SettingsProblem] = []
     private var positions: [SettingsLocation: TextPosition] = [:]
 
-    /// What is wrong, in the order of the file.
+    /// The errors in file order.
     var inOrder: [SettingsProblem] {
         let last = TextPosition(line: .max, column: .max)
         return all.sorted { ($0.position ?? last) < ($1.position ?? last) }
     }
 
-    /// Remembers where a setting, or with an empty key a table, is.
+    /// Records the position of a setting or, with an empty key, of a table.
     func note(_ location: SettingsLocation, at position: TextPosition?) {
         positions[location] = position
     }
@@ -30,7 +30,7 @@ final class ProblemList {
                 position: position(of: conflict.location), key: conflict.location.key, text: conflict.text))
     }
 
-    /// Whether a conflict may only come from a value that was refused.
+    /// Returns whether a conflict may only be a consequence of a refused value.
     func hides(_ conflict: SettingsConflict) -> Bool {
         conflict.location.key == "ports" && all.contains { $0.key == "target_ports" }
     }
@@ -39,7 +39,7 @@ final class ProblemList {
         warnings.append(SettingsProblem(position: position(of: location), key: location.key, text: text))
     }
 
-    /// Where the setting is, else the table that it should be in.
+    /// Returns the position of the setting, or of the table that it belongs to.
     private func position(of location: SettingsLocation) -> TextPosition? {
         positions[location] ?? location.table.flatMap { positions[SettingsLocation("", in: $0)] }
     }

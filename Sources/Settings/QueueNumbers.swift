@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// Consecutive queues.
+/// Ranges of consecutive queue numbers.
 package enum QueueNumbers {
-    /// How many queues there can be: more threads than that have never helped.
+    /// The largest number of queues.
+    ///
+    /// More threads have never helped.
     package static let maximumCount = 64
 
-    /// Reads `FIRST` or `FIRST:LAST`, as `--queue-balance` of iptables has it; nil if it is neither or too many.
+    /// Parses `FIRST` or `FIRST:LAST`, the syntax of iptables' `--queue-balance`; nil if the text is neither or there
+    /// are too many queues.
     package static func range(_ text: String) -> ClosedRange<UInt16>? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count <= 2, parts.allSatisfy({ $0.first?.isNumber == true }), let first = UInt16(parts[0]),
@@ -14,7 +17,7 @@ package enum QueueNumbers {
         return first...last
     }
 
-    /// `FIRST` or `FIRST:LAST`.
+    /// Returns the range as `FIRST` or `FIRST:LAST`.
     package static func text(_ range: ClosedRange<UInt16>) -> String {
         range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound):\(range.upperBound)"
     }

@@ -58,7 +58,7 @@ extension ServerSettings {
         var names: Set<String> = []
         var keyFiles: [FilePath: String] = [:]
         for (index, guest) in guests.enumerated() {
-            // What could not be read is a problem of its own already.
+            // A value that could not be read was already reported.
             if !guest.name.isEmpty, !names.insert(guest.name).inserted {
                 conflicts.append(
                     SettingsConflict("guest", "name", in: index, "another guest is named \"\(guest.name)\" too"))
@@ -124,7 +124,9 @@ extension ServerSettings {
 }
 
 extension GuestSettings {
-    /// Takes a guest from a table; the name and the path are empty if they are missing, which is noted.
+    /// Reads a guest from a table.
+    ///
+    /// If the name or the path is missing, it is empty, and an error is recorded.
     fileprivate init(_ table: TableReader, _ index: Int, now: Int64) {
         let folder = table.folder
         self.init(

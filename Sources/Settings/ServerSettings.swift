@@ -2,7 +2,9 @@
 package import SystemPackage
 package import Wire
 
-/// All that `tcpknock-server` can be set to; a new one has the defaults.
+/// The settings of `tcpknock-server`.
+///
+/// A new value has the defaults.
 package struct ServerSettings: CommonSettings {
     package var keyFile: FilePath?
     package var targetPorts: [UInt16] = [22]
@@ -17,99 +19,103 @@ package struct ServerSettings: CommonSettings {
     package var logTarget = LogTarget.stderr
     package var iptables = IPTablesChoice.auto
 
-    /// The queues of the firewall rules, with a thread for each.
+    /// The queues of the firewall rules, with one thread for each.
     package var queues: ClosedRange<UInt16> = 100...100
-    /// Whose ports are protected: at least one place.
+    /// The destinations whose ports are protected.
+    ///
+    /// At least one.
     package var protect = [Place.own]
-    /// Whose connections need no knock.
+    /// The sources that need no knock.
     package var exempt: [Place] = []
-    /// How long a wrong third ACK locks its sender out, in seconds: 1...86,400.
+    /// The duration of a lockout after a wrong third ACK, in seconds: 1...86,400.
     package var lockoutSeconds: UInt32 = 120
-    /// Whom it locks out, where there is more than one guest.
+    /// The scope of a lockout if there is more than one guest.
     package var lockoutScope = LockoutScope.guest
-    /// How many connections a second each guest may begin, where there is more than one: 0 (any number)...1,000,000.
+    /// The number of connections that each guest may begin per second if there is more than one guest: 0 (any
+    /// number)...1,000,000.
     package var guestSYNRate: UInt32 = 2000
-    /// What becomes of a SYN without a right code.
+    /// The answer to a SYN without a right code.
     package var onFailure = FailureAnswer.drop
-    /// How the guest is found whose key a SYN's code is of.
+    /// The way to find the guest whose key a SYN's code was made with.
     package var guestSearch = GuestSearch.auto
     /// Whether a SYN may carry data (TCP Fast Open).
     package var fastOpen = false
-    /// After how many wrong codes an address is locked out: 0 (never)...1,000,000.
+    /// The number of wrong codes after which an address is locked out: 0 (never)...1,000,000.
     package var lockoutAfterWrongCodes: UInt32 = 0
-    /// Within how many seconds: 1...86,400.
+    /// The time within which wrong codes are counted, in seconds: 1...86,400.
     package var wrongCodeSeconds: UInt32 = 600
-    /// Whether SYNs with wrong codes are dropped by a program in the kernel.
+    /// Whether a program in the kernel drops SYNs with wrong codes.
     package var kernelFilter = KernelFilterChoice.auto
-    /// Where that program is pinned, as in the firewall rules.
+    /// The folder in which that program is pinned, as in the firewall rules.
     package var pinFolder: FilePath = "/sys/fs/bpf/tcpknock"
-    /// What is done about firewall rules that somebody has taken away.
+    /// The reaction to firewall rules that another program has removed.
     package var rulesGuard = RulesGuardChoice.restore
-    /// The folder for what is to outlive the daemon; nil for none.
+    /// The folder for state that must outlive the daemon; nil for none.
     package var stateFolder: FilePath? = "/var/lib/tcpknock"
-    /// The time limit of a hook in seconds: 1...3,600.
+    /// The time limit of a hook, in seconds: 1...3,600.
     package var hookSeconds: UInt32 = 10
-    /// How many hooks run at once: 1...1,024.
+    /// The number of hooks that can run at once: 1...1,024.
     package var hookLimit: UInt32 = 8
-    /// What runs when a connection was admitted, for guests without a command of their own.
+    /// The command to run when a connection is admitted, for guests without their own.
     package var onAdmit: HookCommand?
-    /// What runs when an admitted connection has ended, for guests without a command of their own.
+    /// The command to run when an admitted connection has ended, for guests without their own.
     package var onClose: HookCommand?
-    /// What runs when somebody is locked out, for guests without a command of their own.
+    /// The command to run when a client is locked out, for guests without their own.
     package var onLockout: HookCommand?
-    /// Who may knock, each with a key; none: one who holds `keyFile`.
+    /// The guests, each with a key.
+    ///
+    /// If empty, there is a single one, with the key in `keyFile`.
     package var guests: [GuestSettings] = []
 
-    /// Which of several servers on this host it is; nil for the one without a name.
+    /// The name of this server, if the host runs several; nil for the one without a name.
     ///
-    /// It is given by a flag alone.
+    /// It can be set only by a flag.
     package var instance: String?
 
-    /// All defaults.
     package init() {}
 
     package static let defaultFile: FilePath = "/etc/tcpknock/server.toml"
 
-    /// The usual configuration file of an instance.
+    /// Returns the default configuration file of an instance.
     package static func defaultFile(of instance: String?) -> FilePath {
         instance.map { FilePath("/etc/tcpknock/server@\($0).toml") } ?? defaultFile
     }
 
-    /// The usual control socket of an instance.
+    /// Returns the default control socket of an instance.
     package static func defaultControlSocket(of instance: String?) -> FilePath {
         instance.map { FilePath("/run/tcpknock/server@\($0).sock") } ?? "/run/tcpknock/server.sock"
     }
 
-    /// Who may knock: the guests, else one named `default` with the key file.
+    /// The guests, or if there are none, a guest named `default` with the shared key file.
     package var effectiveGuests: [GuestSettings] {
         guests.isEmpty ? [GuestSettings(name: "default", keyFile: keyFile ?? defaultKeyFile)] : guests
     }
 }
 
-/// Somebody who may knock.
+/// The settings of a guest.
 package struct GuestSettings: Equatable, Sendable {
-    /// What logs call them; no two have the same.
+    /// The unique name of the guest.
     package var name: String
-    /// Their key.
+    /// The guest's key file.
     package var keyFile: FilePath
-    /// The ports that they reach: nil for all target ports, none for a knock that only runs `onAdmit`.
+    /// The ports that the guest can reach; nil for all target ports, empty for a knock that only runs `onAdmit`.
     package var ports: [UInt16]?
-    /// Where they may knock from; none: from everywhere.
+    /// The networks from which the guest may knock; empty for all.
     package var networks: [IPPrefix] = []
-    /// When their key ends to be good, as seconds since 1970; nil: never.
+    /// The time at which the guest's key expires, in seconds since 1970; nil if it does not expire.
     package var expires: Int64?
-    /// Whether they may knock at all.
+    /// Whether the guest may knock at all.
     package var enabled = true
-    /// Whether codes that are not bound to an address are good (docs/PROTOCOL.md, roaming).
+    /// Whether codes that are not bound to an address are accepted (docs/PROTOCOL.md §4.2, roaming).
     package var roaming = false
-    /// What runs when a connection of theirs was admitted.
+    /// The command to run when a connection of the guest is admitted.
     package var onAdmit: HookCommand?
-    /// What runs when an admitted connection of theirs has ended.
+    /// The command to run when an admitted connection of the guest has ended.
     package var onClose: HookCommand?
-    /// What runs when they were locked out.
+    /// The command to run when the guest is locked out.
     package var onLockout: HookCommand?
 
-    /// A guest with a key and no limits.
+    /// Creates a guest without limits.
     package init(name: String, keyFile: FilePath) {
         self.name = name
         self.keyFile = keyFile

@@ -2,15 +2,19 @@
 internal import Glibc
 package import SystemPackage
 
-/// A configuration file that something is to be added to; what is there stays byte for byte.
+/// A configuration file to which lines are added.
+///
+/// The existing content is kept byte for byte.
 package struct SettingsEdit<Settings: CommonSettings>: Sendable {
-    /// The path that was given: paths in the file start from its folder.
+    /// The given path.
+    ///
+    /// Relative paths in the file refer to its folder.
     package let path: FilePath
-    /// The file itself, if that path is a symbolic link.
+    /// The actual file, if the path is a symbolic link.
     package let target: FilePath
-    /// What it says before.
+    /// The settings before the change.
     package let settings: Settings
-    /// Its permission bits, user and group; nil if there is none yet.
+    /// The file's permission bits, user and group; nil if the file does not exist yet.
     package let attributes: (mode: UInt16, user: UInt32, group: UInt32)?
     /// The new content.
     package private(set) var text: [UInt8]
@@ -19,8 +23,8 @@ package struct SettingsEdit<Settings: CommonSettings>: Sendable {
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - beginning: The comment with which a new file begins.
-    /// - Throws: `SettingsError`, with all that is wrong.
+    ///   - beginning: The comment at the start of a new file.
+    /// - Throws: `SettingsError`, with all errors in the file.
     package init(_ path: FilePath, beginning: String) throws(SettingsError) {
         self.path = path
         guard let resolved = Self.resolve(path) else {
@@ -44,28 +48,28 @@ package struct SettingsEdit<Settings: CommonSettings>: Sendable {
         }
     }
 
-    /// Follows symbolic links; nil if there is no file.
+    /// Follows symbolic links; nil if the file does not exist.
     private static func resolve(_ path: FilePath) -> FilePath? {
         guard let resolved = unsafe path.withPlatformString({ unsafe realpath($0, nil) }) else { return nil }
         defer { unsafe free(resolved) }
         return FilePath(unsafe String(cString: resolved))
     }
 
-    /// Adds lines at the end, with an empty one before them.
+    /// Appends an empty line and these lines.
     package mutating func append(_ lines: String) {
         if let last = text.last, last != UInt8(ascii: "\n") { text.append(UInt8(ascii: "\n")) }
         text += Array("\n\(lines)".utf8)
     }
 
-    /// Adds lines at the beginning, which is before all tables.
+    /// Inserts lines at the beginning, before all tables.
     package mutating func prepend(_ lines: String) {
         text = Array(lines.utf8) + text
     }
 
     /// Checks the new content.
     ///
-    /// - Returns: What it says.
-    /// - Throws: `SettingsError`, with what the addition does not go together with.
+    /// - Returns: The new settings.
+    /// - Throws: `SettingsError`, with all errors, including conflicts with the added lines.
     package func check() throws(SettingsError) -> Settings {
         guard text.count <= SettingsText.maximumLength else { throw .tooLong(path) }
         return try SettingsFile<Settings>.parse(text, path).settings

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import SystemPackage
 
-/// Something wrong in a configuration file.
+/// An error or a warning about a configuration file.
 package struct SettingsProblem: Equatable, Sendable {
-    /// Where; nil if that cannot be told.
+    /// The position; nil if it is unknown.
     package let position: TextPosition?
-    /// The key that it is about, such as `guest.ports`; nil for syntax errors.
+    /// The key concerned, such as `guest.ports`; nil for syntax errors.
     package let key: String?
-    /// What is wrong and what to do.
+    /// The message: what is wrong and what to do.
     package let text: String
 
-    /// `FILE:LINE:COLUMN: text`, as compilers have it.
+    /// Returns `FILE:LINE:COLUMN: text`, in the manner of compilers.
     package func description(in file: FilePath) -> String {
         guard let position else { return "\(file): \(text)" }
         return "\(file):\(position.line):\(position.column): \(text)"
     }
 }
 
-/// Two settings that do not go together, or one that is wrong by itself, wherever they were given.
+/// Two settings that contradict each other, or one that is invalid by itself, whether from the file or from flags.
 package struct SettingsConflict: Equatable, Sendable {
     /// The setting to change.
     package let location: SettingsLocation
-    /// What is wrong and what to do.
+    /// The message: what is wrong and what to do.
     package let text: String
 }
 
-/// Where in the settings something is.
+/// The location of a setting.
 package struct SettingsLocation: Hashable, Sendable {
-    /// Counts the guests or targets from 0; nil for what is not in one.
+    /// The index of the guest or target, counted from 0; nil for settings outside of one.
     package let table: Int?
     /// The key.
     package let key: String
@@ -38,22 +38,22 @@ package struct SettingsLocation: Hashable, Sendable {
     }
 }
 
-/// Why settings cannot be used.
+/// The reason why settings cannot be used.
 package enum SettingsError: Error, Equatable, CustomStringConvertible {
     /// A system call on the file failed.
     case system(call: String, FilePath, Errno)
     /// The file is a folder, device, pipe or socket.
     case notARegularFile(FilePath)
-    /// The file belongs to somebody else, whose commands it could have run; the user id.
+    /// The file belongs to another user, who could have commands run by it; with the user ID.
     case foreign(FilePath, owner: UInt32)
-    /// Group or others may write the file; the permission bits.
+    /// The group or others may write to the file; with the permission bits.
     case writableByOthers(FilePath, mode: UInt16)
     /// The file is longer than `SettingsText.maximumLength`.
     case tooLong(FilePath)
-    /// What is wrong in the file: the first ones, in their order, and how many there are.
+    /// The file has errors; with the first ones in order, and their total number.
     case problems(FilePath, [SettingsProblem], count: Int)
 
-    /// What is wrong, where, and what to do.
+    /// The message: what is wrong, where, and what to do.
     package var description: String {
         switch self {
         case .system("open", let path, .noSuchFileOrDirectory):

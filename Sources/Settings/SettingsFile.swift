@@ -3,37 +3,37 @@ internal import Glibc
 package import Linux
 package import SystemPackage
 
-/// Settings as a file has them.
+/// The settings read from a configuration file.
 package struct SettingsFile<Settings: CommonSettings>: Sendable {
-    /// The settings, with the defaults for what the file does not say.
+    /// The settings, with defaults for those not in the file.
     package let settings: Settings
-    /// The keys at the top of the file that it gives.
+    /// The top-level keys present in the file.
     package let given: Set<String>
-    /// What is right but hardly meant.
+    /// The warnings about settings that are valid but probably not intended.
     package let warnings: [SettingsProblem]
 
     /// Reads and checks a file.
     ///
     /// - Parameters:
-    ///   - path: The file. Relative paths in it are relative to its folder.
-    ///   - now: Seconds since 1970, to warn of what has expired; nil: the system's time.
-    ///   - opening: What opens the file for reading.
-    /// - Returns: The settings and what is said with them.
-    /// - Throws: `SettingsError`, with all that is wrong.
+    ///   - path: The file. Relative paths in it refer to its folder.
+    ///   - now: The time in seconds since 1970, for warnings about expired guests; nil for the system's time.
+    ///   - opening: Opens the file for reading.
+    /// - Returns: The settings and the warnings.
+    /// - Throws: `SettingsError`, with all errors in the file.
     package static func read(
         _ path: FilePath, now: Int64? = nil, opening: FileOpening.Way = FileOpening.open
     ) throws(SettingsError) -> SettingsFile {
         try parse(try SettingsText.read(path, opening: opening), path, now: now)
     }
 
-    /// Checks what is, or is to be, the content of a file.
+    /// Checks the existing or future content of a file.
     ///
     /// - Parameters:
     ///   - text: The content.
-    ///   - path: The file. Relative paths in it are relative to its folder.
-    ///   - now: Seconds since 1970, to warn of what has expired; nil: the system's time.
-    /// - Returns: The settings and what is said with them.
-    /// - Throws: `SettingsError.problems`.
+    ///   - path: The file. Relative paths in it refer to its folder.
+    ///   - now: The time in seconds since 1970, for warnings about expired guests; nil for the system's time.
+    /// - Returns: The settings and the warnings.
+    /// - Throws: `SettingsError.problems`, with all errors in the content.
     package static func parse(
         _ text: [UInt8], _ path: FilePath, now: Int64? = nil
     ) throws(SettingsError) -> SettingsFile {
@@ -51,7 +51,7 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
     }
 }
 
-/// Parses a document, and tells an error as that of a file.
+/// Parses a document, and converts a syntax error to an error about the file.
 func parseEntries(_ text: [UInt8], _ path: FilePath) throws(SettingsError) -> [TOMLEntry] {
     do throws(TOMLSyntaxError) {
         return try parseTOML(text)
@@ -70,7 +70,7 @@ extension TOMLSyntaxError {
 extension CommonSettings {
     /// Reads and checks a configuration file.
     ///
-    /// - Throws: `SettingsError`, with all that is wrong.
+    /// - Throws: `SettingsError`, with all errors in the file.
     package static func read(_ path: FilePath) throws(SettingsError) -> Self {
         try SettingsFile<Self>.read(path).settings
     }

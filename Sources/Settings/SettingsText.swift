@@ -3,18 +3,18 @@ internal import Glibc
 package import Linux
 package import SystemPackage
 
-/// The content of configuration files.
+/// Reads the content of configuration files.
 package enum SettingsText {
-    /// The longest file that is read, in bytes.
+    /// The longest configuration file, in bytes.
     package static let maximumLength = 1 << 20
 
-    /// Reads a configuration file, if nobody but root and this user can have written it: hooks run from it.
+    /// Reads a configuration file, if only root and this user could have written it, because its hooks are run.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - opening: What opens it for reading.
-    /// - Returns: Its bytes.
-    /// - Throws: `SettingsError`, not `problems`.
+    ///   - opening: Opens the file for reading.
+    /// - Returns: The bytes of the file.
+    /// - Throws: `SettingsError`, except `problems`.
     package static func read(
         _ path: FilePath, opening: FileOpening.Way = FileOpening.open
     ) throws(SettingsError) -> [UInt8] {
@@ -42,7 +42,7 @@ package enum SettingsText {
         throw .tooLong(path)
     }
 
-    /// The folder of a file, as an absolute path.
+    /// Returns the folder of a file as an absolute path.
     static func folder(of path: FilePath) -> FilePath {
         let folder = path.removingLastComponent()
         guard folder.isRelative else { return folder }

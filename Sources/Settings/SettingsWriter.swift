@@ -2,27 +2,27 @@
 internal import Glibc
 internal import Wire
 
-/// Where the value of a setting came from.
+/// The origin of a setting's value.
 package enum SettingOrigin: String, Sendable {
-    /// Nobody gave one.
+    /// The value is the default.
     case `default`
-    /// The configuration file.
+    /// The value was set in the configuration file.
     case file
-    /// The command line.
+    /// The value was set on the command line.
     case flag
 }
 
 /// Writes settings in the syntax of the configuration files.
 package struct SettingsWriter {
-    /// What was written.
+    /// The text written so far.
     package private(set) var text = ""
     private let origins: [String: SettingOrigin]?
     private var isInTable = false
 
-    /// Begins with nothing.
+    /// Creates a writer without text.
     ///
-    /// - Parameter origins: Where the values of keys come from, for comments; those not in it have their defaults. With
-    ///   nil there are no comments.
+    /// - Parameter origins: The origins of the values by key, written as comments. Missing keys have their defaults. If
+    ///   nil, no comments are written.
     package init(origins: [String: SettingOrigin]? = nil) {
         self.origins = origins
     }
@@ -77,9 +77,9 @@ package struct SettingsWriter {
     mutating func add(time key: String, _ seconds: Int64) { add(key, literal: TOMLText.time(seconds)) }
 }
 
-/// Values as TOML has them.
+/// Formats values in TOML syntax.
 package enum TOMLText {
-    /// A basic string, with all escaped that has to be.
+    /// Returns a basic string, with the necessary characters escaped.
     package static func string(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
@@ -97,7 +97,9 @@ package enum TOMLText {
         return result + "\""
     }
 
-    /// A date-time in UTC, of seconds since 1970 in the years 0 to 9999, which TOML has.
+    /// Returns a date-time in UTC.
+    ///
+    /// The time is given in seconds since 1970 and must be in the years 0 to 9999, the range of TOML.
     package static func time(_ seconds: Int64) -> String {
         var seconds = time_t(seconds)
         var fields = unsafe tm()

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CTOML
 
-/// Where something is in a text: line and column, counted from 1.
+/// A position in a text: line and column, counted from 1.
 package struct TextPosition: Equatable, Comparable, Sendable {
     /// The line.
     package let line: Int
     /// The column, in characters.
     package let column: Int
 
-    /// The earlier one is less.
+    /// Returns whether the first position is before the second.
     package static func < (one: TextPosition, other: TextPosition) -> Bool {
         (one.line, one.column) < (other.line, other.column)
     }
 }
 
-/// A value of a TOML document (https://toml.io, version 1.0), and where it is.
+/// A value of a TOML document (https://toml.io, version 1.0) and its position.
 struct TOMLValue {
     enum Content {
         case string(String)
         case integer(Int64)
         case float
         case boolean(Bool)
-        /// A date, or a date and time, as seconds since 1970; in UTC where it names no offset.
+        /// A date, or a date and time, in seconds since 1970; in UTC if it has no offset.
         case time(Int64)
         case timeOfDay
         case array([TOMLValue])
@@ -32,15 +32,17 @@ struct TOMLValue {
     let position: TextPosition?
 }
 
-/// A key with its value.
+/// A key and its value.
 struct TOMLEntry {
     let key: String
-    /// Where the key is; for a table that a header opens, the name in the header.
+    /// The position of the key.
+    ///
+    /// For a table, that of its name in the header.
     let position: TextPosition?
     let value: TOMLValue
 }
 
-/// Why a text is no TOML document.
+/// The reason why a text is not a TOML document.
 struct TOMLSyntaxError: Error {
     let text: String
     let position: TextPosition?
@@ -48,9 +50,9 @@ struct TOMLSyntaxError: Error {
 
 /// Parses a TOML document.
 ///
-/// - Parameter text: The document, UTF-8; other bytes are a syntax error.
-/// - Returns: The entries of the topmost table in the order in which they are written.
-/// - Throws: `TOMLSyntaxError` at the first thing that is not TOML, or if tables are nested too deeply.
+/// - Parameter text: The document in UTF-8. Invalid UTF-8 is a syntax error.
+/// - Returns: The entries of the top-level table, in file order.
+/// - Throws: `TOMLSyntaxError` at the first syntax error, or if tables are nested too deeply.
 func parseTOML(_ text: [UInt8]) throws(TOMLSyntaxError) -> [TOMLEntry] {
     guard NestingLimit.holds(for: text) else {
         throw TOMLSyntaxError(text: "more than \(NestingLimit.dots) dots between keys", position: nil)
@@ -77,7 +79,7 @@ func parseTOML(_ text: [UInt8]) throws(TOMLSyntaxError) -> [TOMLEntry] {
     return entries
 }
 
-/// Makes a tree of the items that the parser hands over.
+/// Builds a tree from the items that the parser passes to it.
 private final class TreeBuilder {
     private struct Open {
         let key: String

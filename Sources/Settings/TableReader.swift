@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import SystemPackage
 
-/// Why a value is not taken: what it should be, or what is wrong with it.
+/// The reason why a value is refused: what was expected, or what is wrong with the value.
 struct Refusal: Error {
     let text: String
     let position: TextPosition?
 
-    /// Says what is wrong, and where exactly if that is not where the value begins.
+    /// Creates a refusal with a reason, and its exact position if that is not the start of the value.
     init(_ text: String, at position: TextPosition? = nil) {
         self.text = text
         self.position = position
     }
 }
 
-/// Takes settings from one table of a file, and collects what is wrong with them.
+/// Reads settings from one table of a file, and collects the errors.
 package final class TableReader {
-    /// The folder of the file, which relative paths start from.
+    /// The folder of the file, to which relative paths refer.
     let folder: FilePath
     let problems: ProblemList
     private let entries: [TOMLEntry]
@@ -23,14 +23,14 @@ package final class TableReader {
     private let name: String?
     private var known: [String] = []
 
-    /// Makes a reader for one table.
+    /// Creates a reader for a table.
     ///
     /// - Parameters:
     ///   - entries: The content of the table.
     ///   - folder: The folder of the file.
-    ///   - problems: Takes what is wrong.
-    ///   - index: Counts the tables of one name from 0; nil for the topmost one.
-    ///   - name: The name of the table in error messages; nil for the topmost one.
+    ///   - problems: Collects the errors.
+    ///   - index: The index among the tables of the same name, counted from 0; nil for the top-level table.
+    ///   - name: The name of the table in error messages; nil for the top-level table.
     init(
         _ entries: [TOMLEntry], folder: FilePath, _ problems: ProblemList, index: Int? = nil, name: String? = nil
     ) {
@@ -41,15 +41,15 @@ package final class TableReader {
         self.name = name
     }
 
-    /// The keys that were both there and asked for.
+    /// The keys that are both present and known.
     var given: Set<String> { Set(entries.map(\.key)).intersection(known) }
 
-    /// Takes the value of a key.
+    /// Reads the value of a key.
     ///
     /// - Parameters:
     ///   - key: The key.
-    ///   - convert: Makes a setting of the value.
-    /// - Returns: nil if the key is not there or its value is refused, which is noted.
+    ///   - convert: Converts the value to a setting.
+    /// - Returns: The setting; nil if the key is missing or its value is refused, which is recorded as an error.
     func value<Setting>(_ key: String, _ convert: (TOMLValue) throws(Refusal) -> Setting) -> Setting? {
         known.append(key)
         guard let entry = entries.first(where: { $0.key == key }) else { return nil }
@@ -63,21 +63,21 @@ package final class TableReader {
         }
     }
 
-    /// Replaces a setting by the value of a key, if that is there and right.
+    /// Replaces a setting with the value of a key, if that is present and valid.
     func read<Setting>(
         _ key: String, into setting: inout Setting, _ convert: (TOMLValue) throws(Refusal) -> Setting
     ) {
         if let value = value(key, convert) { setting = value }
     }
 
-    /// Replaces a setting that can be missing by the value of a key, if that is there and right.
+    /// Replaces an optional setting with the value of a key, if that is present and valid.
     func read<Setting>(
         _ key: String, into setting: inout Setting?, _ convert: (TOMLValue) throws(Refusal) -> Setting
     ) {
         if let value = value(key, convert) { setting = value }
     }
 
-    /// Notes that a key which has to be there is not; says nothing of one whose value was refused.
+    /// Records an error if a required key is missing, but not if its value was refused.
     func require(_ key: String, _ advice: String) {
         guard !entries.contains(where: { $0.key == key }) else { return }
         problems.add(
@@ -85,10 +85,10 @@ package final class TableReader {
             at: position)
     }
 
-    /// Where the table begins.
+    /// The position of the table's header; nil for the top-level table.
     private(set) var position: TextPosition?
 
-    /// The tables of an array of tables, each with a reader of its own.
+    /// Returns readers for the tables in an array of tables.
     func tables(_ key: String) -> [TableReader] {
         let values = value(key) { value throws(Refusal) in
             guard case .array(let values) = value.content else {
@@ -109,7 +109,7 @@ package final class TableReader {
         }
     }
 
-    /// Notes each key that nobody has asked for.
+    /// Records an error for each key that was not read.
     func refuseUnknownKeys() {
         for entry in entries where !known.contains(entry.key) {
             var text = "unknown key '\(entry.key.printable)'"
@@ -123,14 +123,16 @@ package final class TableReader {
 }
 
 extension String {
-    /// Without characters that would act on a terminal, and not long.
+    /// The string, shortened to 200 characters, with `?` in place of characters that could control a terminal.
     var printable: String {
         String(unicodeScalars.prefix(200).map { $0.properties.generalCategory.isPrintable ? Character($0) : "?" })
     }
 }
 
 extension Unicode.GeneralCategory {
-    /// Whether characters of it show as themselves, spaces included.
+    /// Whether characters of this category are printable.
+    ///
+    /// Spaces are.
     fileprivate var isPrintable: Bool {
         switch self {
         case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A user, and a group other than the user's own perhaps, as people write them: `NAME` or `NAME:GROUP`.
+/// A user, optionally with a group other than the user's own: `NAME` or `NAME:GROUP`.
 package struct UserName: Equatable, Sendable {
     /// The user's name.
     package let user: String
-    /// The group's name; nil for the one that the user has.
+    /// The group's name; nil for the user's own group.
     package let group: String?
 
-    /// Reads the text; nil if a name is empty, or has spaces or control characters in it.
+    /// Parses the text; nil if a name is empty or contains spaces or control characters.
     package init?(_ text: String) {
         let names = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard
