@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import SystemPackage
 
-/// Which boot of the host this is: uptimes of one mean nothing in another.
+/// Identifies the current boot of the host.
+///
+/// Uptimes cannot be compared between boots.
 package enum Boot {
-    /// The 16 bytes that the kernel has chosen for this boot (random(4)); random ones if it does not tell.
+    /// The 16 bytes of the kernel's boot ID (random(4)); random bytes if it cannot be read.
     package static let id: [UInt8] = read() ?? random()
 
     private static func read() -> [UInt8]? {
@@ -16,12 +18,12 @@ package enum Boot {
         return bytes(text.prefix(count))
     }
 
-    /// 16 bytes that nobody has seen before.
+    /// Returns 16 random bytes.
     package static func random() -> [UInt8] {
         (0..<16).map { _ in UInt8.random(in: 0...UInt8.max) }
     }
 
-    /// Reads a UUID (RFC 9562 §4); nil if the text is none.
+    /// Parses a UUID (RFC 9562 §4); nil if the text is not one.
     package static func bytes(_ text: ArraySlice<UInt8>) -> [UInt8]? {
         let digits = text.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "\n") }
         guard digits.count == 32 else { return nil }

@@ -2,46 +2,50 @@
 package import CLinux
 internal import Glibc
 
-/// A child of this process with a process group of its own, and this end of its pipes.
+/// A child process with its own process group, and the parent's ends of its pipes.
 package struct ChildProcess {
-    /// How it ended.
+    /// The way a child ended.
     package enum End: Equatable {
-        /// It ended by itself, with a status.
+        /// It exited with this status.
         case exited(Int32)
-        /// A signal ended it.
+        /// It was ended by this signal.
         case signalled(Int32)
-        /// Somebody else has fetched its status, or the system threw it away.
+        /// The status is unknown, because it was collected elsewhere or discarded by the system.
         case unknown
     }
 
-    /// What a daemon without PATH gives its children.
+    /// The PATH for children of a daemon that has none.
     private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    /// Its id, which is that of its group too.
+    /// The process ID, which is also the ID of the process group.
     package let processID: pid_t
-    /// The writing end of what is its standard input; -1 if that is /dev/null.
+    /// The write end of the child's standard input; -1 if that is /dev/null.
     package let standardInput: Int32
-    /// The reading end, nonblocking, of what is its standard error.
+    /// The nonblocking read end of the child's standard error.
     package let standardError: Int32
-    /// A descriptor that can be read once it has ended; -1 if the kernel has none.
+    /// A descriptor that becomes readable when the child has ended; -1 if the kernel does not support that.
     package let processDescriptor: Int32
 
-    /// Starts a program in `/`, with no open file but /dev/null and a pipe as standard error, and no signal blocked.
+    /// Starts a program in `/`, with no open files except /dev/null and a pipe as standard error, and no signals
+    /// blocked.
     ///
     /// - Parameters:
     ///   - arguments: The program and its arguments.
-    ///   - environment: All of its environment beside PATH; zero bytes are left out.
-    /// - Throws: `SystemError`, also where the program cannot be executed.
+    ///   - environment: Its complete environment, except PATH. Zero bytes are removed.
+    /// - Throws: `SystemError`, including when the program cannot be executed.
     package init(_ arguments: [String], environment: [String: String]) throws(SystemError) {
         try self.init(arguments, environment, conversing: false)
     }
 
-    /// Starts a program likewise whose standard input is a pipe, too, and whose standard output is its standard error.
+    /// Starts a program in the same way, but with a pipe as standard input, and standard output going to standard
+    /// error.
     ///
-    /// Its input ends with this process, however that ends.
+    /// The child's input ends when this process ends, for whatever reason.
     ///
-    /// - Parameters: As above.
-    /// - Throws: As above.
+    /// - Parameters:
+    ///   - arguments: The program and its arguments.
+    ///   - environment: Its complete environment, except PATH. Zero bytes are removed.
+    /// - Throws: `SystemError`, including when the program cannot be executed.
     package init(conversing arguments: [String], environment: [String: String]) throws(SystemError) {
         try self.init(arguments, environment, conversing: true)
     }
@@ -66,13 +70,13 @@ package struct ChildProcess {
             throw error
         }
         standardError = errors.reading
-        // Not for the writing end: the child has no reason to expect a write to fail because nobody has read yet.
+        // Only the read end is nonblocking: the child does not expect a write to fail because nobody has read yet.
         _ = fcntl(standardError, F_SETFL, O_NONBLOCK)
-        // No other thread waits for this child, so the id is still its own.
+        // No other thread waits for this child, so the ID has not been reused.
         processDescriptor = clinux_pidfd_open(processID)
     }
 
-    /// Makes a pipe beyond the standard descriptors, which the daemon may have been started without.
+    /// Creates a pipe whose descriptors are above the standard ones, which may be closed in the daemon.
     private static func pipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [-1, -1]
         guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe") }
@@ -89,18 +93,18 @@ package struct ChildProcess {
         return (ends[0], ends[1])
     }
 
-    /// Sends a signal to the whole group.
+    /// Sends a signal to the whole process group.
     ///
-    /// Only before the status was fetched: until then the id cannot be given to another process.
+    /// Call this only before the status is collected. Until then, the ID is not reused.
     package func signalGroup(_ signal: Int32) { kill(-processID, signal) }
 
-    /// Fetches the status if it has ended; nil if not.
+    /// Collects the status if the child has ended; nil if it has not.
     package func end() -> End? {
         var status: Int32 = 0
         let result = uninterrupted { unsafe waitpid(processID, &status, WNOHANG) }
         guard result != 0 else { return nil }
         guard result == processID else { return .unknown }
-        // The macros of wait(2), which Swift does not import.
+        // The same as the macros of wait(2), which Swift does not import.
         let signal = status & 0x7f
         return signal == 0 ? .exited(status >> 8 & 0xff) : .signalled(signal)
     }
@@ -119,10 +123,10 @@ package struct ChildProcess {
             .map { "\($0.key)=\($0.value)" }
     }
 
-    /// Starts this program once more, in the same folder, with a socket as standard input; it has no pipes to it.
+    /// Starts this program again, in the same folder, with a socket as standard input and without pipes.
     ///
     /// - Parameters:
-    ///   - arguments: The arguments, its name among them.
+    ///   - arguments: The arguments, including the program's name.
     ///   - input: The socket.
     /// - Throws: `SystemError`.
     package static func spawn(again arguments: [String], input: Int32) throws(SystemError) {
@@ -154,7 +158,7 @@ package struct ChildProcess {
         unsafe clinux_spawn_add_closefrom(&actions, STDERR_FILENO + 1)
         if let folder { unsafe clinux_spawn_add_chdir(&actions, folder) }
 
-        // The daemon blocks signals and ignores SIGPIPE, and both would be inherited.
+        // The daemon blocks signals and ignores SIGPIPE. The child would inherit both.
         var signals = sigset_t()
         unsafe sigemptyset(&signals)
         unsafe posix_spawnattr_setsigmask(&attributes, &signals)
@@ -174,13 +178,13 @@ package struct ChildProcess {
     }
 }
 
-/// Strings as C has them in `argv` and `envp`: pointers, the last of which is null.
+/// Strings in the form of `argv` and `envp` in C: pointers, followed by a null pointer.
 @safe
 private struct CStringArray: ~Copyable {
     package let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     private let count: Int
 
-    /// Copies the strings, without zero bytes, at which they would end.
+    /// Copies the strings, without zero bytes, which would terminate them.
     package init(_ strings: [String]) {
         count = strings.count
         unsafe pointers = .allocate(capacity: strings.count + 1)

@@ -3,18 +3,18 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// Why files could not be put in place.
+/// The reason why files could not be put in place.
 public enum FileError: Error, Equatable, CustomStringConvertible {
     /// A system call on the path failed.
     case system(call: String, FilePath, Errno)
-    /// The path is taken, and it was not asked for to replace what is there.
+    /// There is a file at the path, and replacing it was not requested.
     case alreadyExists(FilePath)
-    /// What is to be replaced is a folder, link, device, pipe or socket.
+    /// The file to be replaced is a folder, link, device, pipe or socket.
     case notARegularFile(FilePath)
-    /// All files are in place, but the names in a folder may not survive a power failure.
+    /// All files are in place, but their names in a folder may not survive a power failure.
     case notSynchronised(folder: FilePath, Errno)
 
-    /// What is wrong and where.
+    /// The message: what is wrong and where.
     public var description: String {
         switch self {
         case .system(let call, let path, let errno): "\(path): \(call): \(errno)"
@@ -26,16 +26,16 @@ public enum FileError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Puts several new files in place, or none.
+/// Puts several new files in place, or none of them.
 ///
-/// The bytes go to temporary files beside them, are synchronised to the disk, and get their names only then: at no time
-/// is there a half-written file. What is not committed is gone with this object.
+/// The content is written to temporary files in the same folders and flushed to the disk before the files get their
+/// names, so that there never is a half-written file. Without a commit, all is discarded with this object.
 public final class FileTransaction {
     private struct File {
         let path: FilePath
         let temporary: FilePath
         let replacing: Bool
-        /// A second name of the file that was replaced.
+        /// A second link to the replaced file.
         var backup: FilePath?
     }
 
@@ -44,7 +44,7 @@ public final class FileTransaction {
     private var locks: [FileDescriptor] = []
     private var isCommitted = false
 
-    /// Begins with nothing to do.
+    /// Creates an empty transaction.
     public init() {}
 
     deinit {
@@ -55,20 +55,22 @@ public final class FileTransaction {
         for lock in locks { try? lock.close() }
     }
 
-    /// Makes a folder with mode 0700, and those above it that are missing; it stays only if all is committed.
+    /// Creates a folder and its missing parents, with mode 0700.
+    ///
+    /// They are removed again unless the transaction is committed.
     public func makeFolder(_ path: FilePath) throws(FileError) {
         guard !path.isEmpty, !exists(path) else { return }
         try makeFolder(path.removingLastComponent())
         guard unsafe path.withPlatformString({ unsafe mkdir($0, 0o700) }) == 0 else {
             let reason = lastErrno()
-            // Somebody else was quicker.
+            // Another process has just created it.
             if reason == .fileExists { return }
             throw .system(call: "mkdir", path, reason)
         }
         madeFolders.append(path)
     }
 
-    /// Waits until nobody else has locked the folder, and keeps others out while this object lives (flock(2)).
+    /// Locks the folder while this object lives, after waiting for other locks to be released (flock(2)).
     public func lock(_ folder: FilePath) throws(FileError) {
         do {
             let descriptor = try FileDescriptor.open(
@@ -83,11 +85,11 @@ public final class FileTransaction {
     /// Writes a file under a temporary name.
     ///
     /// - Parameters:
-    ///   - path: Where it is to be.
-    ///   - content: Its bytes.
-    ///   - mode: Its permission bits, whatever the umask.
-    ///   - owner: Its user and group; nil for those of this process.
-    ///   - replacing: Whether a file that is already there is replaced.
+    ///   - path: The file's final path.
+    ///   - content: The bytes.
+    ///   - mode: The permission bits, regardless of the umask.
+    ///   - owner: The user and group; nil for those of this process.
+    ///   - replacing: Whether an existing file is replaced.
     /// - Throws: `FileError`.
     public func add(
         _ path: FilePath, _ content: Span<UInt8>, mode: UInt16 = 0o600, owner: (user: UInt32, group: UInt32)? = nil,
@@ -123,11 +125,11 @@ public final class FileTransaction {
 
     /// Gives all files their names, in the order in which they were added.
     ///
-    /// - Throws: `FileError`; then all is as it was before, but for `notSynchronised`.
+    /// - Throws: `FileError`. Except for `notSynchronised`, all is then as it was before.
     public func commit() throws(FileError) {
         for index in files.indices {
             do throws(FileError) {
-                // What comes last need not be taken back.
+                // The last file never has to be taken back.
                 try put(index, keepingBackup: index < files.count - 1)
             } catch {
                 takeBack(files.prefix(index))
@@ -172,7 +174,7 @@ public final class FileTransaction {
         }
     }
 
-    /// Makes the new names themselves survive a power failure.
+    /// Flushes a folder to the disk, so that the new names survive a power failure.
     private func synchronise(_ folder: FilePath) throws(FileError) {
         do {
             let descriptor = try FileDescriptor.open(
@@ -180,14 +182,16 @@ public final class FileTransaction {
             defer { try? descriptor.close() }
             guard fsync(descriptor.rawValue) == 0 else { throw lastErrno() }
         } catch Errno.permissionDenied {
-            // A folder that may be written but not read: the files are in place all the same.
+            // The folder is writable but not readable. The files are in place all the same.
         } catch {
             throw .notSynchronised(folder: folder, errno(of: error))
         }
     }
 }
 
-/// A name that no file has: what an earlier process of the same id has left behind must not be in the way.
+/// Returns an unused name.
+///
+/// Files left by an earlier process with the same ID must not be in the way.
 private func randomName(beside path: FilePath) -> FilePath {
     FilePath("\(path).\(String(UInt64.random(in: 0...UInt64.max), radix: 16)).tmp")
 }

@@ -1,31 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 
-/// Reads what a hook writes to its standard error, of which only the first line is kept.
+/// Reads the standard error of a hook, and keeps only its first line.
 package struct FirstLine {
-    /// So many bytes of the line are kept.
+    /// At most this many bytes of the line are kept.
     package static let capacity = 200
-    /// One look reads no more than this, in bytes.
+    /// At most this many bytes are read at a time.
     private static let bytesAtOnce = 64 * 1024
 
     private let descriptor: Int32
     private var line: [UInt8] = []
     private var isComplete = false
 
-    /// Whether the other end is closed: there is nothing to wait for.
+    /// Whether the other end is closed, so that there is nothing left to wait for.
     package private(set) var isAtEnd = false
-    /// Whether it has written so much that it should be looked at only now and then: it may never end.
+    /// Whether the hook writes so much that its output should be read only at intervals, because it may never end.
     package private(set) var isEndless = false
 
-    /// Takes the reading end of a pipe, nonblocking; it is not closed here.
+    /// Creates a reader of the nonblocking read end of a pipe, which it does not close.
     package init(_ descriptor: Int32) {
         self.descriptor = descriptor
     }
 
-    /// The line without its end, invalid UTF-8 replaced; control characters are left to who writes it into a log.
+    /// The line without its newline.
+    ///
+    /// Invalid UTF-8 is replaced, but control characters are not escaped.
     package var text: String { String(decoding: line, as: UTF8.self) }
 
-    /// Reads what is there, up to a bound.
+    /// Reads the available data, up to `bytesAtOnce`.
     package mutating func read() {
         var buffer = [UInt8](repeating: 0, count: 4096)
         var total = 0

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/// A user and a group that a process can be.
+/// A user and group that a process can run as.
 package struct Identity: Equatable, Sendable {
     /// The user's name.
     package let name: String
-    /// The user's number.
+    /// The user ID.
     package let user: UInt32
-    /// The group's number.
+    /// The group ID.
     package let group: UInt32
 
-    /// Joins a user and a group.
     package init(name: String, user: UInt32, group: UInt32) {
         self.name = name
         self.user = user

@@ -4,7 +4,8 @@ package import Wire
 
 /// The addresses of this network namespace's interfaces (getifaddrs(3)).
 package enum InterfaceAddresses {
-    /// Lists all of them with the names of their interfaces and their networks; none if the kernel does not tell.
+    /// Returns all addresses, each with the name of its interface and its network; none if the kernel does not list
+    /// them.
     package static func all() -> [(interface: String, address: IPAddress, network: IPPrefix)] {
         var list: UnsafeMutablePointer<ifaddrs>?
         guard unsafe getifaddrs(&list) == 0 else { return [] }
@@ -24,7 +25,9 @@ package enum InterfaceAddresses {
         return found
     }
 
-    /// Counts the bits of a mask; a missing one is that of the address alone.
+    /// Returns the prefix length of a mask.
+    ///
+    /// A missing mask is that of a single address.
     private static func prefixLength(_ mask: IPAddress?, _ family: IPFamily) -> Int {
         switch (mask, family) {
         case (nil, .ipv4): 32

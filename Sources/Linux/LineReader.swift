@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 
-/// Lines from a descriptor that does not block.
+/// Reads lines from a nonblocking descriptor.
 package struct LineReader {
-    /// Longer ones are cut off, in bytes.
+    /// The longest line, in bytes.
+    ///
+    /// Longer ones are truncated.
     private static let capacity = 16 * 1024
 
     private let descriptor: Int32
@@ -13,7 +15,7 @@ package struct LineReader {
 
     package init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    /// Reads what is there, and returns the lines of it that are complete.
+    /// Reads the available data, and returns the complete lines.
     package mutating func read() -> [String] {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while !isAtEnd {

@@ -2,17 +2,21 @@
 internal import Glibc
 package import Wire
 
-/// Asks for the addresses of names (getaddrinfo(3)); it may take long, so not on a thread that others wait for.
+/// Resolves host names (getaddrinfo(3)).
+///
+/// This may block for a long time.
 package enum NameResolver {
-    /// So many addresses of a name are used; more have never been meant.
+    /// The largest number of addresses that are used per name.
+    ///
+    /// More have never been intended.
     private static let maximumCount = 64
 
-    /// Finds all addresses of a name.
+    /// Returns all addresses of a name.
     ///
     /// - Parameters:
     ///   - name: The name, or an address as text.
-    ///   - family: Only addresses of this family, if given.
-    /// - Returns: The addresses in the order of the system; or what the system says against it.
+    ///   - family: The address family; nil for both.
+    /// - Returns: The addresses in the order of the system, or the system's error.
     package static func addresses(of name: String, _ family: IPFamily? = nil) -> Result<[IPAddress], ResolverError> {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -39,8 +43,8 @@ package enum NameResolver {
     }
 }
 
-/// Why a name has no addresses.
+/// The reason why a name has no addresses.
 package struct ResolverError: Error, Equatable, CustomStringConvertible {
-    /// What the system says.
+    /// The system's error message.
     package let description: String
 }

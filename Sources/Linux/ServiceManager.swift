@@ -2,12 +2,12 @@
 internal import CLinux
 internal import Glibc
 
-/// Tells the service manager how the daemon is doing (sd_notify(3)): one datagram to the socket it named.
+/// Notifies the service manager of the daemon's state (sd_notify(3)), with a datagram to the socket in NOTIFY_SOCKET.
 package enum ServiceManager {
-    /// Says that the daemon is at work.
+    /// Reports that the daemon is ready.
     package static func ready() { notify("READY=1") }
 
-    /// Says that the daemon is about to end.
+    /// Reports that the daemon is stopping.
     package static func stopping() { notify("STOPPING=1") }
 
     private static func notify(_ state: String) {

@@ -2,11 +2,11 @@
 internal import CLinux
 internal import Glibc
 
-/// The signals that a daemon answers, taken from a descriptor instead of a handler.
+/// Receives the daemon's signals through a descriptor instead of a handler.
 package final class Signals: Sendable {
-    /// What a signal asks for.
+    /// The request that a signal makes.
     package enum Request: Sendable {
-        /// SIGTERM or SIGINT: end in good order.
+        /// SIGTERM or SIGINT: shut down in an orderly way.
         case stop
         /// SIGHUP: read the configuration again.
         case hangUp
@@ -14,12 +14,12 @@ package final class Signals: Sendable {
         case report
     }
 
-    /// The file descriptor to wait on until a request can be taken.
+    /// The descriptor that becomes readable when there is a request.
     package let descriptor: Int32
 
-    /// Blocks the signals for this thread and all that it starts, and opens the descriptor.
+    /// Blocks the signals for this thread and all threads that it starts, and opens the descriptor.
     ///
-    /// A write to a closed pipe becomes an error instead of a signal.
+    /// Also ignores SIGPIPE, so that writing to a closed pipe is an error instead of a signal.
     package init() throws(SystemError) {
         signal(SIGPIPE, SIG_IGN)
         var set = sigset_t()
@@ -36,7 +36,7 @@ package final class Signals: Sendable {
         close(descriptor)
     }
 
-    /// Takes the next request; nil if there is none.
+    /// Returns the next request; nil if there is none.
     package func next() -> Request? {
         switch clinux_signalfd_read(descriptor) {
         case SIGTERM, SIGINT: .stop

@@ -3,16 +3,15 @@ internal import CLinux
 internal import Glibc
 package import Wire
 
-/// An address and port as the socket calls take them.
+/// An address and port in the form of the socket calls.
 @safe
 package struct SocketAddress {
     private var storage = sockaddr_storage()
     private let length: socklen_t
 
-    /// AF_INET or AF_INET6.
+    /// The address family: AF_INET or AF_INET6.
     package var family: Int32 { Int32(storage.ss_family) }
 
-    /// Takes an address, and a port.
     package init(_ address: IPAddress, port: UInt16 = 0) {
         if let ipv4 = address.ipv4 {
             var name = sockaddr_in()
@@ -34,25 +33,25 @@ package struct SocketAddress {
         }
     }
 
-    /// Gives it to a socket as its own (bind(2)).
+    /// Binds a socket to the address (bind(2)).
     ///
-    /// - Throws: What the kernel says against it.
+    /// - Throws: The kernel's error.
     package func bind(_ descriptor: Int32) throws(SystemError) {
         guard unsafe withPointer({ unsafe Glibc.bind(descriptor, $0, $1) }) == 0 else { throw SystemError("bind") }
     }
 
-    /// Connects a socket to it (connect(2)).
+    /// Connects a socket to the address (connect(2)).
     ///
-    /// - Throws: What the kernel says against it; EINPROGRESS from a socket that does not wait.
+    /// - Throws: The kernel's error; EINPROGRESS for a nonblocking socket.
     package func connect(_ descriptor: Int32) throws(SystemError) {
         guard unsafe withPointer({ unsafe Glibc.connect(descriptor, $0, $1) }) == 0 else {
             throw SystemError("connect")
         }
     }
 
-    /// Sends a datagram to it (sendto(2)).
+    /// Sends a datagram to the address (sendto(2)).
     ///
-    /// - Throws: What the kernel says against it.
+    /// - Throws: The kernel's error.
     package func send(_ bytes: [UInt8], from descriptor: Int32) throws(SystemError) {
         let sent = unsafe withPointer { name, length in
             unsafe bytes.withUnsafeBytes { unsafe sendto(descriptor, $0.baseAddress, $0.count, 0, name, length) }
@@ -67,7 +66,7 @@ package struct SocketAddress {
         }
     }
 
-    /// Reads an address that a call has left behind a pointer; nil for other families.
+    /// Reads the address at a pointer returned by a system call; nil if its family is neither IPv4 nor IPv6.
     static func read(_ pointer: UnsafePointer<sockaddr>?) -> (address: IPAddress, port: UInt16)? {
         guard let pointer = unsafe pointer else { return nil }
         let raw = unsafe UnsafeRawPointer(pointer)
@@ -88,7 +87,7 @@ package struct SocketAddress {
         }
     }
 
-    /// The local name of a socket (getsockname(2)).
+    /// Returns the local address of a socket (getsockname(2)).
     package static func local(of socket: Int32) -> (address: IPAddress, port: UInt16)? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)

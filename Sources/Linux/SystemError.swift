@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 
-/// A system call that failed, or a netlink request that the kernel refused.
+/// A failed system call, or a netlink request that the kernel refused.
 public struct SystemError: Error, Equatable, CustomStringConvertible {
-    /// What was tried: the name of the call or of the netlink request.
+    /// The name of the system call or netlink request.
     public let call: String
     /// The error number of errno(3).
     public let number: Int32
 
-    /// Names a call and its error number.
+    /// Creates an error from a call and its error number.
     public init(_ call: String, _ number: Int32) {
         self.call = call
         self.number = number
     }
 
-    /// Takes the error number of the call that has just failed.
+    /// Creates an error from the call that has just failed, with the current errno.
     public init(_ call: String) {
         self.init(call, Glibc.errno)
     }
 
-    /// `call: message`, as perror(3) writes it.
+    /// The message, as `call: message` in the manner of perror(3).
     public var description: String {
         "\(call): \(unsafe String(cString: strerror(number)))"
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 
-/// Makes a system call once more for as long as signals interrupt it (EINTR of signal(7)).
+/// Repeats a system call while signals interrupt it (EINTR of signal(7)).
 ///
-/// - Parameter call: The call; -1 with errno(3) set is a failure.
-/// - Returns: What it returned at last; if that is -1, errno is not EINTR.
+/// - Parameter call: The call, which on failure returns -1 and sets errno(3).
+/// - Returns: The last result. If it is -1, errno is not EINTR.
 public func uninterrupted<Result: SignedInteger>(_ call: () -> Result) -> Result {
     while true {
         let result = call()

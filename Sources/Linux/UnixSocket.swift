@@ -3,28 +3,28 @@ internal import CLinux
 internal import Glibc
 package import SystemPackage
 
-/// Stream sockets with a name in the file system (unix(7)).
+/// Stream sockets with a path in the file system (unix(7)).
 package enum UnixSocket {
     /// Opens a socket.
     ///
-    /// - Returns: The file descriptor, closed on exec.
+    /// - Returns: The descriptor, with the close-on-exec flag.
     package static func open() throws(SystemError) -> Int32 {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError("socket") }
         return descriptor
     }
 
-    /// Gives a socket the name of a path (bind(2)).
+    /// Binds a socket to a path (bind(2)).
     ///
-    /// - Throws: What the kernel says against it, or that the path is too long for a socket.
+    /// - Throws: The kernel's error, or ENAMETOOLONG if the path is too long for a socket.
     package static func bind(_ descriptor: Int32, to path: FilePath) throws(SystemError) {
         let status = try unsafe withAddress(of: path) { unsafe Glibc.bind(descriptor, $0, $1) }
         guard status == 0 else { throw SystemError("bind") }
     }
 
-    /// Connects a socket to the one with the name of a path (connect(2)).
+    /// Connects a socket to the one at a path (connect(2)).
     ///
-    /// - Throws: What the kernel says against it, or that the path is too long for a socket.
+    /// - Throws: The kernel's error, or ENAMETOOLONG if the path is too long for a socket.
     package static func connect(_ descriptor: Int32, to path: FilePath) throws(SystemError) {
         let status = try unsafe withAddress(of: path) { unsafe Glibc.connect(descriptor, $0, $1) }
         guard status == 0 else { throw SystemError("connect") }
@@ -46,13 +46,13 @@ package enum UnixSocket {
         }
     }
 
-    /// The user at the other end (SO_PEERCRED).
+    /// Returns the user ID of the peer (SO_PEERCRED); nil if it is unknown.
     package static func peerUser(_ descriptor: Int32) -> UInt32? {
         var user: UInt32 = 0
         return unsafe clinux_peer_user(descriptor, &user) == 0 ? user : nil
     }
 
-    /// Limits how long reading and writing may take, in seconds.
+    /// Sets the timeout of reads and writes, in seconds.
     package static func setTimeout(_ descriptor: Int32, seconds: Int) {
         var limit = timeval(tv_sec: seconds, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
@@ -60,13 +60,13 @@ package enum UnixSocket {
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
     }
 
-    /// Sends all of a text.
+    /// Sends a text completely.
     ///
     /// - Parameters:
     ///   - text: The text.
     ///   - descriptor: The socket.
-    ///   - flags: Of send(2); with MSG_DONTWAIT, what cannot be sent at once is not.
-    /// - Returns: Whether all went out.
+    ///   - flags: Flags of send(2). With MSG_DONTWAIT, text that cannot be sent immediately is not sent.
+    /// - Returns: Whether all of the text was sent.
     package static func send(_ text: String, to descriptor: Int32, flags: Int32 = 0) -> Bool {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
@@ -81,9 +81,9 @@ package enum UnixSocket {
         return true
     }
 
-    /// Reads one line.
+    /// Reads a line.
     ///
-    /// - Returns: The line without its end; nil if there is none, or it is too long.
+    /// - Returns: The line without its newline; nil if there is none, or if it is too long.
     package static func readLine(_ descriptor: Int32, maximumLength: Int) -> String? {
         var line: [UInt8] = []
         while line.count <= maximumLength {

@@ -3,9 +3,11 @@ internal import CLinux
 internal import Glibc
 internal import SystemPackage
 
-/// What a daemon has in memory and does not need to give verdicts: most of it, after its start or a report for people.
+/// The memory that a daemon holds but does not need for verdicts.
+///
+/// Most of it is used during start-up or for reports.
 package enum UnusedMemory {
-    /// Gives it back: pages of code, which the kernel brings back when they are used again, and free room of the heap.
+    /// Releases it: pages of code, which the kernel loads again when they are needed, and free heap memory.
     package static func release() {
         for range in code {
             unsafe madvise(UnsafeMutableRawPointer(bitPattern: range.lowerBound), range.count, MADV_DONTNEED)
@@ -13,10 +15,10 @@ package enum UnusedMemory {
         clinux_trim_heap()
     }
 
-    /// Where the program and its libraries are mapped to be executed, from /proc/self/maps (proc(5)); libraries that
-    /// are loaded later stay where they are.
+    /// The mappings of executable code of the program and its libraries, from /proc/self/maps (proc(5)).
     ///
-    /// Not what can only be read: part of that was written by the dynamic linker before, and cannot be brought back.
+    /// Libraries that are loaded later are not included. Neither are read-only mappings: the dynamic linker wrote to
+    /// parts of them, which could not be loaded again.
     private static let code: [Range<UInt>] = {
         guard let maps = read("/proc/self/maps") else { return [] }
         return maps.split(separator: "\n").compactMap { line in

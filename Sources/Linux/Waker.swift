@@ -2,9 +2,9 @@
 internal import CLinux
 internal import Glibc
 
-/// Wakes a thread that waits on descriptors (eventfd(2)).
+/// Wakes a thread that polls descriptors (eventfd(2)).
 package final class Waker: Sendable {
-    /// The file descriptor to wait on until somebody calls `wake()`.
+    /// The descriptor that becomes readable when `wake()` is called.
     package let descriptor: Int32
 
     package init() throws(SystemError) {
@@ -20,6 +20,6 @@ package final class Waker: Sendable {
 
     package func wake() { clinux_eventfd_signal(descriptor) }
 
-    /// Makes the descriptor wait for the next call.
+    /// Makes the descriptor unreadable until the next call of `wake()`.
     package func clear() { clinux_eventfd_clear(descriptor) }
 }
