@@ -3,20 +3,20 @@ internal import KnockProtocol
 public import Linux
 public import SystemPackage
 
-/// Why a bundle cannot be used.
+/// The reason why a bundle cannot be used.
 public enum KeyBundleError: Error, Equatable, CustomStringConvertible {
     /// A system call on the file failed.
     case system(call: String, FilePath, Errno)
     /// The file is a folder, link, device, pipe or socket.
     case notARegularFile(FilePath)
-    /// Group or others may read or write the file; the permission bits.
+    /// The group or others may read or write the file; with the permission bits.
     case accessibleByOthers(FilePath, mode: UInt16)
-    /// The file is no bundle; what is wrong.
+    /// The file is not a bundle; with what is wrong.
     case malformed(FilePath, String)
-    /// There is no locked memory for the key.
+    /// No locked memory is available for the key.
     case outOfMemory
 
-    /// What is wrong, where, and what to do.
+    /// The message: what is wrong, where, and what to do.
     public var description: String {
         switch self {
         case .system(let call, let path, let errno): "bundle \(path): \(call): \(errno)"
@@ -31,26 +31,28 @@ public enum KeyBundleError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// What is carried from a server to a client in one text file: settings, and the key in base64 (RFC 4648 §4).
+/// A text file for carrying a key from a server to a client: settings, and the key in base64 (RFC 4648 §4).
 ///
-/// The file is TOML: the head, which this type does not look into, and a multi-line string named `key`. The key never
-/// lies in ordinary memory.
+/// The file is TOML: the head, which this type does not interpret, and a multi-line string named `key`. The key is
+/// never stored in unlocked memory.
 public struct KeyBundle: Sendable {
-    /// The longest head in bytes.
+    /// The longest head, in bytes.
     public static let maximumHead = 4096
-    /// The longest file in bytes: a key takes 88,534.
+    /// The longest file, in bytes.
+    ///
+    /// The key takes 88,534 of them.
     static let maximumLength = 128 * 1024
 
     private static let opening = Array("\nkey = \"\"\"\n".utf8)
     private static let closing = Array("\"\"\"\n".utf8)
     private static let lineLength = 76
 
-    /// The text before the key, without its last line end.
+    /// The text before the key, without its last newline.
     public let head: [UInt8]
     /// The key.
     public let key: KeyMaterial
 
-    /// Joins a head and a key.
+    /// Creates a bundle from a head and a key.
     public init(head: String, key: KeyMaterial) {
         self.head = Array(head.utf8)
         self.key = key
@@ -71,7 +73,7 @@ public struct KeyBundle: Sendable {
 
     private func text() -> Secret? {
         guard let digits = Self.encode(key) else { return nil }
-        // The last byte of the digits is the zero of a C string.
+        // The last byte is the terminating zero of a C string.
         let count = digits.count - 1
         let lines = (count + Self.lineLength - 1) / Self.lineLength
         let length = head.count + Self.opening.count + count + lines + Self.closing.count
@@ -104,10 +106,11 @@ public struct KeyBundle: Sendable {
 
     // MARK: Reading
 
-    /// Reads a file that anybody may have written.
+    /// Reads a bundle from an untrusted source.
     ///
-    /// - Throws: `KeyBundleError` if it is missing, not a regular file, a link, accessible by others, too long, or if
-    ///   there is no key of the right length in it.
+    /// - Returns: The bundle.
+    /// - Throws: `KeyBundleError` if the file is missing, not a regular file, a link, accessible by others, or too
+    ///   long, or if it does not contain a key of the right length.
     public static func read(_ path: FilePath) throws(KeyBundleError) -> KeyBundle {
         do throws(KeyFileError) {
             let text = try KeyFile.readSecret(path, lengths: 1...maximumLength, following: false)
@@ -125,7 +128,9 @@ public struct KeyBundle: Sendable {
         }
     }
 
-    /// Takes a text apart; `notRandom` stands for all that can be wrong with it.
+    /// Parses the text of a bundle.
+    ///
+    /// All errors in it are reported as `notRandom`.
     static func parse(_ text: Span<UInt8>, _ path: FilePath) throws(KeyFileError) -> KeyBundle {
         guard let start = firstIndex(of: opening, in: text, limit: maximumHead) else { throw .notRandom(path) }
         let head = (0..<start).map { text[$0] }

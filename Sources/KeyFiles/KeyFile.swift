@@ -5,18 +5,20 @@ public import SystemPackage
 
 /// The file that both hosts share: 65,536 random bytes (docs/PROTOCOL.md §3).
 public enum KeyFile {
-    /// The exact length in bytes.
+    /// The exact length, in bytes.
     public static let length = KeySchedule.materialLength
 
-    /// Reads a key file, checks that it can be trusted, and derives the keys; the content is wiped afterwards.
+    /// Reads a key file, checks that it can be trusted, and derives the keys.
+    ///
+    /// The content is wiped afterwards.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - owners: The numbers of the users to one of whom it must belong; nil for anybody.
-    ///   - opening: What opens it for reading.
+    ///   - owners: The IDs of the users that may own the file; nil for any user.
+    ///   - opening: Opens the file for reading.
     /// - Returns: The keys.
-    /// - Throws: `KeyFileError` if it is missing, not a regular file, somebody else's, accessible by others, of another
-    ///   length, or obviously not random.
+    /// - Throws: `KeyFileError` if the file is missing, not a regular file, owned by another user, accessible by
+    ///   others, of the wrong length, or obviously not random.
     public static func read(
         _ path: FilePath, owners: [UInt32]? = nil, opening: FileOpening.Way = FileOpening.open
     ) throws(KeyFileError) -> KeySchedule {
@@ -26,16 +28,16 @@ public enum KeyFile {
         return try KeyMaterial(content).keys
     }
 
-    /// Reads a whole file into locked memory, if nobody else may read or write it.
+    /// Reads a whole file into locked memory, provided that nobody else may read or write it.
     ///
     /// - Parameters:
     ///   - path: The file.
-    ///   - lengths: How long it may be, in bytes; at least 1.
-    ///   - following: Whether it may be a symbolic link.
-    ///   - owners: To whom it may belong; nil for anybody.
-    ///   - opening: What opens it.
+    ///   - lengths: The permitted lengths, in bytes; at least 1.
+    ///   - following: Whether the file may be a symbolic link.
+    ///   - owners: The IDs of the users that may own the file; nil for any user.
+    ///   - opening: Opens the file for reading.
     /// - Returns: The bytes.
-    /// - Throws: `KeyFileError`, not `notRandom`.
+    /// - Throws: `KeyFileError`, except `notRandom`.
     static func readSecret(
         _ path: FilePath, lengths: ClosedRange<Int>, following: Bool, owners: [UInt32]? = nil,
         opening: FileOpening.Way = FileOpening.open

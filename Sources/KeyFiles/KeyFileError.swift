@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 public import SystemPackage
 
-/// Why a key file cannot be read, trusted or written.
+/// The reason why a key file cannot be read, trusted or written.
 public enum KeyFileError: Error, Equatable, CustomStringConvertible {
     /// A system call on the path failed.
     case system(call: String, path: FilePath, Errno)
     /// The path is a folder, device, pipe or socket.
     case notARegularFile(FilePath)
-    /// The file belongs to a user who could read or change it; the user's number.
+    /// The file belongs to a user who could read or change it; with the user ID.
     case foreign(FilePath, owner: UInt32)
-    /// Group or others may read or write the file; the permission bits.
+    /// The group or others may read or write the file; with the permission bits.
     case accessibleByOthers(FilePath, mode: UInt16)
-    /// The file is not exactly 65,536 bytes long; its length.
+    /// The file is not exactly 65,536 bytes long; with its length.
     case wrongLength(FilePath, Int64)
     /// All bytes are the same.
     case notRandom(FilePath)
-    /// A file is there already, and it was not asked for to replace it.
+    /// The file exists, and replacing it was not requested.
     case alreadyExists(FilePath)
     /// The key is in place, but its name in the folder may not survive a power failure.
     case notSynchronised(FilePath, Errno)
-    /// There is no locked memory for the key.
+    /// No locked memory is available for the key.
     case outOfMemory
 
-    /// What is wrong, where, and what to do.
+    /// The message: what is wrong, where, and what to do.
     public var description: String {
         switch self {
         case .system(let call, let path, let errno) where errno == .noSuchFileOrDirectory && call == "open":

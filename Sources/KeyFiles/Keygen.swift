@@ -5,13 +5,13 @@ public import KnockProtocol
 internal import Linux
 public import SystemPackage
 
-/// The content of a key file in locked memory, and the keys of it.
+/// The content of a key file in locked memory, and the keys derived from it.
 public struct KeyMaterial: Sendable {
     /// The keys.
     public let keys: KeySchedule
     private let content: Secret
 
-    /// Takes the 65,536 bytes of a key file.
+    /// Derives the keys from the 65,536 bytes of a key file.
     init(_ content: Secret) throws(KeyFileError) {
         self.content = content
         do throws(OutOfMemory) {
@@ -21,9 +21,10 @@ public struct KeyMaterial: Sendable {
         }
     }
 
-    /// Makes a new key.
+    /// Generates a new key.
     ///
-    /// - Throws: `KeyFileError.outOfMemory`, or that there is no randomness.
+    /// - Returns: The key.
+    /// - Throws: `KeyFileError.outOfMemory`, or the error of getrandom(2).
     public static func random() throws(KeyFileError) -> KeyMaterial {
         let content = try Secret(count: KeyFile.length) { content throws(KeyFileError) in
             try fillWithRandom(&content)
@@ -32,7 +33,9 @@ public struct KeyMaterial: Sendable {
         return try KeyMaterial(content)
     }
 
-    /// Lends the bytes of the key file; copies must be wiped.
+    /// Calls the body with the bytes of the key file.
+    ///
+    /// The body must wipe any copies.
     public func withBytes<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -52,15 +55,16 @@ public struct KeyMaterial: Sendable {
     }
 }
 
-/// Makes key files.
+/// Generates key files.
 public enum Keygen {
-    /// Writes a new key file with mode 0600 and returns its keys.
+    /// Writes a new key file with mode 0600.
     ///
     /// - Parameters:
-    ///   - path: Where the key is to be.
-    ///   - replacing: Whether a file that is already there is replaced.
+    ///   - path: The path of the key file.
+    ///   - replacing: Whether an existing file is replaced.
     /// - Returns: The keys of the new file.
-    /// - Throws: `KeyFileError`; then `path` is as it was before and nothing else is left, but for `notSynchronised`.
+    /// - Throws: `KeyFileError`. Except for `notSynchronised`, `path` is then as it was before, and no other file is
+    ///   left behind.
     public static func write(_ path: FilePath, replacing: Bool) throws(KeyFileError) -> KeySchedule {
         let key = try KeyMaterial.random()
         do throws(FileError) {
