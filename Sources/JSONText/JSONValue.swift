@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-/// A value to be written as JSON (RFC 8259); members keep their order.
+/// A value to be written as JSON (RFC 8259).
+///
+/// Members keep their order.
 package indirect enum JSONValue: Equatable, Sendable {
     /// Members in the order in which they are written.
     case object([Member])
@@ -11,38 +13,37 @@ package indirect enum JSONValue: Equatable, Sendable {
     case boolean(Bool)
     case null
 
-    /// A name and its value.
+    /// A member of an object: a name and its value.
     package struct Member: Equatable, Sendable {
         /// The name.
         package let name: String
         /// The value.
         package let value: JSONValue
 
-        /// Joins both.
         package init(_ name: String, _ value: JSONValue) {
             self.name = name
             self.value = value
         }
     }
 
-    /// An object from pairs, in their order.
+    /// Creates an object from pairs, in their order.
     package static func object(_ pairs: KeyValuePairs<String, JSONValue>) -> JSONValue {
         .object(pairs.map { Member($0.key, $0.value) })
     }
 
-    /// A string, or null.
+    /// Creates a string, or null for nil.
     package static func string(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
 
-    /// A whole number, or null.
+    /// Creates a whole number, or null for nil.
     package static func integer(_ number: Int?) -> JSONValue { number.map { .integer($0) } ?? .null }
 
-    /// A whole number that is not negative, or null.
+    /// Creates a non-negative whole number, or null for nil.
     package static func unsigned(_ number: UInt64?) -> JSONValue { number.map { .unsigned($0) } ?? .null }
 
-    /// true, false, or null.
+    /// Creates true or false, or null for nil.
     package static func boolean(_ value: Bool?) -> JSONValue { value.map { .boolean($0) } ?? .null }
 
-    /// The value on one line.
+    /// The value as text on a single line.
     package var text: String {
         switch self {
         case .object(let members):
@@ -56,7 +57,7 @@ package indirect enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// The value with a line for each member and element, indented by two spaces a level.
+    /// The value as text with one line per member or element, indented by two spaces per level.
     package var indentedText: String { indentedText(after: "") }
 
     private func indentedText(after indent: String) -> String {
