@@ -4,14 +4,14 @@ internal import Glibc
 internal import SystemPackage
 
 extension KernelFilterError {
-    /// Takes the error number of the call that has just failed.
+    /// Creates an error from `errno`, which the named call has just set.
     init(call: String) {
         let errno = Errno(rawValue: Glibc.errno)
         self = errno == .notPermitted ? .notPermitted(call: call) : .system(call: call, errno)
     }
 }
 
-/// A descriptor of a program or map in the kernel; closed with its last owner.
+/// The descriptor of a BPF program or map; closed when its owner goes away.
 struct BPFDescriptor: ~Copyable {
     let number: Int32
 
@@ -23,7 +23,7 @@ struct BPFDescriptor: ~Copyable {
         close(number)
     }
 
-    /// Opens what is pinned at a path; nil if nothing is.
+    /// Opens the object pinned at a path; nil if there is none.
     static func pinned(_ path: FilePath) throws(KernelFilterError) -> BPFDescriptor? {
         let number = unsafe path.withPlatformString { unsafe bpf_obj_get($0) }
         if number >= 0 { return BPFDescriptor(number) }
@@ -31,15 +31,18 @@ struct BPFDescriptor: ~Copyable {
         return nil
     }
 
-    /// Pins it at a path.
+    /// Pins the object at a path.
     func pin(_ path: FilePath) throws(KernelFilterError) {
         guard unsafe path.withPlatformString({ unsafe bpf_obj_pin(number, $0) }) == 0 else {
             throw KernelFilterError(call: "pin \(path)")
         }
     }
 
-    /// Runs a program once, on an Ethernet frame or, if it is one for a hook of netfilter, on an IP packet; returns its
-    /// answer.
+    /// Runs a program once and returns its result.
+    ///
+    /// - Parameter frame: An Ethernet frame; for a netfilter program, an IP packet.
+    /// - Returns: The program's return value.
+    /// - Throws: `KernelFilterError` from the kernel.
     func run(on frame: [UInt8]) throws(KernelFilterError) -> UInt32 {
         var options = unsafe bpf_test_run_opts()
         unsafe options.sz = MemoryLayout<bpf_test_run_opts>.size
@@ -52,7 +55,7 @@ struct BPFDescriptor: ~Copyable {
         return unsafe options.retval
     }
 
-    /// Sets all values of a map to 0, whatever they are.
+    /// Sets all values of a map to zeros, whatever their type.
     func clearAllValues() throws(KernelFilterError) {
         var info = bpf_map_info()
         guard unsafe cbpf_map_info(number, &info) == 0 else { throw KernelFilterError(call: "ask about a map") }
@@ -67,7 +70,7 @@ struct BPFDescriptor: ~Copyable {
     }
 }
 
-/// A map whose keys are the numbers from 0, and whose values are a C structure.
+/// An array map, with keys from 0 and values of a C structure.
 struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
     private let descriptor: BPFDescriptor
 
@@ -75,7 +78,7 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
         self.descriptor = descriptor
     }
 
-    /// Opens a pinned map; nil if there is none, or its values have another size.
+    /// Opens a pinned map; nil if there is none, or if its values have another size.
     init?(pinned path: FilePath) throws(KernelFilterError) {
         guard let descriptor = try BPFDescriptor.pinned(path) else { return nil }
         var info = bpf_map_info()
@@ -90,7 +93,7 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
         try descriptor.pin(path)
     }
 
-    /// Its descriptor in the kernel, for a program that is to use it, too.
+    /// The map's descriptor, for a program that shares the map.
     var number: Int32 { descriptor.number }
 
     func read() throws(KernelFilterError) -> Value? {
@@ -105,7 +108,7 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
         guard result == 0 else { throw KernelFilterError(call: "write a map") }
     }
 
-    /// Reads the first value as each CPU has it, of a map that has one for each.
+    /// Reads the first value of a per-CPU map, once for each CPU.
     func readAllCPUs() throws(KernelFilterError) -> [Value] {
         let count = libbpf_num_possible_cpus()
         guard count > 0 else { throw KernelFilterError(call: "count CPUs") }
@@ -115,7 +118,7 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
     private func readAll(copies: Int) throws(KernelFilterError) -> [Value] {
         var index: UInt32 = 0
         var result: Int32 = 0
-        // Values of the CPUs lie in steps of 8 bytes, and so do our structures.
+        // The values of the CPUs are 8-byte aligned, and so are our structures.
         precondition(MemoryLayout<Value>.stride.isMultiple(of: 8))
         let values = unsafe [Value](unsafeUninitializedCapacity: copies) { buffer, count in
             unsafe result = bpf_map_lookup_elem(descriptor.number, &index, buffer.baseAddress)
@@ -126,7 +129,7 @@ struct BPFMap<Value: BitwiseCopyable>: ~Copyable {
     }
 }
 
-/// An object file that libbpf has loaded into the kernel; what is not taken from it goes with it.
+/// An object file loaded into the kernel by libbpf; programs and maps not taken from it are freed with it.
 @safe
 final class BPFObject {
     private let object: OpaquePointer
@@ -134,14 +137,14 @@ final class BPFObject {
     /// Loads an object file.
     ///
     /// - Parameters:
-    ///   - path: Where it is.
-    ///   - hook: The name of the program in it that is one for a hook of netfilter; nil for none.
-    ///   - maps: Maps of another object, by their names, that take the place of those in this one.
-    /// - Throws: What the kernel says against it.
+    ///   - path: The path of the file.
+    ///   - hook: The name of its netfilter program; nil if there is none.
+    ///   - maps: Maps of another object that replace those of the same names in this one.
+    /// - Throws: `KernelFilterError` from the kernel.
     init(
         path: FilePath, hook: String? = nil, sharing maps: [(name: String, descriptor: Int32)] = []
     ) throws(KernelFilterError) {
-        // Where the verifier says why it refuses a program.
+        // Receives the verifier's explanation if it rejects a program.
         var log = [CChar](repeating: 0, count: 65_536)
         var options = unsafe bpf_object_open_opts()
         unsafe options.sz = MemoryLayout<bpf_object_open_opts>.size
@@ -178,7 +181,7 @@ final class BPFObject {
         unsafe bpf_object__close(object)
     }
 
-    /// The program of a name.
+    /// Returns the program with a name.
     func program(_ name: String) throws(KernelFilterError) -> BPFDescriptor {
         guard let program = unsafe bpf_object__find_program_by_name(object, name) else {
             throw .refused(.noSuchFileOrDirectory, ["no program \(name) in the object file"])
@@ -186,7 +189,7 @@ final class BPFObject {
         return try duplicate(unsafe bpf_program__fd(program))
     }
 
-    /// The map of a name.
+    /// Returns the map with a name.
     func map(_ name: String) throws(KernelFilterError) -> BPFDescriptor {
         try duplicate(unsafe bpf_object__find_map_fd_by_name(object, name))
     }
@@ -197,7 +200,7 @@ final class BPFObject {
         return BPFDescriptor(copy)
     }
 
-    /// What the verifier said last, but for its statistics.
+    /// Returns the last lines of the verifier log, without its statistics.
     private static func lastLines(_ log: [CChar]) -> [String] {
         let text = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let lines = text.split(separator: "\n").filter { !$0.hasPrefix("processed ") && !$0.isEmpty }

@@ -4,22 +4,25 @@ internal import Glibc
 package import SystemPackage
 internal import Wire
 
-/// The programs at hooks of netfilter (BPF netfilter links, Linux 6.4 and later): the filter
-/// (`bpf/syn_code_hook.bpf.c`) drops what a rule with the other program would drop, but before connection tracking and
-/// all tables; the gate (`bpf/syn_code_gate.bpf.c`) comes after all tables, and drops what they should have.
+/// The programs at netfilter hooks (BPF netfilter links, Linux 6.4 and later).
 ///
-/// tcpknock-server pins the programs. Who puts in the firewall rules attaches them, so that they come and go with them.
+/// The filter (`bpf/syn_code_hook.bpf.c`) drops what a rule with the other program would drop, but before connection
+/// tracking and all tables. The gate (`bpf/syn_code_gate.bpf.c`) runs after all tables, and drops what they should have
+/// dropped.
+///
+/// tcpknock-server pins the programs. Whatever installs the firewall rules attaches them, so that they come and go
+/// together with the rules.
 package enum FilterHook {
-    /// Where a program is attached.
+    /// A hook at which a program is attached.
     enum Place: CaseIterable {
         /// The filter.
         case prerouting
-        /// The gate, before the sockets of this host.
+        /// The gate, for packets to sockets of this host.
         case localIn
-        /// The gate, before other hosts.
+        /// The gate, for packets to other hosts.
         case forward
 
-        /// Its number in `enum nf_inet_hooks` (linux/netfilter.h).
+        /// The number of the hook in `enum nf_inet_hooks` (linux/netfilter.h).
         var number: UInt32 {
             switch self {
             case .prerouting: 0
@@ -28,21 +31,20 @@ package enum FilterHook {
             }
         }
 
-        /// Where among the others at this hook, the best first.
+        /// The priorities to try at this hook, the best first.
         ///
-        /// At the same place there can be only one program
-        /// (EBUSY), so the next ones are for those of other servers on this host.
+        /// Only one program can be attached at each priority (EBUSY), so the others are for other servers on this host.
         var priorities: StrideThrough<Int32> {
             switch self {
-            // Right after fragments have been put together (NF_IP_PRI_CONNTRACK_DEFRAG, -400), so that they are judged
-            // whole, and before the raw table (NF_IP_PRI_RAW, -300).
+            // Right after reassembly of fragments (NF_IP_PRI_CONNTRACK_DEFRAG, -400), so that packets are judged whole,
+            // and before the raw table (NF_IP_PRI_RAW, -300).
             case .prerouting: stride(from: -399, through: -320, by: 1)
-            // The last is connection tracking's own.
+            // The very last priority is used by connection tracking.
             case .localIn, .forward: stride(from: .max - 1, through: .max - 80, by: -1)
             }
         }
 
-        /// Its part in the names of links.
+        /// The hook's part in the names of links.
         var name: String {
             switch self {
             case .prerouting: ""
@@ -54,15 +56,15 @@ package enum FilterHook {
 
     private static let placesOfGate: [Place] = [.localIn, .forward]
 
-    /// Attaches the filter that is pinned in a folder, in this network namespace and for both families; it stays
-    /// attached until `detach`, whatever becomes of this process and of the daemon.
+    /// Attaches the filter pinned in a folder, in this network namespace and for both families.
     ///
-    /// If it is attached already, only the scope changes.
+    /// It stays attached until `detach`, even after this process and the daemon have ended. If it is attached already,
+    /// only the scope is changed.
     ///
     /// - Parameters:
-    ///   - pinFolder: The folder, of `KernelFilter.pinFolder`.
-    ///   - scope: What is protected; all else passes.
-    /// - Throws: What the kernel says against it; then it is not attached.
+    ///   - pinFolder: A folder returned by `KernelFilter.pinFolder`.
+    ///   - scope: The protected traffic; everything else passes.
+    /// - Throws: `KernelFilterError`; the filter is not attached then.
     package static func attach(pinFolder: FilePath, scope: FilterScope) throws(KernelFilterError) {
         let path = PinFolder.hookProgram(in: pinFolder)
         guard let program = try BPFDescriptor.pinned(path),
@@ -72,18 +74,17 @@ package enum FilterHook {
         try attach(program, at: [.prerouting], pinFolder)
     }
 
-    /// Attaches the gate in the same way: of what is protected, only connections that connection tracking knows as
-    /// verified pass, and SYNs that have been through it.
+    /// Attaches the gate in the same way.
     ///
-    /// Call it when the rules are in, which mark connections.
-    ///
-    /// If it is attached already, only scope and mark change.
+    /// Of the protected traffic, only connections that connection tracking knows as verified pass, and SYNs that have
+    /// passed connection tracking. To be called once the rules that mark connections are in place. If the gate is
+    /// attached already, only scope and mark are changed.
     ///
     /// - Parameters:
-    ///   - pinFolder: The folder, of `KernelFilter.pinFolder`.
-    ///   - scope: What is protected; all else passes.
-    ///   - mark: The bit of a connection's mark that says that it is verified.
-    /// - Throws: What the kernel says against it; then it is not attached.
+    ///   - pinFolder: A folder returned by `KernelFilter.pinFolder`.
+    ///   - scope: The protected traffic; everything else passes.
+    ///   - mark: The connection mark bit that means "verified".
+    /// - Throws: `KernelFilterError`; the gate is not attached then.
     package static func closeGate(pinFolder: FilePath, scope: FilterScope, mark: UInt32) throws(KernelFilterError) {
         try tellGate(pinFolder: pinFolder, scope: scope, mark: mark)
         let path = PinFolder.gateProgram(in: pinFolder)
@@ -91,7 +92,7 @@ package enum FilterHook {
         try attach(program, at: placesOfGate, pinFolder)
     }
 
-    /// Tells the gate what to close, whether it is attached or not; as `closeGate`.
+    /// Sets the gate's scope and mark, as `closeGate` does, whether it is attached or not.
     package static func tellGate(pinFolder: FilePath, scope: FilterScope, mark: UInt32) throws(KernelFilterError) {
         guard let map = try BPFMap<syn_code_gate>(pinned: pinFolder.appending("gate")) else {
             throw .gateMissing(PinFolder.gateProgram(in: pinFolder))
@@ -99,11 +100,11 @@ package enum FilterHook {
         try map.write(syn_code_gate(scope: scope.value(), mark: mark, reserved: 0))
     }
 
-    /// The ports into which the gate lets nobody but who is verified, whatever the firewall rules are.
+    /// Returns the ports that the gate keeps closed to all but verified connections, whatever the firewall rules are.
     ///
-    /// - Parameter pinFolder: The folder, of `KernelFilter.pinFolder`.
-    /// - Returns: None if it is not attached everywhere.
-    /// - Throws: What the kernel says against it.
+    /// - Parameter pinFolder: A folder returned by `KernelFilter.pinFolder`.
+    /// - Returns: The ports; none unless the gate is attached at all its hooks.
+    /// - Throws: `KernelFilterError` from the kernel.
     package static func closedPorts(pinFolder: FilePath) throws(KernelFilterError) -> [UInt16] {
         let pins = placesOfGate.flatMap { place in
             IPFamily.allCases.map { PinFolder.link(place, $0, in: pinFolder) }
@@ -118,7 +119,7 @@ package enum FilterHook {
         }
     }
 
-    /// Takes filter and gate from the hooks; does nothing if they are not there.
+    /// Detaches filter and gate from their hooks; does nothing if they are not attached.
     package static func detach(pinFolder: FilePath) throws(KernelFilterError) {
         for place in Place.allCases { try PinFolder.detach(place, in: pinFolder) }
     }
@@ -149,15 +150,15 @@ package enum FilterHook {
         throw KernelFilterError(call: "attach the program to the hook of \(family)")
     }
 
-    /// Returns the descriptor of the link; -1 and errno otherwise.
+    /// Returns the descriptor of a new link; or -1 with `errno` set.
     private static func link(_ program: Int32, _ place: Place, _ family: IPFamily, _ priority: Int32) -> Int32 {
-        // NFPROTO_IPV4 and NFPROTO_IPV6 are these numbers, too.
+        // NFPROTO_IPV4 and NFPROTO_IPV6 have the same values.
         let number = UInt32(family == .ipv4 ? AF_INET : AF_INET6)
         if place == .prerouting {
-            // Connection tracking has fragments put together as well, but stops when another program flushes the rules.
+            // Connection tracking causes reassembly too, but it stops when another program flushes the rules.
             let flag = UInt32(CBPF_NETFILTER_DEFRAGMENTS)
             let link = cbpf_attach_netfilter(program, number, place.number, priority, flag)
-            // Before Linux 6.6 there is no such flag.
+            // This flag does not exist before Linux 6.6.
             if link >= 0 || Glibc.errno == EBUSY { return link }
         }
         return cbpf_attach_netfilter(program, number, place.number, priority, 0)

@@ -2,34 +2,34 @@
 internal import CBPF
 package import Wire
 
-/// What the programs at hooks of netfilter look at: segments to the ports that go to a protected place and do not come
-/// from an exempt one.
+/// The traffic that the programs at netfilter hooks look at.
 ///
-/// As the firewall rules have it.
+/// As in the firewall rules, these are segments to the given ports that go to a protected place and do not come from an
+/// exempt one.
 package struct FilterScope: Sendable {
-    /// Where packets go to, or come from.
+    /// A destination or source of packets.
     package enum Place: Hashable, Sendable {
         /// This host's own addresses.
         case own
-        /// An address, or all with a prefix.
+        /// All addresses with a prefix.
         case prefix(IPPrefix)
-        /// All that comes in by an interface of this name, of up to 15 bytes.
+        /// Everything that arrives on the interface with this name, of up to 15 bytes.
         case interface(String)
     }
 
-    /// How many places of each kind the programs can know.
+    /// The maximum number of protected places, and of exempt places.
     package static let maximumPlaces = Int(SYN_CODE_MAXIMUM_PLACES)
 
     private let ports: [UInt16]
     private let protected: [Place]
     private let exempt: [Place]
 
-    /// Takes what is protected, and who is exempt.
+    /// Creates a scope.
     ///
     /// - Parameters:
     ///   - ports: The protected ports.
-    ///   - protected: Whose.
-    ///   - exempt: From where nothing needs a knock; not `own`.
+    ///   - protected: The destinations to protect.
+    ///   - exempt: The sources that need no knock; not `own`.
     package init(ports: [UInt16], protected: [Place] = [.own], exempt: [Place] = []) {
         (self.ports, self.protected, self.exempt) = (ports, protected, exempt)
     }
@@ -81,10 +81,10 @@ extension syn_code_address {
 }
 
 extension IPPrefix {
-    /// The bits that are shared.
+    /// The network mask.
     fileprivate var mask: IPAddress {
         let ones = IPAddress(high: .max, low: .max)
-        // A prefix of an IPv6 address that is all ones has the mask as its first address.
+        // An all-ones address cut to the length of the prefix is its mask.
         return IPPrefix(ones, length: mappedLength)?.address ?? ones
     }
 }

@@ -5,29 +5,31 @@ internal import KnockProtocol
 package import SystemPackage
 internal import Wire
 
-/// The program in the kernel that finds SYNs whose code cannot be right (`bpf/syn_code.bpf.c`), for the firewall rules
-/// to drop before they are queued; and the same for a hook of netfilter (`FilterHook`), where the kernel has such.
+/// The kernel program that recognizes SYNs with a wrong code, so that they are dropped before they are queued.
 ///
-/// Program and maps are pinned in a folder. The rules find the program there, and hold it from then on: after this
-/// process has ended, too, and so a daemon that starts again takes over what is pinned. Not for two threads at a time.
+/// There is one program for the firewall rules (`bpf/syn_code.bpf.c`), and one for a netfilter hook if the kernel
+/// supports that (`FilterHook`).
+///
+/// Program and maps are pinned in a folder. The rules find the program there and keep a reference to it, even after
+/// this process has ended, so a daemon that is restarted takes over what is pinned. Not thread-safe.
 @safe
 package final class KernelFilter {
-    /// How many keys the program can try.
+    /// The maximum number of keys.
     package static let maximumKeys = Int(SYN_CODE_MAXIMUM_KEYS)
 
-    /// Where the program and its maps came from.
+    /// The origin of the program and its maps.
     package enum Origin: Equatable, Sendable {
-        /// They were loaded; there were none before.
+        /// They were newly loaded; none were pinned.
         case loaded
-        /// They were pinned by an earlier run, and rules that hold the program hold this one.
+        /// They were pinned by an earlier run, and are the ones that existing rules use.
         case takenOver
-        /// Those of another version were pinned, and are switched off.
+        /// Those of another version were pinned, and have been switched off.
         ///
-        /// Rules that hold the old program let every SYN through to the queue until `server.sh up` puts in the new one.
+        /// Rules that use the old program pass every SYN to the queue until `server.sh up` installs the new one.
         case replaced
     }
 
-    /// Where the program and its maps came from.
+    /// The origin of the program and its maps.
     package let origin: Origin
     /// The folder in which they are pinned.
     package let pinFolder: FilePath
@@ -38,37 +40,37 @@ package final class KernelFilter {
     private let keysMap: BPFMap<syn_code_keys>
     private let countersMap: BPFMap<syn_code_counters>
 
-    /// Why there is no program for a hook, and so none for the gate; nil if there is one, or another run has loaded all.
+    /// Why there is no hook program, and so no gate; nil if there is one, or if everything was loaded by another run.
     package let hookObstacle: KernelFilterError?
-    /// Why there is no program for the gate, if the kernel has taken the one for a hook.
+    /// Why there is no gate program, although the kernel accepted the hook program.
     package private(set) var gateObstacle: KernelFilterError?
 
     private var ownAddresses: OwnAddresses?
     private var control = syn_code_control()
-    /// The entry of the keys that are no longer in use, but may have been read a moment ago.
+    /// The `keys` entry that is no longer in use, but may still have been read a moment ago.
     private var staleEntry: UInt32?
-    /// What the program counted for others before this, or for our own trial.
+    /// What the program has counted before this run or in its self-test; subtracted from the counters.
     private var uncounted = Counters()
 
-    /// Loads the program and pins it, or takes over the same one if it is pinned already.
+    /// Loads and pins the program, or takes over the same program if it is pinned already.
     ///
-    /// A new program lets everything pass until `update` gives it keys; one that is taken over keeps those it has. Bind
-    /// the queue before: who holds the queue is the one who may write here.
+    /// A new program passes everything until `update` gives it keys; one that is taken over keeps its keys. The queue
+    /// must be bound first: only the process that holds the queue may write here.
     ///
     /// - Parameters:
     ///   - object: The compiled program (`locateObject`).
-    ///   - pinFolder: A folder on a BPF file system; made if missing.
-    /// - Returns: The filter, pinned.
-    /// - Throws: What keeps the program out of the kernel.
+    ///   - pinFolder: A folder on a BPF file system; created if missing.
+    /// - Returns: The pinned filter.
+    /// - Throws: `KernelFilterError` if the program cannot be loaded or pinned.
     package static func load(
         object: FilePath, pinFolder: FilePath
     ) throws(KernelFilterError) -> KernelFilter {
-        // To standard error, otherwise. What it says of a refusal is in the error.
+        // libbpf would print to standard error. Why the verifier rejects a program is in the error.
         unsafe libbpf_set_print(nil)
         let folder = object.removingLastComponent()
         let hookObject = folder.appending(hookObjectName)
         let gateObject = folder.appending(gateObjectName)
-        // Without those, there is only the first.
+        // The hook and gate programs may be missing.
         let version = try version(of: [object] + [hookObject, gateObject].filter { PinFolder.exists($0) })
         try PinFolder.make(pinFolder)
         var origin = Origin.loaded
@@ -80,14 +82,14 @@ package final class KernelFilter {
             try switchOff(pinFolder: pinFolder)
             origin = .replaced
         }
-        // Also what a run that was killed while it pinned has left.
+        // This also removes what a run has left that was killed while pinning.
         try PinFolder.clear(pinFolder)
         let loaded = try BPFObject(path: object)
         let controlMap = BPFMap<syn_code_control>(try loaded.map("control"))
         let keysMap = BPFMap<syn_code_keys>(try loaded.map("keys"))
         let countersMap = BPFMap<syn_code_counters>(try loaded.map("counters"))
         let maps = [("control", controlMap.number), ("keys", keysMap.number), ("counters", countersMap.number)]
-        // It needs a newer kernel than the other.
+        // The hook program needs a newer kernel than the first.
         let (hook, hookObstacle) = loadHook(hookObject, sharing: maps)
         let filter = KernelFilter(
             origin: origin, pinFolder: pinFolder, program: try loaded.program("syn_code"),
@@ -110,7 +112,7 @@ package final class KernelFilter {
         do throws(KernelFilterError) {
             return (try BPFObject(path: path, hook: "syn_code_hook", sharing: maps), nil)
         } catch .refused(let errno, let lines) where lines.isEmpty {
-            // Before the verifier has begun.
+            // The verifier did not even start.
             return (nil, .hooksUnknown(errno))
         } catch {
             return (nil, error)
@@ -120,7 +122,7 @@ package final class KernelFilter {
     private static func takeOver(
         _ program: consuming BPFDescriptor, _ folder: FilePath, version: UInt64
     ) throws(KernelFilterError) -> KernelFilter? {
-        // A map of another version may be longer than ours, and would be written over the end of a value.
+        // A map of another version may have longer values than ours, and reading it would overflow the buffer.
         guard let control = try BPFMap<syn_code_control>(pinned: folder.appending("control")),
             let value = try control.read(), value.version == version,
             let keys = try BPFMap<syn_code_keys>(pinned: folder.appending("keys")),
@@ -162,8 +164,9 @@ package final class KernelFilter {
         }
     }
 
-    /// Loads the program for the gate behind the hook and pins it, unless it is there; without it the filter is as good
-    /// as before.
+    /// Loads and pins the gate program, if there is a hook program and it is not pinned yet.
+    ///
+    /// Without it, the filter still works.
     private func loadGate(_ object: FilePath) {
         guard hookProgram != nil, !PinFolder.exists(PinFolder.gateProgram(in: pinFolder)) else { return }
         do throws(KernelFilterError) {
@@ -187,7 +190,7 @@ package final class KernelFilter {
         }
     }
 
-    /// Pins the program, as the last: where it is, all is.
+    /// Pins the program; done last, so that wherever the program is pinned, everything is.
     private func pinProgram() throws(KernelFilterError) {
         do throws(KernelFilterError) {
             try program.pin(PinFolder.program(in: pinFolder))
@@ -199,14 +202,15 @@ package final class KernelFilter {
 
     // MARK: Keys and time
 
-    /// Gives the program other keys and the time, and tries it; the change is one for the packets: old keys or new.
+    /// Gives the program new keys and the time, and tests it; packets see either the old keys or the new.
     ///
     /// - Parameters:
-    ///   - keys: Those that are good from now on; with none, everything passes.
+    ///   - keys: The keys that are valid from now on; if empty, everything passes.
     ///   - usesTime: Whether codes depend on the time.
-    ///   - clock: The time.
-    ///   - acceptsData: Whether a SYN with data may pass the gate.
-    /// - Throws: `tooManyKeys`, or `wrongAnswer`. After any error the program is switched off.
+    ///   - clock: The current time.
+    ///   - acceptsData: Whether the gate lets SYNs with data pass.
+    /// - Throws: `tooManyKeys`, `wrongAnswer`, or an error from the kernel. After any error the program is switched
+    ///   off.
     package func update(
         keys: [FilterKey], usesTime: Bool, clock: FilterClock, acceptsData: Bool = false
     ) throws(KernelFilterError) {
@@ -228,15 +232,15 @@ package final class KernelFilter {
         }
     }
 
-    /// Tells the program which addresses are this host's, for a `FilterScope` with `own`; about once a second.
+    /// Updates the list of this host's addresses, for a `FilterScope` with `own`; to be called about once a second.
     package func refreshOwnAddresses() throws(KernelFilterError) {
-        // Without the program for a hook there is no map for them, and later perhaps no right to look for one.
+        // Without the hook program, there is no map for them, and later perhaps no permission to look for one.
         guard hookProgram != nil else { return }
         if ownAddresses == nil { ownAddresses = try OwnAddresses(pinFolder: pinFolder) }
         try ownAddresses?.refresh()
     }
 
-    /// Tells the program the time; about once a second, and after the clock was set.
+    /// Updates the time; to be called about once a second, and after the clock was set.
     package func refreshClock(_ clock: FilterClock) throws(KernelFilterError) {
         control.wall_clock_offset = clock.offset
         try controlMap.write(control)
@@ -246,10 +250,11 @@ package final class KernelFilter {
         }
     }
 
-    /// Takes the keys out of the kernel: every SYN with a code passes, to the queue and whoever listens there.
+    /// Removes the keys from the kernel: every SYN with a code then passes to the queue.
     ///
-    /// For the end of the daemon in good order: no key stays behind, and without a listener nobody gets in anyway. The
-    /// program stays pinned, because iptables-legacy looks for it whenever anybody changes the table with the rule.
+    /// For an orderly end of the daemon: no key stays behind, and with nobody listening on the queue, nobody gets in
+    /// anyway. The program stays pinned, because iptables-legacy opens it again whenever anyone changes the table with
+    /// the rule.
     package func disarm() {
         control.active = 0
         staleEntry = nil
@@ -275,10 +280,11 @@ package final class KernelFilter {
         try keysMap.write(value, at: entry)
     }
 
-    /// Tries the program on a SYN with a right code and one with a wrong one: a program that judges wrongly would lock
-    /// out everybody.
+    /// Tests the program on a SYN with a right code and one with a wrong code.
+    ///
+    /// A program that gives wrong answers would lock everybody out.
     private func examine(_ key: FilterKey, isBound: Bool, _ slot: TimeSlot) throws(KernelFilterError) {
-        // 192.0.2.1 belongs to nobody (RFC 5737), and the sequence number may be any.
+        // 192.0.2.1 is reserved for documentation (RFC 5737); the sequence number is arbitrary.
         let handshake = Handshake(clientAddress: IPAddress(ipv4: 0xc000_0201), clientISN: 0x1234_5678)
         let coded = isBound ? handshake : .roaming(clientISN: handshake.clientISN)
         let code = SYNCode(keys: key.keys, handshake: coded, slot: slot)
@@ -298,25 +304,25 @@ package final class KernelFilter {
         }
     }
 
-    // MARK: What it does
+    // MARK: Queries
 
-    /// Whether the kernel has taken the program for a hook, too.
+    /// Whether the kernel has accepted the hook program too.
     package var hasHook: Bool { hookProgram != nil }
 
-    /// How many packets the program gave each answer.
+    /// The number of packets for each answer of the program.
     package struct Counters: Equatable, Sendable {
-        /// SYNs that were dropped: their code cannot be right.
+        /// SYNs dropped because their code is wrong.
         package var wrong: UInt64 = 0
-        /// SYNs with a right code, or any while there are no keys.
+        /// SYNs with a right code, or any SYNs while there are no keys.
         package var passed: UInt64 = 0
-        /// What is no SYN, or not to be read there.
+        /// Packets that are not SYNs, or that the program cannot parse.
         package var unparsed: UInt64 = 0
 
-        /// Starts at zero.
+        /// Creates counters that are all zero.
         package init() {}
     }
 
-    /// Adds up what the CPUs have counted, since `load` and without the trials of `update`.
+    /// Returns the sum over all CPUs since `load`, without the self-tests of `update`.
     package func counters() throws(KernelFilterError) -> Counters {
         var sum = Counters()
         for counters in try countersMap.readAllCPUs() {
@@ -330,45 +336,50 @@ package final class KernelFilter {
         return sum
     }
 
-    /// Says what the program would do with a packet, which begins with its IP header, without a network.
+    /// Returns whether the program would drop a packet that starts with its IP header; needs no network.
     package func drops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool {
-        // An Ethernet header, of which only the type matters; the kernel takes it off before the program runs.
+        // An Ethernet header, of which only the type matters; the kernel removes it before the program runs.
         let isIPv6 = packet.first.map { $0 >> 4 == 6 } ?? false
         let frame = [UInt8](repeating: 0, count: 12) + (isIPv6 ? [0x86, 0xdd] : [0x08, 0x00]) + packet
         return try program.run(on: frame) != 0
     }
 
-    /// Says what the program for a hook would do with a packet, whatever its port; nil if there is none.
+    /// Returns whether the hook program would drop a packet, whatever its port; nil if there is none.
     ///
-    /// The kernel takes no packet of less than 20 bytes.
+    /// - Parameter packet: A packet that starts with its IP header; the kernel rejects fewer than 20 bytes.
+    /// - Returns: Whether it would be dropped; nil if there is no hook program.
+    /// - Throws: `KernelFilterError` from the kernel.
     package func hookDrops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool? {
         guard hookProgram != nil else { return nil }
         // NF_DROP is 0.
         return try hookProgram?.run(on: packet) == 0
     }
 
-    /// Says what the gate would do with a packet of no connection, once it has been closed; nil if there is no gate.
+    /// Returns whether the gate, once closed, would drop a packet of no connection; nil if there is no gate.
     ///
-    /// The kernel takes no packet of less than 20 bytes.
+    /// - Parameter packet: A packet that starts with its IP header; the kernel rejects fewer than 20 bytes.
+    /// - Returns: Whether it would be dropped; nil if there is no gate.
+    /// - Throws: `KernelFilterError` from the kernel.
     package func gateDrops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool? {
         guard let program = try BPFDescriptor.pinned(PinFolder.gateProgram(in: pinFolder)) else { return nil }
         return try program.run(on: packet) == 0
     }
 
-    // MARK: The end
+    // MARK: Removal
 
-    /// Unpins program and maps; rules that hold the program keep it.
+    /// Unpins program and maps; rules that use the program keep it.
     ///
-    /// Only when no rule of iptables-legacy has it: changes to its table fail from now on.
+    /// Only to be called while no rule of iptables-legacy uses it: changes to the table with such a rule would fail
+    /// from then on.
     package func remove() {
         try? PinFolder.clear(pinFolder)
         PinFolder.remove(pinFolder)
     }
 
-    /// Switches off what another run has pinned, whatever its version, and takes its keys out; does nothing if there is
-    /// none.
+    /// Switches off a filter that another run has pinned, of any version, and removes its keys; does nothing if there
+    /// is none.
     ///
-    /// For a daemon that is to work without the filter: the rules may still hold one, with keys of yesterday.
+    /// For a daemon that is to work without the filter: the rules may still use one that has outdated keys.
     package static func switchOff(pinFolder: FilePath) throws(KernelFilterError) {
         for name in ["control", "keys"] {
             guard let map = try BPFDescriptor.pinned(pinFolder.appending(name)) else { continue }
@@ -376,7 +387,7 @@ package final class KernelFilter {
         }
     }
 
-    /// Hashes the object files (FNV-1a), so that nobody needs to think of a version number.
+    /// Returns a hash of the object files (FNV-1a), which serves as their version number.
     private static func version(of objects: [FilePath]) throws(KernelFilterError) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for object in objects { try add(object, to: &hash) }

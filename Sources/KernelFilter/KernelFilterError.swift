@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import SystemPackage
 
-/// Why the filter is not, or no longer, in the kernel.
+/// Why the filter is not in the kernel, or not any more.
 ///
-/// Without it everything works, only slower under a flood.
+/// Without it everything works, only more slowly under a flood.
 package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
-    /// The object file is in none of these folders.
+    /// The object file is not in any of these folders.
     case objectMissing([FilePath])
-    /// There is no program for a hook at this path.
+    /// There is no hook program at this path.
     case hookMissing(FilePath)
-    /// There is no program for the gate at this path.
+    /// There is no gate program at this path.
     case gateMissing(FilePath)
-    /// The folder to pin in is not on a BPF file system.
+    /// The folder for pins is not on a BPF file system.
     case noBPFFileSystem(FilePath)
-    /// This process may not make this call.
+    /// This process lacks permission for this call.
     case notPermitted(call: String)
-    /// The kernel does not take the program; the lines that its verifier said last.
+    /// The kernel rejected the program; with the last lines of the verifier log.
     case refused(Errno, [String])
-    /// The kernel has no programs for hooks of netfilter.
+    /// The kernel does not support netfilter programs.
     case hooksUnknown(Errno)
     /// There are more keys than the program has room for.
     case tooManyKeys(Int)
-    /// There are more places, protected or exempt, than the programs have room for.
+    /// There are more protected or exempt places than the programs have room for.
     case tooManyPlaces(Int)
-    /// The program in the kernel did not answer as it must.
+    /// The program in the kernel gave a wrong answer.
     case wrongAnswer
     /// Another call failed.
     case system(call: String, Errno)
 
-    /// What is wrong, and what to do.
+    /// The problem and its remedy.
     package var description: String {
         switch self {
         case .objectMissing(let folders):
@@ -44,7 +44,7 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
         case .refused(let errno, let lines) where lines.isEmpty:
             "the kernel does not take the program: \(errno); it needs Linux 5.11 or later with CONFIG_BPF_SYSCALL"
         case .refused(.permissionDenied, let lines):
-            // The verifier allows less to who has CAP_BPF alone.
+            // The verifier allows less with CAP_BPF alone.
             "the kernel does not take the program: \(lines.last ?? ""); perhaps CAP_PERFMON is missing"
         case .refused(let errno, let lines):
             "the kernel does not take the program: \(errno): \(lines.last ?? "")"
@@ -61,7 +61,7 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What the kernel's verifier said last, for who can read it; empty if it has said nothing.
+    /// The last lines of the verifier log, for experts; empty if there is none.
     package var verifierLines: [String] {
         if case .refused(_, let lines) = self { lines } else { [] }
     }

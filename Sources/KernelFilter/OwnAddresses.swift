@@ -5,22 +5,21 @@ internal import Linux
 internal import SystemPackage
 internal import Wire
 
-/// The addresses of this host, as the program at the hook knows them: there, nobody has asked yet whether a packet goes
-/// to this host.
+/// The list of this host's addresses for the hook program, which runs before routing decides whether a packet is local.
 ///
-/// A SYN to an address that it does not know yet passes, to be judged by the daemon.
+/// A SYN to an address that is not listed yet passes, and the daemon judges it.
 struct OwnAddresses: ~Copyable {
     private let map: BPFDescriptor
-    /// What is in the map; nil while nobody knows.
+    /// The content of the map; nil if unknown.
     private var known: Set<IPAddress>?
 
-    /// Opens the map of a folder; nil if there is none.
+    /// Opens the map pinned in a folder; nil if there is none.
     init?(pinFolder: FilePath) throws(KernelFilterError) {
         guard let map = try BPFDescriptor.pinned(pinFolder.appending("own")) else { return nil }
         self.map = map
     }
 
-    /// Brings the map up to date, if it is not.
+    /// Updates the map if the addresses have changed.
     mutating func refresh() throws(KernelFilterError) {
         let current = Set(InterfaceAddresses.all().map(\.address))
         guard current != known else { return }
@@ -32,7 +31,7 @@ struct OwnAddresses: ~Copyable {
                 throw KernelFilterError(call: "write a map")
             }
         }
-        // Those beyond its size pass.
+        // Packets to addresses beyond the map's capacity pass.
         for address in current.subtracting(old).prefix(
             max(0, Int(SYN_CODE_MAXIMUM_OWN) - old.intersection(current).count))
         {
@@ -49,7 +48,7 @@ struct OwnAddresses: ~Copyable {
         var found: Set<IPAddress> = []
         var next = syn_code_address()
         guard unsafe bpf_map_get_next_key(map.number, nil, &next) == 0 else { return found }
-        // A map cannot have more; but somebody could write while we read.
+        // The map cannot have more entries, but another process could write while we read.
         for _ in 0..<SYN_CODE_MAXIMUM_OWN {
             found.insert(IPAddress(high: next.words.0.byteSwapped, low: next.words.1.byteSwapped))
             var previous = next

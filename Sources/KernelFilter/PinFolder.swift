@@ -5,19 +5,19 @@ package import SystemPackage
 internal import Wire
 
 extension KernelFilter {
-    /// The name of the compiled program.
+    /// The file name of the compiled program.
     package static let objectName = "syn_code.bpf.o"
 
-    /// The name of the compiled program for a hook of netfilter, which lies beside it.
+    /// The file name of the compiled hook program, in the same folder.
     package static let hookObjectName = "syn_code_hook.bpf.o"
 
-    /// The name of the compiled program for the gate behind it (`FilterHook.closeGate`), which lies beside both.
+    /// The file name of the compiled gate program (`FilterHook.closeGate`), in the same folder.
     package static let gateObjectName = "syn_code_gate.bpf.o"
 
-    /// Where filters are pinned, each in a folder of its own.
+    /// The folder in which filters are pinned, each in a folder of its own.
     package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
 
-    /// The file of the running program, from /proc/self/exe (proc(5)); nil if the kernel does not say.
+    /// The path of the running executable, from /proc/self/exe (proc(5)); nil if it cannot be read.
     package static var executable: FilePath? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
@@ -25,11 +25,11 @@ extension KernelFilter {
         return FilePath(String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
 
-    /// Finds the compiled program: in the folder of the executable, as it is built, or where `make install` puts it.
+    /// Finds the compiled program: next to the executable, as built, or where `make install` puts it.
     ///
-    /// - Parameter executable: The path of this program; nil asks the kernel.
-    /// - Returns: The path of the first that is there.
-    /// - Throws: `objectMissing`, with the folders.
+    /// - Parameter executable: The path of the executable; nil to ask the kernel.
+    /// - Returns: The first path that exists.
+    /// - Throws: `objectMissing`, with the folders searched.
     package static func locateObject(executable: FilePath? = nil) throws(KernelFilterError) -> FilePath {
         guard let executable = executable ?? Self.executable else { throw .objectMissing([]) }
         let folder = executable.removingLastComponent()
@@ -41,8 +41,16 @@ extension KernelFilter {
         throw .objectMissing(folders)
     }
 
-    /// Names the folder for the filter of a queue: the namespace's number is in it, because queues of the same number
-    /// in other network namespaces have other keys, and a BPF file system can be seen from all.
+    /// Returns the folder for the filter of a queue.
+    ///
+    /// Its name includes the number of the network namespace, because queues of the same number in other namespaces
+    /// have other keys, and a BPF file system can be visible in all of them.
+    ///
+    /// - Parameters:
+    ///   - parent: The folder for all filters.
+    ///   - queue: The number of the queue.
+    /// - Returns: The path of the folder.
+    /// - Throws: `KernelFilterError` if the namespace cannot be read.
     package static func pinFolder(
         in parent: FilePath = defaultPinFolder, queue: UInt16
     ) throws(KernelFilterError) -> FilePath {
@@ -56,23 +64,23 @@ extension KernelFilter {
     }
 }
 
-/// A folder with pinned program and maps.
+/// A folder in which a program and its maps are pinned.
 enum PinFolder {
-    /// The path that the firewall rules name.
+    /// Returns the path of the program, which the firewall rules name.
     static func program(in folder: FilePath) -> FilePath { folder.appending("syn_code") }
 
-    /// The path of the program for a hook of netfilter, where the kernel has such.
+    /// Returns the path of the hook program, which exists only if the kernel supports it.
     static func hookProgram(in folder: FilePath) -> FilePath { folder.appending("syn_code_hook") }
 
-    /// The path of the program for the gate, where the kernel has such.
+    /// Returns the path of the gate program, which exists only if the kernel supports it.
     static func gateProgram(in folder: FilePath) -> FilePath { folder.appending("syn_code_gate") }
 
-    /// What keeps a program attached at a place for a family: it stays so until this is unlinked.
+    /// Returns the path of the link that keeps a program attached at a hook for a family, until it is unlinked.
     static func link(_ place: FilterHook.Place, _ family: IPFamily, in folder: FilePath) -> FilePath {
         folder.appending("link-" + place.name + (family == .ipv4 ? "ipv4" : "ipv6"))
     }
 
-    /// Makes the folder, and those above it that are missing; they are root's alone, because maps hold keys.
+    /// Creates the folder and its missing parents, accessible to root only, because maps contain keys.
     static func make(_ folder: FilePath) throws(KernelFilterError) {
         var missing: [FilePath] = []
         var existing = folder
@@ -90,7 +98,7 @@ enum PinFolder {
         }
     }
 
-    /// Unpins what is there; the folder stays.
+    /// Unpins everything in the folder; the folder stays.
     static func clear(_ folder: FilePath) throws(KernelFilterError) {
         for place in FilterHook.Place.allCases { try detach(place, in: folder) }
         for name in [
@@ -100,19 +108,19 @@ enum PinFolder {
         }
     }
 
-    /// Detaches what is attached at a place, for both families.
+    /// Detaches the program at a hook, for both families.
     static func detach(_ place: FilterHook.Place, in folder: FilePath) throws(KernelFilterError) {
         for family in IPFamily.allCases { try unpin(link(place, family, in: folder)) }
     }
 
-    /// Unpins what is at a path, if anything is.
+    /// Unpins the object at a path, if there is one.
     static func unpin(_ path: FilePath) throws(KernelFilterError) {
         guard unsafe path.withPlatformString({ unsafe unlink($0) }) == 0 || Glibc.errno == ENOENT else {
             throw KernelFilterError(call: "unlink \(path)")
         }
     }
 
-    /// Removes the folder, if it is empty.
+    /// Removes the folder if it is empty.
     static func remove(_ folder: FilePath) {
         _ = unsafe folder.withPlatformString { unsafe rmdir($0) }
     }

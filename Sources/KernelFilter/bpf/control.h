@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The map that all programs share: it is made with the first of them that is loaded, and given to the others. */
+/* The map shared by all programs: created with the first program that is loaded, and passed to the others. */
 #pragma once
 #include <linux/bpf.h>
 

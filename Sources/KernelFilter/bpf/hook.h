@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the programs at hooks of netfilter share (BPF netfilter links, Linux 6.4 and later).
+ * Common parts of the programs at netfilter hooks (BPF netfilter links, Linux 6.4 and later).
  *
- * A rule asks for ports and flags before it asks a program. Here that is up to the program, which sees every packet.
+ * A rule checks ports and flags before it runs a program. Here the program sees every packet, and must do so itself.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -12,7 +12,7 @@
 
 #include "syn_code_maps.h"
 
-/* Of the kernel's structures, only what is read; libbpf finds where in them it is. */
+/* The fields of kernel structures that are read here; libbpf finds their offsets. */
 #define OF_THE_KERNEL __attribute__((preserve_access_index))
 struct net_device {
     int ifindex;
@@ -34,7 +34,7 @@ struct bpf_nf_ctx {
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct bpf_dynptr *bytes) __ksym;
 extern void *bpf_dynptr_slice(const struct bpf_dynptr *bytes, __u32 offset, void *buffer, __u32 size) __ksym;
 
-/* A packet; at the hooks of netfilter its bytes begin with its IP header. */
+/* A packet; at netfilter hooks, its bytes start with the IP header. */
 struct source {
     struct bpf_dynptr bytes;
     __u32 length;
@@ -47,23 +47,23 @@ static __always_inline __u32 length_of(struct source *packet) { return packet->l
 static __always_inline long read_bytes(struct source *packet, __u32 offset, void *to, __u32 size) {
     const void *bytes = bpf_dynptr_slice(&packet->bytes, offset, to, size);
     if (!bytes) return -1;
-    /* Copied even where they have been copied already. Without the alignment they would be, byte by byte. */
+    /* Copies even if the bytes are in `to` already. Without the alignment, the copy would be byte by byte. */
     __builtin_memcpy(to, __builtin_assume_aligned(bytes, 4), size);
     return 0;
 }
 
-/* The number of the interface that a packet came in by; 0 where there is none: that is no packet, but a trial. */
+/* Returns the index of the interface that a packet arrived on; 0 if there is none, in a test run. */
 static __always_inline int interface_of(const struct bpf_nf_ctx *context) { return context->state->in->ifindex; }
 
-/* Of a segment, what decides whether it is the business of these programs. */
+/* The properties of a segment that decide whether these programs apply to it. */
 struct subject {
     struct syn_code_address source, destination;
-    /* As `syn_code_place` has it. */
+    /* In the format of `syn_code_place`. */
     __u64 interface[2];
     __u32 family;
-    /* Of the host's own byte order. */
+    /* In host byte order. */
     __u16 port;
-    /* Whether it goes to this host itself. */
+    /* Whether the destination is this host. */
     __u8 is_own;
 };
 
@@ -82,14 +82,17 @@ static __always_inline int is_at(const struct syn_code_place *place, const struc
     return is_in(place, address);
 }
 
-/* Keeps of 8 letters those before the first that is 0, without a branch. */
+/* Keeps the letters before the first zero byte of 8 letters, without a branch. */
 static __always_inline __u64 before_zero(__u64 letters) {
     const __u64 zeros = (letters - 0x0101010101010101) & ~letters & 0x8080808080808080;
     return letters & ((zeros & -zeros) - 1);
 }
 
-/* Notes the name of the interface that a packet came in by. In the kernel's, what is behind the end may be anything. The
- * verifier has no variable for an index there, and would try all ways that lead through comparisons of each letter. */
+/*
+ * Stores the name of the interface that a packet arrived on. In the kernel's copy, the bytes after the end are
+ * undefined. The verifier does not allow a variable index there, and would follow every path through comparisons of
+ * single letters.
+ */
 static __always_inline void note_interface(struct subject *subject, const struct bpf_nf_ctx *context) {
     const struct net_device *interface = context->state->in;
 #define LETTER(index) ((__u64)(__u8)interface->name[index] << 8 * (index & 7))
@@ -99,21 +102,21 @@ static __always_inline void note_interface(struct subject *subject, const struct
     const __u64 letters = LETTERS(0);
     subject->interface[0] = before_zero(letters);
     subject->interface[1] = subject->interface[0] == letters ? before_zero(LETTERS(8)) : 0;
-    /* Ends just there. */
+    /* The name ends exactly there. */
     if (!(letters >> 56)) subject->interface[1] = 0;
 #undef LETTERS
 #undef LETTER
 }
 
-/* Whether a port is protected on any host. */
+/* Returns whether a port is protected on any host. */
 static __always_inline int is_protected_port(const struct syn_code_scope *scope, __u16 port) {
     __u32 word = port >> 6;
-    /* The verifier of Linux 6.12 does not see that the mask changes nothing; the compiler must not see it. */
+    /* The verifier of Linux 6.12 needs the mask, which changes nothing; this keeps the compiler from removing it. */
     asm volatile("" : "+r"(word));
     return scope->ports[word & 1023] >> (port & 63) & 1;
 }
 
-/* A look for a subject in a list of places. */
+/* A search for a subject in a list of places. */
 struct look {
     const struct syn_code_place *places;
     __u32 count;
@@ -130,9 +133,11 @@ static long look_at(__u32 index, struct look *look) {
     return look->is_found & 1;
 }
 
-/* Whether a segment to a protected port is the business of these programs: it goes to who is protected, and does not
- * come from who is exempt. Who comes in by loopback is asked for before. A loop of C would be walked through by the
- * verifier in all ways that there are, which are too many. */
+/*
+ * Returns whether a segment to a protected port goes to a protected place and does not come from an exempt one. The
+ * loopback interface is checked before. The verifier would follow every path through a C loop, which are too many;
+ * hence bpf_loop.
+ */
 static __always_inline int is_concerned(const struct syn_code_scope *scope, struct subject *subject,
                                         const struct bpf_nf_ctx *context) {
     struct look exempt = {scope->exempt_places, scope->exempt_count, 0, subject, &subject->source};

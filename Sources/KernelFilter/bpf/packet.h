@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The headers of a packet, and how a program gets at them.
+ * Packet headers, and how a program reads them.
  *
- * A program says beforehand what a `struct source` is, and afterwards how it reads from one.
+ * A program defines `struct source` before it includes this, and the functions declared here afterwards.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -12,16 +12,16 @@
 
 #include "syn_code_maps.h"
 
-/* How a program gets at a packet, which begins with its IP header. */
+/* A program's access to a packet, which starts with its IP header. */
 struct source;
 static __always_inline __u32 length_of(struct source *packet);
-/* Copies bytes of a packet; not 0 if they are not all there. The size is a constant, a multiple of 4. */
+/* Copies bytes of a packet; returns nonzero if they are not all there. The size is a constant multiple of 4. */
 static __always_inline long read_bytes(struct source *packet, __u32 offset, void *to, __u32 size);
 
 enum { IPV4_LENGTH = 20, IPV6_LENGTH = 40, TCP_LENGTH = 20, MAXIMUM_EXTENSION_HEADERS = 8 };
 enum { HOP_BY_HOP = 0, TCP = 6, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51, DESTINATION_OPTIONS = 60,
        MOBILITY = 135, HOST_IDENTITY = 139, SHIM6 = 140 };
-/* The loopback interface of every network namespace: LOOPBACK_IFINDEX of the kernel's net/net_namespace.h. */
+/* The loopback interface of every network namespace: LOOPBACK_IFINDEX in the kernel's net/net_namespace.h. */
 enum { LOOPBACK = 1 };
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10 };
 
@@ -40,11 +40,11 @@ struct ipv6_header {
     __be64 source[2], destination[2];
 };
 
-/* The number whose bytes, lowest first, are those of `value` in network byte order: how SipHash reads them. */
+/* Return the number whose little-endian bytes are those of `value` in network byte order, as SipHash reads them. */
 static __always_inline __u32 read32(__be32 value) { return __builtin_bswap32(bpf_ntohl(value)); }
 static __always_inline __u64 read64(__be64 value) { return __builtin_bswap64(bpf_be64_to_cpu(value)); }
 
-/* An IPv4 address as an IPv4-mapped IPv6 address. */
+/* Returns an IPv4 address as an IPv4-mapped IPv6 address. */
 static __always_inline struct syn_code_address ipv4_address(__be32 address) {
     return (struct syn_code_address){{0, (__u64)read32(address) << 32 | 0xffff0000}};
 }
@@ -60,7 +60,7 @@ struct tcp_header {
     __be16 window, checksum, urgent;
 };
 
-/* The first bytes of a packet: all that most SYNs over IPv4 take, or the header of IPv6. */
+/* The first bytes of a packet: both headers of most SYNs over IPv4, or the IPv6 header. */
 union beginning {
     struct {
         struct ipv4_header ip;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The check as the match of a firewall rule, for every kernel that has the match:
+ * The check as a match of a firewall rule, for any kernel that has this match:
  *
  *   iptables -t raw -A PREROUTING -p tcp --dport 22 --syn -m bpf --object-pinned PATH -j DROP
  *
- * A match cannot be inverted, so the program answers 1 for a wrong code. What the host sends to itself needs no code:
- * the program looks at the interface, which costs less than a match of the rule that compares its name.
+ * A match cannot be inverted, so the program returns 1 for a wrong code. Packets that the host sends to itself need no
+ * code; the program checks the interface index, which is cheaper than a rule that compares its name.
  */
 #include <linux/bpf.h>
 
@@ -17,17 +17,17 @@ struct source {
 
 #include "syn_code.h"
 
-/* At the hooks of netfilter the bytes of a packet begin with its IP header. */
+/* At netfilter hooks, the bytes of a packet start with the IP header. */
 static __always_inline __u32 length_of(struct source *packet) { return packet->buffer->len; }
 
 static __always_inline long read_bytes(struct source *packet, __u32 offset, void *to, __u32 size) {
     return bpf_skb_load_bytes(packet->buffer, offset, to, size);
 }
 
-/* 30 ns cheaper than to ask the hardware. */
+/* 30 ns cheaper than reading the hardware clock. */
 static __always_inline __u64 monotonic_time(void) { return bpf_ktime_get_coarse_ns(); }
 
-/* What is no SYN, or not to be read here; at the hook that is nearly everything, and nobody counts it. */
+/* Counts a packet that is not a SYN or cannot be parsed. (At the hook, nearly all packets are, and none is counted.) */
 static __always_inline enum answer not_read(void) {
     __u32 index = 0;
     struct syn_code_counters *count = bpf_map_lookup_elem(&counters, &index);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The first check of docs/PROTOCOL.md §4, in the kernel: what both programs share.
+ * The first check of docs/PROTOCOL.md §4, in the kernel: common parts of both programs.
  *
- * WRONG means that the code of a SYN cannot be right. MAY_BE_RIGHT means that it may be, or that a program cannot tell;
- * the daemon then decides, and everything else in the protocol is its business anyway. What is read here and what is
- * not is the same as in Sources/Wire, and a test holds the two against each other.
+ * WRONG means that the code of a SYN cannot be right. MAY_BE_RIGHT means that it may be, or that the program cannot
+ * tell; the daemon then decides, and does everything else in the protocol anyway. Exactly those packets are parsed that
+ * Sources/Wire parses, and a test compares the two.
  *
- * The time is computed here and not taken from the daemon, so a daemon that is busy, stopped or dead does not make
- * right codes wrong.
+ * The time slot is computed here, not by the daemon, so a busy, stopped or dead daemon does not make right codes wrong.
  *
- * A program says beforehand what a `struct source` is, and afterwards how it gets at packet and time.
+ * A program defines `struct source` before it includes this, and its access to packet and time afterwards.
  */
 #pragma once
 #include <linux/bpf.h>
@@ -21,7 +20,7 @@
 #include "packet.h"
 #include "syn_code_maps.h"
 
-/* CLOCK_MONOTONIC in nanoseconds; a tick behind at most, which the neighbouring slots forgive. */
+/* Returns CLOCK_MONOTONIC in nanoseconds, at most one tick late, which the neighbouring slots make up for. */
 static __always_inline __u64 monotonic_time(void);
 
 enum answer { MAY_BE_RIGHT = 0, WRONG = 1 };
@@ -42,19 +41,19 @@ struct {
 
 /* --- the packet ---------------------------------------------------------------------------------------------- */
 
-/* A | C, as the words that SipHash reads, and the code; in the byte order that docs/PROTOCOL.md gives them. */
+/* A | C in the words that SipHash reads, and the code; in the byte order of docs/PROTOCOL.md. */
 struct syn {
     struct syn_code_address address;
     __u32 isn;
     __u32 code;
-    /* Of the host's own byte order. */
+    /* In host byte order. */
     __u16 port;
-    /* The family, and where it goes: not of the message, but for who must know whether it is to be judged. */
+    /* The family and the destination: not hashed, but needed to decide whether the SYN is to be judged. */
     __u8 family;
     struct syn_code_address destination;
 };
 
-/* Finds the TCP header behind the extension headers; 0 if there is none, or none that should be read. */
+/* Returns the offset of the TCP header after the extension headers; 0 if there is none, or if it must not be read. */
 static __always_inline __u32 skip_extension_headers(struct source *packet, __u8 next_header) {
     __u32 offset = IPV6_LENGTH;
     for (int seen = 0; seen <= MAXIMUM_EXTENSION_HEADERS; seen++) {
@@ -63,11 +62,11 @@ static __always_inline __u32 skip_extension_headers(struct source *packet, __u8 
         } header;
         if (next_header == TCP) return offset;
         if (seen == MAXIMUM_EXTENSION_HEADERS) return 0;
-        /* Each of these is 8 bytes long at least. */
+        /* Each of these is at least 8 bytes long. */
         if (offset + 8 > length_of(packet) || read_bytes(packet, offset, &header, sizeof header)) return 0;
         switch (next_header) {
         case ROUTING:
-            /* Segments left: the destination would not be the one that the checksum is about. */
+            /* Segments left: the checksum covers another destination. */
             if (header.fragment_low) return 0;
             /* fall through */
         case HOP_BY_HOP:
@@ -81,7 +80,7 @@ static __always_inline __u32 skip_extension_headers(struct source *packet, __u8 
             offset += 8 + header.length * 4;
             break;
         case FRAGMENT:
-            /* One of several; a fragment header that leaves the packet whole is passed over. */
+            /* A fragment header is only accepted if the packet is not fragmented. */
             if (header.fragment_high || header.fragment_low & 0xf9) return 0;
             offset += 8;
             break;
@@ -93,12 +92,12 @@ static __always_inline __u32 skip_extension_headers(struct source *packet, __u8 
     return 0;
 }
 
-/* Whether an IPv6 address is an IPv4-mapped one, which belongs to nobody there. */
+/* Returns whether an IPv6 address is IPv4-mapped; such an address must not occur in an IPv6 header. */
 static __always_inline int is_mapped(const __be64 *address) {
     return !address[0] && (__u32)read64(address[1]) == 0xffff0000;
 }
 
-/* Reads a SYN; false if this is none, or not to be read here. */
+/* Parses a SYN; returns false if the packet is not a SYN or must not be parsed here. */
 static __always_inline int read_syn(struct source *packet, struct syn *syn) {
     union beginning first;
     struct tcp_header tcp;
@@ -172,8 +171,8 @@ static __always_inline void siphash_word(struct siphash *state, __u64 word) {
 }
 
 /*
- * The message A | C | T is 28 bytes: three words, and a last one of the low half of T and the length. So up to the
- * third word the slots have all in common, if the high half of T is the same.
+ * The message A | C | T has 28 bytes: three words, and a last one with the low half of T and the length. So all slots
+ * share the state after the third word, if the high half of T is the same.
  */
 static __always_inline struct siphash begin(const struct syn_code_key *key, const struct syn *syn, __u32 slot_high) {
     struct siphash state = {
@@ -203,10 +202,10 @@ static __always_inline int is_right(struct siphash state, __u32 slot_low, __u32 
     return code == read32(bpf_htonl(1)) && (full == 0 || windowed == 0);
 }
 
-/* Whether a code is one of the slots that are accepted now. */
+/* Returns whether a code is right in any slot that is accepted now. */
 static __always_inline int is_right_around(const struct syn_code_key *key, const struct syn *syn, __u64 slot,
                                            __u32 uses_time) {
-    /* Nanoseconds in 64 bits end in the year 2262, so the high half of a slot is 0. */
+    /* 64 bits of nanoseconds only reach the year 2262, so the high half of the slot is 0. */
     struct siphash state = begin(key, syn, 0);
     if (is_right(state, slot, syn->code)) return 1;
     if (!uses_time) return 0;
@@ -216,7 +215,7 @@ static __always_inline int is_right_around(const struct syn_code_key *key, const
 
 /* --- the verdict ---------------------------------------------------------------------------------------------- */
 
-/* Judges the code of a SYN, and counts. */
+/* Judges the code of a SYN, and counts the answer. */
 static __always_inline enum answer judge(struct syn *syn) {
     const __u64 nanoseconds_per_slot = 60000000000;
     const struct syn_code_control *current;

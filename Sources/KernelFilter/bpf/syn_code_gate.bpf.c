@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The gate behind the check: the last to see what goes to the protected ports of this host (LOCAL_IN) or of hosts
- * behind it (FORWARD), after all tables. While the rules are there, it has nothing to do, for they let nothing through
- * that it would drop. It is for when they are not: another program has flushed all tables, and a right code alone must
- * not be enough. Then
- * - segments of connections that were never verified end here;
- * - with the last rule that asks connection tracking, that stops, so nothing has a connection, and all ends here, but
- *   for RSTs, which nobody answers. Verified connections wait until the rules are back.
+ * The gate: runs after all tables, on packets to the protected ports of this host (LOCAL_IN) or of hosts behind it
+ * (FORWARD). While the rules are in place it has nothing to do, because they let nothing pass that it would drop. It is
+ * for the case that another program has flushed all tables: a right code alone must not be enough. Then
+ * - segments of connections that were never verified are dropped;
+ * - once the last rule that needs connection tracking is gone, tracking stops, so packets have no connection, and all
+ *   are dropped but RSTs, which nobody answers. Verified connections stall until the rules are back.
  *
- * Who is let in is one connection whose mark in connection tracking has the bit that the rules set.
+ * A connection passes if its mark in connection tracking has the bit that the rules set.
  */
 #include "control.h"
 #include "hook.h"
@@ -25,31 +24,32 @@ struct {
     __type(value, struct syn_code_gate);
 } gate SEC(".maps");
 
-/* The low bits of sk_buff._nfct say how a packet belongs to its connection: NFCT_INFOMASK of the kernel. */
+/* The low bits of sk_buff._nfct are the relation of the packet to its connection: NFCT_INFOMASK in the kernel. */
 static const unsigned long connection_address = ~7ul;
 
-/* Of nf_conn.status: the destination is another one than the client has asked for. IPS_DST_NAT of linux/netfilter/
- * nf_conntrack_common.h. */
+/*
+ * In nf_conn.status: the destination was translated, IPS_DST_NAT in linux/netfilter/nf_conntrack_common.h.
+ */
 static const unsigned long is_translated = 1 << 5;
 
 enum shape {
-    /* No TCP, or no segment that anybody would take. */
+    /* Not TCP, or a segment that nobody would accept. */
     OTHER,
     SEGMENT,
-    /* A segment to a port, which is not whole, or not where Sources/Wire would read it. */
+    /* A segment to a port that is incomplete, or that Sources/Wire would not parse. */
     UNREADABLE_SEGMENT,
-    /* It may be a segment to any port: more than twice as many extension headers as anybody sends, or cut off in them. */
+    /* Possibly a segment to any port: too many extension headers (twice the usual limit), or cut off within them. */
     UNREADABLE,
 };
 
 struct found {
     struct subject subject;
     struct tcp_header tcp;
-    /* The length of the data in the segment. */
+    /* The length of the segment's data in bytes. */
     __u32 data;
 };
 
-/* A fragment of TCP: the ports are in the first alone, and without that the others come to nothing. */
+/* A fragment of TCP: only the first has the ports, and without the first the others are useless. */
 static __always_inline enum shape read_fragment(struct source *packet, __u32 offset, int is_first, struct found *found) {
     if (!is_first) return OTHER;
     return read_bytes(packet, offset, &found->tcp, 4) ? UNREADABLE : UNREADABLE_SEGMENT;
@@ -114,7 +114,7 @@ static __always_inline enum shape read_packet(struct source *packet, struct foun
     struct ipv6_header v6;
     struct ipv4_header v4;
 
-    /* The shorter of both: what is shorter still is no packet. */
+    /* The shorter of both headers; anything shorter is not a packet. */
     if (read_bytes(packet, 0, &v4, sizeof v4)) return OTHER;
     if (v4.version_and_length >> 4 == 4) {
         const __u32 offset = (v4.version_and_length & 15) * 4;
@@ -133,8 +133,10 @@ static __always_inline enum shape read_packet(struct source *packet, struct foun
     return read_ipv6(packet, &v6, found);
 }
 
-/* Whether a SYN may go on: if it has been through connection tracking, as it has if it has been through the rules; and
- * without data, if the daemon lets none pass. */
+/*
+ * Returns whether a SYN may pass: if connection tracking has seen it, as it has if the rules have; and if it has no
+ * data, unless the daemon accepts data.
+ */
 static __always_inline int may_begin(const struct found *found, unsigned long connection) {
     __u32 index = 0;
     const struct syn_code_control *current = bpf_map_lookup_elem(&control, &index);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The check at a hook of netfilter, without a rule: a flood of wrong codes ends before connection tracking and any
- * table.
+ * The check at a netfilter hook, without a rule: a flood of wrong codes is dropped before connection tracking and all
+ * tables.
  */
 #include "hook.h"
 #include "syn_code.h"
@@ -13,7 +13,7 @@ struct {
     __type(value, struct syn_code_scope);
 } scope SEC(".maps");
 
-/* The addresses of this host. At this hook nobody has asked yet where a packet goes. */
+/* The addresses of this host; this hook runs before routing decides whether a packet is local. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, SYN_CODE_MAXIMUM_OWN);
@@ -21,7 +21,7 @@ struct {
     __type(value, __u8);
 } own SEC(".maps");
 
-/* The time of this tick, for each CPU: only to ask what tick it is costs nothing. */
+/* The time of the current tick, per CPU: reading the tick alone costs nothing. */
 struct clock {
     __u64 tick, time;
 };
