@@ -107,7 +107,7 @@ static void send_family(int socket, int version, const unsigned char *packets, s
     }
     while (sent < waiting) {
         int result = sendmmsg(socket, messages + sent, waiting - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-        /* An error is about the first that was not sent. */
+        /* An error is about the first message that was not sent. */
         sent += result > 0 ? (unsigned int)result : 1;
     }
 }
@@ -132,7 +132,7 @@ int clinux_forbid_dumps(void) {
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0 ? 0 : -1;
 }
 
-/* capget(2) and capset(2) have no wrappers in glibc. Version 3 has the sets as two words each. */
+/* glibc has no wrappers for capget(2) and capset(2). In version 3, each set consists of two words. */
 struct capability_sets {
     struct __user_cap_data_struct word[_LINUX_CAPABILITY_U32S_3];
 };
@@ -178,7 +178,7 @@ int clinux_limit_programs(uint64_t kept, const char **call) {
 }
 
 static int close_ways_back(const char **call) {
-    /* Root's programs get no capabilities, and nothing may become ambient; KEEP_CAPS is for the change of the user. */
+    /* Programs run as root get no capabilities, none can become ambient; KEEP_CAPS is for the change of user. */
     const int bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
                      SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_KEEP_CAPS;
     if (limit_bounding_set(0, call) != 0) return -1;
@@ -199,7 +199,7 @@ static int become(const char *name, uid_t user, gid_t group, const char **call) 
 
 int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const char **call) {
     struct capability_sets sets;
-    /* Key memory is locked after this, too, by who may not go beyond the limit. Where it cannot be raised it stays. */
+    /* Key memory is also locked later, without the right to exceed the limit. If it cannot be raised, it stays. */
     const rlim_t enough = 64 << 20;
     struct rlimit locked;
     if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur < enough) {
@@ -221,7 +221,7 @@ int clinux_reduce_privileges(const char *name, uid_t user, gid_t group, const ch
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return -1;
     *call = "prctl PR_SET_NO_NEW_PRIVS";
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
-    /* A change of the user sets this back. */
+    /* A change of user resets this. */
     *call = "prctl PR_SET_DUMPABLE";
     return clinux_forbid_dumps();
 }
@@ -234,7 +234,7 @@ int clinux_give_up_all(const char **call) {
     return set_capabilities(&none);
 }
 
-/* Room for one descriptor, aligned as CMSG_DATA wants it. */
+/* Room for one descriptor, aligned as CMSG_DATA requires. */
 union file_message {
     struct cmsghdr header;
     char bytes[CMSG_SPACE(sizeof(int))];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tells ThreadSanitizer how Swift's libraries, which are not instrumented, put threads in order; empty in other builds.
+ * Tells ThreadSanitizer how Swift's libraries, which are not instrumented, synchronize threads; empty in other builds.
  *
- * The functions here have the names of those libraries', come before them in the order of search, and call them.
+ * The functions here have the same names as those of the libraries, are found before them, and call them.
  */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -44,7 +44,7 @@ static void *next(const char *name) {
     return function;
 }
 
-/* First of the constructors, and before there are threads. */
+/* Runs before all other constructors and before there are threads. */
 __attribute__((constructor(101))) static void find(void) {
     next_lock = next(LOCK);
     next_unlock = next(UNLOCK);
@@ -58,15 +58,15 @@ __attribute__((constructor(101))) static void find(void) {
     next_release = next("swift_release");
 }
 
-/* Constructors of the libraries come first. */
+/* Constructors of the libraries run even earlier. */
 static void find_first(void) {
     if (!next_release) find();
 }
 
 /*
- * Mutex: where nobody waits it is locked and unlocked by atomic operations that are compiled into the caller, which
- * ThreadSanitizer sees. Else futex(2) does it, within libswiftSynchronization (Mutex/LinuxImpl.swift of the standard
- * library), and without this whatever the Mutex guards would be reported.
+ * Mutex: without contention it is locked and unlocked by atomic operations that are compiled into the caller, and that
+ * ThreadSanitizer sees. Otherwise futex(2) is called within libswiftSynchronization (Mutex/LinuxImpl.swift in the
+ * standard library), and without this, everything guarded by the Mutex would be reported.
  */
 
 SWIFT void clinux_mutex_lock(uint32_t thread, MUTEX) __asm__(LOCK);
@@ -90,13 +90,13 @@ SWIFT _Bool clinux_mutex_try_lock(MUTEX) {
 }
 
 /*
- * References: who reads an array lets go of it, and only then does another thread find itself the only owner and write
- * to it in place, or free it. That is counted within libswiftCore (HeapObject.cpp, SwiftObject.mm), which instrumented
- * code calls by these functions.
+ * References: a thread that has read an array releases it; only then does another thread find itself the only owner,
+ * and write to the array in place or free it. The counting is done within libswiftCore (HeapObject.cpp,
+ * SwiftObject.mm), which instrumented code calls through these functions.
  */
 
 static void let_go(void *reference) {
-    /* Literals have the highest bit, and no counter; the other bits are what strings and dictionaries put there. */
+    /* Literals have the highest bit set and no counter; strings and dictionaries use the other bits cut off here. */
     const intptr_t address = 0x0ffffffffffffff8;
     if ((intptr_t)reference > 0) __tsan_release((void *)((intptr_t)reference & address));
 }
