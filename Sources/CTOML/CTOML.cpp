@@ -9,7 +9,7 @@
 
 namespace {
 
-// toml++ 3.3 asserts that the name in a header begins as a key does, and has the error message for it right behind.
+// toml++ 3.3 asserts that the name in a header starts like a key, although it reports that error itself right after.
 constexpr bool is_told_later(std::string_view condition) {
     return condition == "is_bare_key_character(*cp) || is_string_delimiter(*cp)";
 }
@@ -20,7 +20,7 @@ void check(bool holds, const char *condition) {
 
 } // namespace
 
-// What toml++ takes for granted is checked in optimised builds too, and is no reason to end.
+// The assertions of toml++ are checked in optimised builds too, and throw instead of ending the process.
 #undef NDEBUG
 #define TOML_ASSERT(condition) check(static_cast<bool>(condition), #condition)
 #define TOML_HEADER_ONLY 1
@@ -37,7 +37,7 @@ struct Listener {
 
 ctoml_position position(const toml::source_region &region) { return {region.begin.line, region.begin.column}; }
 
-// Without an offset it is in UTC, so that it means the same on all hosts.
+// A time without an offset is in UTC, so that it means the same on all hosts.
 int64_t seconds(const toml::date &date, const toml::time *time, int offset_minutes) {
     struct tm fields = {};
     fields.tm_year = date.year - 1900;
