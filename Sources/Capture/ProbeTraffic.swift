@@ -17,7 +17,7 @@ final class ProbeTraffic {
     private(set) var quotes: [ICMPQuote] = []
 
     private let capture: LiveCapture
-    private let sender: RawSender
+    private let sender: SegmentSender
     private let route: Route
     private let port: UInt16
 
@@ -27,7 +27,7 @@ final class ProbeTraffic {
         tracer = HandshakeTracer(search: search, targetPorts: [port], capacity: Self.capacity)
         capture = try LiveCapture(
             interface: route.interface, filter: LiveCapture.filter(to: route.remote, port: port))
-        sender = try RawSender(family: route.remote.family, interface: interface)
+        sender = try SegmentSender(family: route.remote.family, interface: interface)
     }
 
     /// Sends a segment to the server.

@@ -94,7 +94,7 @@ package final class ClientDaemon: AdministeredDaemon {
         names.start()
         let details = settings.details(
             queues: settings.queue...settings.queue, ports: settings.allPorts, fingerprint: roster.fingerprint)
-        try administer(details) { duties throws(FatalError) in try runner.run(workers, duties) }
+        try administer(workers, by: runner, details)
     }
 
     /// Stops coding SYNs, and waits for the SYN/ACKs to coded ones, at most two seconds.

@@ -78,14 +78,15 @@ extension AdministeredDaemon {
 
     package func noteReload() -> String? { nil }
 
-    /// Does the shared work of both daemons while `work` gives verdicts until a signal ends it.
+    /// Does the shared work of both daemons until a signal ends it.
     ///
     /// - Parameters:
+    ///   - workers: The threads that give the verdicts.
+    ///   - runner: Runs the workers.
     ///   - details: The details to log with `ready`.
-    ///   - work: Called with the duties besides verdicts.
-    /// - Throws: Whatever `work` throws.
-    package func administer(
-        _ details: Logger.Metadata, while work: (DaemonDuties) throws(FatalError) -> Void
+    /// - Throws: The error that made a queue unusable.
+    package func administer<Judge: Engine & ~Copyable>(
+        _ workers: WorkerGroup<Judge>, by runner: DaemonRunner, _ details: Logger.Metadata
     ) throws(FatalError) {
         control?.start(logger: logger, watchers: watchers) { [self] in answer($0, $1) }
         let chores = administration.every(seconds: 1, after: 1) { [self] in
@@ -101,14 +102,7 @@ extension AdministeredDaemon {
             metrics.stop()
             administration.sync { KeyMemory.wipe() }
         }
-        var duties = DaemonDuties()
-        duties.details = details
-        duties.name = { [registry] in registry.name(of: $0) }
-        duties.take = { [self] in take($0) }
-        duties.reload = { [self] in _ = administration.sync { reload() } }
-        duties.finish = { [self] in finish() }
-        duties.more = { [self] in countedElsewhere() }
-        try work(duties)
+        try runner.run(workers, of: self, details)
     }
 
     /// Tests whether a reload would work, and logs the obstacle if not.

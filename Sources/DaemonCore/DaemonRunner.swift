@@ -8,26 +8,6 @@ package import Netfilter
 package import Program
 internal import Synchronization
 
-/// The duties of a daemon besides giving verdicts.
-package struct DaemonDuties: Sendable {
-    /// The details to log with `ready`.
-    package var details: Logger.Metadata = [:]
-    /// Returns the name of a guest or target.
-    package var name: @Sendable (KeyID) -> String? = { _ in nil }
-    /// Called for each event, on a thread of its own.
-    package var take: @Sendable (Event) -> Void = { _ in }
-    /// Reads the configuration again.
-    package var reload: @Sendable () -> Void = {}
-    /// Waits for a limited time until work is done that must not be left unfinished.
-    ///
-    /// Verdicts are still given meanwhile.
-    package var finish: @Sendable () -> Void = {}
-    /// Returns further counts for the report of the counters.
-    package var more: @Sendable () -> Logger.Metadata = { [:] }
-
-    package init() {}
-}
-
 /// Runs a daemon from its bound queues to the signal that ends it.
 package struct DaemonRunner: Sendable {
     /// The time to wait for the last events on shutdown, in seconds.
@@ -65,27 +45,29 @@ package struct DaemonRunner: Sendable {
     ///
     /// - Parameters:
     ///   - group: The workers, one for each queue.
-    ///   - duties: The duties besides verdicts.
+    ///   - daemon: Receives the events, and is asked to reload and to finish.
+    ///   - details: The details to log with `ready`.
     /// - Throws: The error that made a queue unusable.
     package func run<Judge: Engine & ~Copyable>(
-        _ group: WorkerGroup<Judge>, _ duties: DaemonDuties
+        _ group: WorkerGroup<Judge>, of daemon: some AdministeredDaemon, _ details: Logger.Metadata
     ) throws(FatalError) {
-        let events = startEventThread(duties)
+        let events = startEventThread(daemon)
         let failure = Failure(try fatally { () throws(SystemError) in try Waker() })
         for worker in group.workers { worker.start { failure.report($0) } }
 
         UnusedMemory.release()
-        logger.notice("ready", metadata: duties.details)
+        logger.notice("ready", metadata: details)
         StandardOutput.write("ready\n")
         ServiceManager.ready()
-        waitForEnd(group, failure, duties)
+        waitForEnd(group, failure, daemon)
         ServiceManager.stopping()
-        if failure.error == nil { duties.finish() }
+        if failure.error == nil { daemon.finish() }
         for worker in group.workers { worker.stop() }
         // Recent events must still reach the log and the state file.
         journal.finish()
         _ = events.wait(timeout: .now() + Self.patience)
-        Self.report(group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, duties.more(), logger)
+        Self.report(
+            group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, daemon.countedElsewhere(), logger)
         if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
         logger.notice("stopped")
     }
@@ -93,7 +75,7 @@ package struct DaemonRunner: Sendable {
     /// Starts the event thread.
     ///
     /// The returned semaphore is signalled when it has handled the last event.
-    private func startEventThread(_ duties: DaemonDuties) -> DispatchSemaphore {
+    private func startEventThread(_ daemon: some AdministeredDaemon) -> DispatchSemaphore {
         let ended = DispatchSemaphore(value: 0)
         DispatchQueue(label: "events").async { [journal, logger, partyLabel] in
             var log = EventLog(logger, partyLabel: partyLabel)
@@ -103,8 +85,8 @@ package struct DaemonRunner: Sendable {
             while goesOn {
                 goesOn = journal.wait(&entries, until: owesLines ? .now() + 1 : .distantFuture)
                 for event in entries.events {
-                    duties.take(event)
-                    log.write(event, of: event.key.flatMap { duties.name($0) }, at: SystemClock.now())
+                    daemon.take(event)
+                    log.write(event, of: event.key.flatMap { daemon.registry.name(of: $0) }, at: SystemClock.now())
                 }
                 log.writeTrouble(entries, at: SystemClock.now())
                 owesLines = log.writeLeftOut(at: SystemClock.now())
@@ -115,7 +97,7 @@ package struct DaemonRunner: Sendable {
     }
 
     private func waitForEnd<Judge: Engine & ~Copyable>(
-        _ group: WorkerGroup<Judge>, _ failure: Failure, _ duties: DaemonDuties
+        _ group: WorkerGroup<Judge>, _ failure: Failure, _ daemon: some AdministeredDaemon
     ) {
         var descriptors = [
             pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
@@ -126,10 +108,10 @@ package struct DaemonRunner: Sendable {
             while let request = signals.next() {
                 switch request {
                 case .stop: return
-                case .hangUp: duties.reload()
+                case .hangUp: _ = daemon.administration.sync { daemon.reload() }
                 case .report:
                     let counters = group.sum(Counters()) { $0.add($1.counters) }
-                    Self.report(counters, duties.more(), logger)
+                    Self.report(counters, daemon.countedElsewhere(), logger)
                 }
                 UnusedMemory.release()
             }

@@ -45,7 +45,7 @@ package final class KernelFilter {
     /// Why there is no gate program, although the kernel accepted the hook program.
     package private(set) var gateObstacle: KernelFilterError?
 
-    private var ownAddresses: OwnAddresses?
+    private var ownAddresses: OwnAddressMap?
     private var control = syn_code_control()
     /// The `keys` entry that is no longer in use, but may still have been read a moment ago.
     private var staleEntry: UInt32?
@@ -236,7 +236,7 @@ package final class KernelFilter {
     package func refreshOwnAddresses() throws(KernelFilterError) {
         // Without the hook program, there is no map for them, and later perhaps no permission to look for one.
         guard hookProgram != nil else { return }
-        if ownAddresses == nil { ownAddresses = try OwnAddresses(pinFolder: pinFolder) }
+        if ownAddresses == nil { ownAddresses = try OwnAddressMap(pinFolder: pinFolder) }
         try ownAddresses?.refresh()
     }
 

@@ -141,7 +141,7 @@ package final class ServerDaemon: AdministeredDaemon {
         var details = settings.details(
             queues: settings.queues, ports: settings.targetPorts, fingerprint: roster.fingerprint)
         if roster.fingerprint == nil { details["guests"] = "\(roster.guests.count)" }
-        try administer(details) { duties throws(FatalError) in try runner.run(workers, duties) }
+        try administer(workers, by: runner, details)
     }
 
     func countedElsewhere() -> Logger.Metadata {

@@ -103,13 +103,13 @@ package final class ConnectionKeeper: Sendable {
             guard let known = missing.removeValue(forKey: Flow(tracked)), tracked.state?.isOver == true else { return }
             over.append((tracked, known))
         }
-        var ownAddresses = OwnAddresses()
+        var localAddresses = LocalAddresses()
         for (tracked, known) in over {
             let flow = Flow(tracked)
             guard !hasSocket(flow) else { continue }
             // Nothing is known of another host's socket, and a RST does not prove that it was closed. If it was, the
             // kernel deletes the entry soon.
-            if looksAtSockets, tracked.state == .close, !ownAddresses.contains(flow.serverAddress) { continue }
+            if looksAtSockets, tracked.state == .close, !localAddresses.contains(flow.serverAddress) { continue }
             guard let connection = book.remove(flow, since: known.since) else { continue }
             ended(Self.end(tracked, connection))
         }

@@ -8,7 +8,7 @@ internal import Wire
 /// The list of this host's addresses for the hook program, which runs before routing decides whether a packet is local.
 ///
 /// A SYN to an address that is not listed yet passes, and the daemon judges it.
-struct OwnAddresses: ~Copyable {
+struct OwnAddressMap: ~Copyable {
     private let map: BPFDescriptor
     /// The content of the map; nil if unknown.
     private var known: Set<IPAddress>?

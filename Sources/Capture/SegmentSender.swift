@@ -7,7 +7,7 @@ internal import Wire
 /// A sender of whole packets past this host's TCP.
 ///
 /// They take the path of all outgoing packets, firewall rules included.
-final class RawSender {
+final class SegmentSender {
     private let descriptor: Int32
 
     /// Opens a raw socket (raw(7), ipv6(7)).
