@@ -8,7 +8,6 @@ package struct FilterClock: Equatable, Sendable {
     /// CLOCK_MONOTONIC.
     package var monotonic: Int64
 
-    /// Creates a reading of both clocks.
     package init(wallClock: Int64, monotonic: Int64) {
         self.wallClock = wallClock
         self.monotonic = monotonic

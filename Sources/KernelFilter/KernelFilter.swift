@@ -318,7 +318,6 @@ package final class KernelFilter {
         /// Packets that are not SYNs, or that the program cannot parse.
         package var unparsed: UInt64 = 0
 
-        /// Creates counters that are all zero.
         package init() {}
     }
 

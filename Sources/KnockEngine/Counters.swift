@@ -4,7 +4,6 @@
 public struct Counters: Equatable, Sendable {
     private var values = [UInt64](repeating: 0, count: Reason.allCases.count)
 
-    /// Creates counters that are all zero.
     public init() {}
 
     /// The number of verdicts with a reason.

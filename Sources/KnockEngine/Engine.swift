@@ -11,7 +11,6 @@ public struct PacketFacts: Sendable {
     /// On the client, it means that the packet has been through the queue before.
     public var isMarked: Bool
 
-    /// Creates facts; by default nothing is known.
     public init(checksumVerified: Bool = false, isMarked: Bool = false) {
         self.checksumVerified = checksumVerified
         self.isMarked = isMarked

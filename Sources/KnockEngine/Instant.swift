@@ -8,7 +8,6 @@ public struct Instant: Equatable, Sendable {
     /// Milliseconds of a clock that never goes back (CLOCK_BOOTTIME); all expiry depends on it.
     public var uptime: UInt64
 
-    /// Creates an instant from the readings of both clocks.
     public init(unixSeconds: Int64, uptime: UInt64) {
         self.unixSeconds = unixSeconds
         self.uptime = uptime

@@ -41,7 +41,6 @@ public struct ServerEngine: Engine, ~Copyable {
         /// The maximum number of lockouts; beyond it, the oldest lockout of the guest with the most ends early.
         public var lockoutCapacity = 65_536
 
-        /// Creates the default configuration.
         public init() {}
 
         /// Returns whether a wrong third ACK locks out the whole address; with a single guest it always does.

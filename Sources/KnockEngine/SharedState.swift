@@ -172,7 +172,6 @@ public final class SharedState: Sendable {
         fileprivate var part = Part.slots
         fileprivate var start = 0
 
-        /// Creates a walk at its start.
         public init() {}
     }
 

@@ -22,7 +22,6 @@ public struct Verdict: Equatable, Sendable {
     /// Why.
     public let reason: Reason
 
-    /// Creates a verdict from an action and its reason.
     public init(_ action: Action, _ reason: Reason) {
         self.action = action
         self.reason = reason

@@ -8,7 +8,6 @@ public struct Handshake: Hashable, Sendable {
     /// `C`: the client's ISN.
     public let clientISN: UInt32
 
-    /// Creates a handshake from the client's address as the server sees it, and the client's ISN.
     @inlinable
     public init(clientAddress: IPAddress, clientISN: UInt32) {
         self.clientAddress = clientAddress

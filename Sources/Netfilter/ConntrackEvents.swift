@@ -24,7 +24,6 @@ public final class ConntrackEvents: Sendable {
         /// Whether events were lost since the last call because they were not read fast enough.
         public var overflowed = false
 
-        /// Creates an empty batch.
         public init() {}
     }
 

@@ -18,7 +18,6 @@ public final class Queue: PacketQueue {
         /// Whether packets are accepted, rather than dropped, while the queue is full.
         public var failsOpen = false
 
-        /// Creates the default options.
         public init() {}
     }
 

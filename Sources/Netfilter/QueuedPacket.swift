@@ -6,7 +6,6 @@ public struct NetfilterHook: RawRepresentable, Hashable, Sendable {
     /// The number of the hook.
     public let rawValue: UInt8
 
-    /// Creates a hook from its number.
     @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// `NF_INET_PRE_ROUTING`: packets from the network, before routing.
@@ -24,7 +23,6 @@ public struct QueuedPacket: Equatable, Sendable {
     /// Whether the kernel has verified the transport checksum (no `NFQA_SKB_CSUM_NOTVERIFIED`).
     public let checksumVerified: Bool
 
-    /// Creates a description of a packet.
     public init(hook: NetfilterHook, mark: UInt32, checksumVerified: Bool = false) {
         self.hook = hook
         self.mark = mark
@@ -60,7 +58,6 @@ public struct ReceivedBatch: Equatable, Sendable {
     /// Whether anything went wrong.
     public var hasTrouble: Bool { overflowed || refusedVerdicts > 0 || malformedMessages > 0 }
 
-    /// Creates an empty batch.
     public init() {}
 }
 

@@ -11,7 +11,6 @@ public struct Flow: Hashable, Sendable {
     /// The port of the endpoint that answers it.
     public let serverPort: UInt16
 
-    /// Creates a flow from its endpoints.
     @inlinable @inline(__always)
     public init(clientAddress: IPAddress, clientPort: UInt16, serverAddress: IPAddress, serverPort: UInt16) {
         self.clientAddress = clientAddress

@@ -9,7 +9,6 @@ public struct HeaderRewrite: Equatable, Sendable {
     /// The new identification field (IPv4, low 16 bits) or flow label (IPv6, low 20 bits).
     public var nonceField: UInt32?
 
-    /// Creates a rewrite of the given fields.
     @inlinable
     public init(sequenceNumber: UInt32? = nil, acknowledgmentNumber: UInt32? = nil, nonceField: UInt32? = nil) {
         self.sequenceNumber = sequenceNumber

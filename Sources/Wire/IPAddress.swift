@@ -15,7 +15,6 @@ public struct IPAddress: Hashable, Sendable {
     /// The last eight bytes, read in network byte order.
     public let low: UInt64
 
-    /// Creates an address from its two halves.
     @inlinable @inline(__always)
     public init(high: UInt64, low: UInt64) {
         self.high = high

@@ -5,7 +5,6 @@ public struct InternetChecksum: Equatable, Sendable {
     /// The sum so far, not folded; 64 bits hold the sum of 2^48 words, more than any packet has.
     @usableFromInline var sum: UInt64 = 0
 
-    /// Creates the checksum of no data.
     @inlinable
     public init() {}
 
