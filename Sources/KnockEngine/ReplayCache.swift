@@ -20,7 +20,7 @@ struct ReplayCache: ~Copyable {
     private static let lifetime = UInt64(3 * TimeSlot.seconds) * 1000
     /// The maximum number of codes remembered if time is not used.
     private static let timelessCapacity = 262_144
-    /// The number of old codes checked for expiry with each new one: more than one, so that expired codes do not pile up.
+    /// The number of old codes checked for expiry with each new one: several, so that expired codes do not pile up.
     private static let removedForOne = 4
     /// The number of old codes checked for expiry before a new one is refused for lack of room.
     private static let removedForRoom = 64
