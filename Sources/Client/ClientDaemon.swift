@@ -117,7 +117,7 @@ package final class ClientDaemon: AdministeredDaemon {
         logger.info("connection ended", metadata: metadata)
     }
 
-    // MARK: What people ask for
+    // MARK: Requests
 
     var settings: ClientSettings { state.withLock { $0.settings } }
 

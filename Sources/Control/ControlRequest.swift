@@ -21,7 +21,7 @@ package enum ControlRequest: Equatable, Sendable {
 
     /// The form of an answer.
     package enum Form: String, Sendable {
-        /// For people.
+        /// Lines for people.
         case text
         /// One JSON value per line, for scripts.
         case json

@@ -66,7 +66,7 @@ package struct Protection: Equatable, Sendable {
         return faults.keys.sorted()
     }
 
-    /// Those unprotected ports into which nobody gets anyway, even by knocking; nil if the state is unknown.
+    /// The unprotected ports that the kernel filter closes to everybody, even after a knock; nil if unknown.
     package var closedPorts: [UInt16]? {
         guard case .looked(let faults, _) = knowledge else { return nil }
         return faults.filter { gate.contains($0.key) && $0.value.isStoppedByGate }.keys.sorted()

@@ -14,7 +14,7 @@ package struct ResetSender: ~Copyable {
 
     /// Opens the sockets, and reads the host's hop limits and flow label settings.
     ///
-    /// - Parameter mark: The bit of the packet mark by which the firewall rules recognize these answers.
+    /// - Parameter mark: The bit of the packet mark by which the firewall rules recognise these answers.
     /// - Returns: The sender.
     /// - Throws: `FatalError` if a socket cannot be opened.
     package static func open(mark: UInt32) throws(FatalError) -> ResetSender {

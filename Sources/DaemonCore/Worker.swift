@@ -75,7 +75,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
 
     /// Gives verdicts until the thread is asked to end.
     ///
-    /// The engine's type is named in other modules, and generic code is not specialized across modules. Without these
+    /// The engine's type is named in other modules, and generic code is not specialised across modules. Without these
     /// attributes, each packet would go through witness tables. With them, the type is checked once per thread.
     @_specialize(where Judge == ServerEngine)
     @_specialize(where Judge == ClientEngine)

@@ -27,8 +27,9 @@ package struct LogLineHandler: LogHandler {
         sink = .standardError
     }
 
-    /// Creates a handler for lines of this level and format, sent to a syslog daemon together with the time and the
-    /// priority.
+    /// Creates a handler for lines of this level and format, sent to a syslog daemon.
+    ///
+    /// Time and priority are not part of the lines, because every message to syslog has them.
     package init(level: LogLevel, format: LogFormat, syslog: Syslog) {
         logLevel = level.level
         self.format = format

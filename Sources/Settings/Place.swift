@@ -18,7 +18,7 @@ package enum Place: Hashable, Sendable {
     /// Whether the place contains so many public addresses that strangers are certain to have some of them.
     package var isOpenToTheWorld: Bool {
         guard case .prefix(let prefix) = self else { return false }
-        // A single organization has, or at least may have, all addresses of a longer prefix.
+        // A single organisation has, or at least may have, all addresses of a longer prefix.
         guard prefix.mappedLength < (prefix.address.family == .ipv4 ? 96 + 16 : 32) else { return false }
         return !PrivateNetworks.contain(prefix)
     }

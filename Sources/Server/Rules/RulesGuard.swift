@@ -144,7 +144,7 @@ package final class RulesGuard: Sendable {
         return candidates.first { path in unsafe path.withPlatformString { unsafe access($0, X_OK) } == 0 }
     }
 
-    // MARK: What is known
+    // MARK: The state of the rules
 
     /// Whether the configured ports have their rules, as far as is known.
     var protection: Protection { knowledge.withLock { protection($0) } }
@@ -373,7 +373,7 @@ package final class RulesGuard: Sendable {
             defer { knowledge.isReloaded = false }
             return (before, told, now, knowledge.isReloaded)
         }
-        // Logged before the waiting requesters continue, so that the log already has what they are told.
+        // Answered only after logging, so that whoever waits for the answer finds it in the log, too.
         defer { answer(number) }
         if report.isLoss, before?.isLoss != true {
             let consequence = choice == .restore ? "; they are being put back" : ""

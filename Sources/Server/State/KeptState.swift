@@ -8,7 +8,8 @@ internal import Wire
 /// The state left by an earlier daemon, translated into this daemon's key IDs and the uptime of this boot.
 ///
 /// If it is unknown how much time has passed, entries are kept longer rather than shorter, but never longer than they
-/// could have been kept originally. The wall clock is not used, because after a start it may be wrong by years.
+/// could have been kept originally. The wall clock does not decide how long, because after
+/// a start it may be wrong by years.
 struct KeptState {
     /// Receives entries for the engines: the used codes first; the slots of all of them and the lockouts at the end.
     typealias Sink = ([SharedState.Entry]) -> Void

@@ -8,7 +8,7 @@ internal import Linux
 /// While the new file is being written, changes are appended to both.
 ///
 /// A used code takes 32 bytes in a new file, plus the checksum of a record if it is appended on its own. A file for 2.6
-/// million codes is at most 200 MB long, about half of which is the part that was written as a new file.
+/// million codes grows to at most 200 MB. A new one has about half that length.
 struct StateFile: ~Copyable {
     /// The file is rewritten when it has reached twice its original length plus this many bytes.
     private static let growth = 1 << 20
@@ -68,7 +68,7 @@ struct StateFile: ~Copyable {
         return writer?.duplicate() ?? -1
     }
 
-    // MARK: A new one
+    // MARK: Rewriting
 
     /// Returns whether the file should be rewritten now.
     ///

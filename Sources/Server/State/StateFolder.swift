@@ -50,7 +50,7 @@ final class StateFolder: Sendable {
     ///
     /// - Parameters:
     ///   - path: The folder. Its parent must exist.
-    ///   - name: The name of the file. All files whose names begin with it belong to it.
+    ///   - name: The name of the file. All files whose names begin with it are the daemon's.
     ///   - identity: The user that the daemon will become, which is made the owner of the folder and its files; nil if
     ///     it keeps its user.
     /// - Throws: What is wrong with the folder: it must belong to root or the daemon's user, and must not be writable

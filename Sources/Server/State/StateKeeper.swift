@@ -15,7 +15,7 @@ package import Wire
 /// Saves to a file whatever must outlive the daemon: lockouts, used codes, and the guests of open connections.
 ///
 /// Changes are appended to the file when events are handled, which no packet waits for. If the process is killed,
-/// changes that were not handed to the system are lost. If the power fails, changes since the last synchronization,
+/// changes that were not handed to the system are lost. If the power fails, changes since the last synchronisation,
 /// which happens every second, are lost. From time to time the file is rewritten without obsolete records.
 package final class StateKeeper: Sendable {
     private struct State: ~Copyable {
@@ -79,7 +79,7 @@ package final class StateKeeper: Sendable {
         return keeper
     }
 
-    // MARK: What was
+    // MARK: Restoring
 
     private func restore(usesTime: Bool) {
         let now = SystemClock.now()
@@ -97,7 +97,7 @@ package final class StateKeeper: Sendable {
             ])
     }
 
-    // MARK: What changes
+    // MARK: Recording changes
 
     /// Writes the changes in the engines; returns at once if there are none.
     package func note() { note(nil) }
@@ -122,7 +122,7 @@ package final class StateKeeper: Sendable {
         if let error { report(error) }
     }
 
-    /// Writes and synchronizes changes.
+    /// Writes and synchronises changes.
     ///
     /// Call it every second, not on the thread that handles events: it waits for the disk.
     package func tick() {
@@ -150,7 +150,7 @@ package final class StateKeeper: Sendable {
         if fdatasync(file) != 0 { report(SystemError("fdatasync")) }
     }
 
-    // MARK: A new file
+    // MARK: Rewriting
 
     private func rewrite() {
         do throws(SystemError) {

@@ -24,7 +24,7 @@ struct StateWriter: ~Copyable {
     /// Begins the file.
     ///
     /// - Parameters:
-    ///   - file: A descriptor of an empty file. It is closed on deinitialization.
+    ///   - file: A descriptor of an empty file. It is closed with this object.
     ///   - head: The head of the file.
     ///   - registry: Identifies the guests by their key IDs.
     init(_ file: Int32, _ head: StateFormat.Head, _ registry: KeyRegistry) {
