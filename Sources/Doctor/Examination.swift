@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Linux
+internal import Program
 internal import Wire
 
 /// An examination of one installation: everything that its checks look at.
@@ -39,6 +41,13 @@ package struct Examination {
     var daemons: [DaemonProcess] { processes.daemons(of: subject.installation) }
 
     /// The address families that the kernel supports.
+    /// The users that may own key files and the folders above: root, the daemon's user, the user that the daemon was
+    /// started as, and the user who runs the check, who may be the one to start it.
+    var trustedUsers: [UInt32] {
+        let user = (try? Identity.find(subject.user))?.user
+        return [0, host.userID] + (user.map { [$0] } ?? []) + daemons.compactMap(\.userID)
+    }
+
     var families: [IPFamily] {
         host.read("/proc/net/if_inet6") == .missing ? [.ipv4] : [.ipv4, .ipv6]
     }

@@ -669,6 +669,8 @@ CASES = [
          shell(f"chown 65534 {KEY}"), typed("chown root [^;]*")),
     Case("KeyCheck: others may replace what is in the folder {} (mode 0{})", shell("chmod 777 /etc/tcpknock"),
          typed("chmod go-w .*")),
+    Case("KeyCheck: the folder {} belongs to user {}, who may replace what is in it", shell("chown 65534 /etc/tcpknock"),
+         typed("chown root .*")),
     # Rules
     Case("RuleCheck: there are no rules for IPv{}: {}", shell(f"{SCRIPTS}/server.sh down"), typed(UP)),
     Case("RuleCheck: there are no rules for IPv{}: {}", shell(f"{SCRIPTS}/client.sh down"), typed(UP), role="client"),

@@ -46,7 +46,7 @@ enum FileCheck {
             }
             let end = path.lastIndex(of: "/") ?? path.startIndex
             return findings
-                + FolderTrust.findings(name, end == path.startIndex ? "/" : String(path[..<end]), examination.host)
+                + FolderTrust.findings(name, end == path.startIndex ? "/" : String(path[..<end]), examination)
         }
     }
 

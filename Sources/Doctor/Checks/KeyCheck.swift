@@ -9,7 +9,7 @@ enum KeyCheck {
     static func run(_ examination: Examination) -> [Finding] {
         var findings: [Finding] = []
         var seen: [String: DoctorSubject.NamedKey] = [:]
-        let owners = owners(examination)
+        let owners = examination.trustedUsers
         for key in examination.subject.keyFiles {
             let title = key.name.isEmpty ? key.path : "\(key.path) (\(key.name))"
             switch examination.host.fingerprint(key.path, owners) {
@@ -27,7 +27,7 @@ enum KeyCheck {
                 }
                 seen[fingerprint] = seen[fingerprint] ?? key
             }
-            findings += folders(above: key.path, examination.host)
+            findings += folders(above: key.path, examination)
         }
         return Examination.findings(findings, or: name, "there are no key files")
     }
@@ -49,13 +49,6 @@ enum KeyCheck {
             cure: "leave it if they are one server; of two, each needs a key of its own, made there and copied here")
     }
 
-    /// The users that may own a key file: root, the daemon's user, the user that the daemon was started as, and the
-    /// user who runs the check, who may be the one to start it.
-    private static func owners(_ examination: Examination) -> [UInt32] {
-        let user = (try? Identity.find(examination.subject.user))?.user
-        return [0, examination.host.userID] + (user.map { [$0] } ?? []) + examination.daemons.compactMap(\.userID)
-    }
-
     /// The finding for a key file that belongs to another user; the daemons refuse it.
     private static func foreign(_ path: String, _ owner: UInt32) -> Finding {
         return Finding(
@@ -66,20 +59,20 @@ enum KeyCheck {
     }
 
     /// Checks the folders above the file: whoever may change one of them can put another key there.
-    private static func folders(above path: String, _ host: Host) -> [Finding] {
+    private static func folders(above path: String, _ examination: Examination) -> [Finding] {
         guard let end = path.lastIndex(of: "/") else { return [] }
         let folder = end == path.startIndex ? "/" : String(path[..<end])
-        return FolderTrust.findings(name, folder, host)
+        return FolderTrust.findings(name, folder, examination)
     }
 }
 
 /// A check of who may change the contents of a folder.
 enum FolderTrust {
     /// Checks a folder and all folders above it.
-    static func findings(_ check: String, _ folder: String, _ host: Host) -> [Finding] {
+    static func findings(_ check: String, _ folder: String, _ examination: Examination) -> [Finding] {
         var path = folder
         while true {
-            if case .success(let status) = host.status(path) {
+            if case .success(let status) = examination.host.status(path) {
                 // In a folder with the sticky bit, others cannot replace files that are not theirs.
                 let isSticky = status.permissions & 0o1000 != 0
                 if status.permissions & 0o022 != 0, !isSticky {
@@ -88,6 +81,14 @@ enum FolderTrust {
                         Finding(
                             check, .error, "others may replace what is in the folder \(path) (mode 0\(mode))",
                             cure: "chmod go-w \(path.shellWord)")
+                    ]
+                }
+                if !examination.trustedUsers.contains(status.owner) {
+                    return [
+                        Finding(
+                            check, .error,
+                            "the folder \(path) belongs to user \(status.owner), who may replace what is in it",
+                            cure: "chown root \(path.shellWord)")
                     ]
                 }
             }
