@@ -40,14 +40,16 @@ package struct Examination {
     /// The processes of the daemon; exactly one if all is well.
     var daemons: [DaemonProcess] { processes.daemons(of: subject.installation) }
 
-    /// The address families that the kernel supports.
-    /// The users that may own key files and the folders above: root, the daemon's user, the user that the daemon was
-    /// started as, and the user who runs the check, who may be the one to start it.
+    /// The users that may own key files and the folders above.
+    ///
+    /// These are root, the daemon's user, the user that the daemon was started as, and the user who runs the check, who
+    /// may be the one to start it.
     var trustedUsers: [UInt32] {
         let user = (try? Identity.find(subject.user))?.user
         return [0, host.userID] + (user.map { [$0] } ?? []) + daemons.compactMap(\.userID)
     }
 
+    /// The address families that the kernel supports.
     var families: [IPFamily] {
         host.read("/proc/net/if_inet6") == .missing ? [.ipv4] : [.ipv4, .ipv6]
     }
