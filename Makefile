@@ -31,7 +31,7 @@ BPF_PROGRAMS = syn_code syn_code_hook syn_code_gate
 # Debian's own Python, which its packages python3-pytest python3-pytest-xdist and python3-scapy belong to.
 PYTEST = /usr/bin/python3 -m pytest -o cache_dir=$(CURDIR)/.build/pytest-cache -n $(WORKERS) --dist loadfile
 # How many files of end-to-end tests run at a time.
-WORKERS = 2
+WORKERS = 3
 
 # Of PyPI, since Debian has none.
 RUFF = .build/lint/bin/ruff
