@@ -141,7 +141,7 @@ def test_users_that_are_not(host: Host, key_file: str, role: str) -> None:
     for user, status_expected, text in (
         ("no-such-user", NO_USER, "no user"),
         (f"{USER}:no-such-group", NO_USER, "no group"),
-        ("a b", 64, "is no user"),
+        ("a b", 64, "is neither a user"),
     ):
         command = [program(f"tcpknock-{role}"), "--config", "", "--control-socket", "", "--key-file", key_file]
         result = host.run([*command, "--user", user], check=False)
