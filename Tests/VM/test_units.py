@@ -153,7 +153,10 @@ def test_a_restart_of_the_rules_leaves_no_gap(host: Machine) -> None:
     host.run("rm -f /tmp/enough /tmp/got-in /tmp/tries; ip netns exec stranger /tmp/knock-knock >/dev/null 2>&1 &")
     # With the rules, systemd restarts the daemon, which requires them; a reload leaves it alone.
     host.run("systemctl restart tcpknock-server-rules")
+    # That returns before the daemon's own start has ended, for which this waits.
+    host.run("systemctl start tcpknock-server")
     pid = main_pid(host, "tcpknock-server")
+    assert pid != "0"
     host.run("systemctl reload tcpknock-server-rules")
     assert main_pid(host, "tcpknock-server") == pid
     host.run("touch /tmp/enough")
