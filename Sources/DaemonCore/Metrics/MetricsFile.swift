@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import KeyFiles
 package import Logging
 internal import Synchronization
 package import SystemPackage

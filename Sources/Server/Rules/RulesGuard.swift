@@ -2,7 +2,6 @@
 internal import Control
 internal import Dispatch
 internal import Glibc
-internal import KeyFiles
 internal import KnockEngine
 internal import Linux
 package import Logging

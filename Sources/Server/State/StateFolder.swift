@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import DaemonCore
 internal import Glibc
-internal import KeyFiles
 internal import Linux
 internal import SystemPackage
 

@@ -3,7 +3,6 @@ internal import Control
 package import DaemonCore
 internal import Dispatch
 internal import Glibc
-internal import KeyFiles
 package import KnockEngine
 package import Linux
 package import Logging
