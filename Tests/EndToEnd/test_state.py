@@ -36,7 +36,7 @@ from harness.waiting import eventually
 ENDINGS = ("SIGTERM", "SIGKILL")
 TAKEN_UP = r"NOTICE state taken up connections=(\d+) lockouts=(\d+) used-codes=(\d+)"
 #: The bytes of the state file's head, of a checksum, and of records by their first byte; for used codes, of one
-#: (Sources/Daemon/State/StateFormat.swift, StateRecord.swift).
+#: (Sources/Server/State/StateFormat.swift, StateRecord.swift).
 HEAD, CHECKSUM = 60, 16
 PARTY, RETIRED, LOCKOUT, OPENED, ENDED, COMPLETE, USED_CODES, SLOTS, PARTY_LOCKOUT = 1, *range(3, 11)
 RECORDS = {PARTY: 109, 2: 41, RETIRED: 9, LOCKOUT: 34, OPENED: 57, ENDED: 37, COMPLETE: 1, USED_CODES: 32, SLOTS: 25,
