@@ -109,7 +109,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Diagnosis", dependencies: ["Wire", "JSONText", "KnockProtocol"], swiftSettings: strict),
         .target(
-            name: "Capture", dependencies: ["Wire", "KnockProtocol", "Linux", "Diagnosis", "CPcap"],
+            name: "Capture", dependencies: ["Wire", "KnockProtocol", "Linux", "Diagnosis", "CPcap", system],
             swiftSettings: strict),
 
         .executableTarget(

@@ -2,6 +2,8 @@
 internal import CPcap
 package import Diagnosis
 internal import Glibc
+internal import Linux
+internal import SystemPackage
 
 /// A capture file, pcap or pcapng, as far as libpcap reads them (all interfaces must have one link layer).
 package enum CaptureFile {
@@ -16,11 +18,8 @@ package enum CaptureFile {
         _ path: String, _ body: (Span<UInt8>, CaptureTime) -> Void
     ) throws(CaptureError) -> Int {
         // libpcap's own message repeats the name of a missing file, and says nothing useful about a folder.
-        let isReadable = unsafe access(path, R_OK) == 0
-        let number = errno
-        guard isReadable || path == "-" else {
-            throw .cannotOpen(
-                path: path, reason: unsafe String(cString: strerror(number)), isMissing: number == ENOENT)
+        if path != "-", let reason = FilePath(path).unreadability {
+            throw .cannotOpen(path: path, reason: "\(reason)", isMissing: reason == .noSuchFileOrDirectory)
         }
         var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
         guard

@@ -9,13 +9,6 @@ package enum ControlClient {
     /// The time in which a daemon must answer, in seconds.
     private static let patience = 20
 
-    /// Returns whether there is a file at the path.
-    ///
-    /// A daemon that crashed leaves its socket behind.
-    package static func exists(_ path: FilePath) -> Bool {
-        unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
-    }
-
     /// Sends a request to a daemon and reads the answer.
     ///
     /// - Parameters:

@@ -37,11 +37,8 @@ package struct ResetSender: ~Copyable {
     /// Reads a numeric kernel setting (linux/Documentation/networking/ip-sysctl.rst); nil if it does not exist.
     private static func setting<Value>(_ name: String, _ convert: (String) -> Value?) -> Value? {
         let path = FilePath("/proc/sys/net/\(name)")
-        guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }
-        defer { try? file.close() }
-        var bytes = [UInt8](repeating: 0, count: 8)
-        let count = (unsafe try? bytes.withUnsafeMutableBytes { unsafe try file.read(into: $0) }) ?? 0
-        let digits = bytes.prefix(count).prefix { $0 >= 0x30 && $0 <= 0x39 }
+        guard let bytes = try? path.content(limit: 8) else { return nil }
+        let digits = bytes.prefix { $0 >= 0x30 && $0 <= 0x39 }
         return convert(String(decoding: digits, as: UTF8.self))
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CBPF
 internal import Glibc
+internal import Linux
 package import SystemPackage
 internal import Wire
 
@@ -109,7 +110,7 @@ package enum FilterHook {
         let pins = placesOfGate.flatMap { place in
             IPFamily.allCases.map { PinFolder.link(place, $0, in: pinFolder) }
         }
-        guard pins.allSatisfy(PinFolder.exists),
+        guard pins.allSatisfy(\.exists),
             let map = try BPFMap<syn_code_gate>(pinned: pinFolder.appending("gate")),
             let gate = try map.read()
         else { return [] }
@@ -141,7 +142,7 @@ package enum FilterHook {
         _ program: borrowing BPFDescriptor, _ place: Place, _ family: IPFamily, _ pinFolder: FilePath
     ) throws(KernelFilterError) {
         let pin = PinFolder.link(place, family, in: pinFolder)
-        guard !PinFolder.exists(pin) else { return }
+        guard !pin.exists else { return }
         for priority in place.priorities {
             let number = link(program.number, place, family, priority)
             if number >= 0 { return try BPFDescriptor(number).pin(pin) }

@@ -2,6 +2,7 @@
 internal import CBPF
 internal import Glibc
 internal import KnockProtocol
+internal import Linux
 package import SystemPackage
 internal import Wire
 
@@ -71,7 +72,7 @@ package final class KernelFilter {
         let hookObject = folder.appending(hookObjectName)
         let gateObject = folder.appending(gateObjectName)
         // The hook and gate programs may be missing.
-        let version = try version(of: [object] + [hookObject, gateObject].filter { PinFolder.exists($0) })
+        let version = try version(of: [object] + [hookObject, gateObject].filter { $0.exists })
         try PinFolder.make(pinFolder)
         var origin = Origin.loaded
         if let program = try BPFDescriptor.pinned(PinFolder.program(in: pinFolder)) {
@@ -168,7 +169,7 @@ package final class KernelFilter {
     ///
     /// Without it, the filter still works.
     private func loadGate(_ object: FilePath) {
-        guard hookProgram != nil, !PinFolder.exists(PinFolder.gateProgram(in: pinFolder)) else { return }
+        guard hookProgram != nil, !PinFolder.gateProgram(in: pinFolder).exists else { return }
         do throws(KernelFilterError) {
             let gate = try BPFObject(path: object, hook: "syn_code_gate", sharing: [("control", controlMap.number)])
             try PinFolder.unpin(pinFolder.appending("gate"))
@@ -386,27 +387,21 @@ package final class KernelFilter {
         }
     }
 
+    /// The most bytes of an object file that are hashed; those of today have less than 100,000.
+    private static let longestObject = 16 << 20
+
     /// Returns a hash of the object files (FNV-1a), which serves as their version number.
     private static func version(of objects: [FilePath]) throws(KernelFilterError) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for object in objects { try add(object, to: &hash) }
-        return hash
-    }
-
-    private static func add(_ object: FilePath, to hash: inout UInt64) throws(KernelFilterError) {
-        do {
-            let file = try FileDescriptor.open(object, .readOnly, options: .closeOnExec)
-            defer { try? file.close() }
-            var buffer = [UInt8](repeating: 0, count: 65_536)
-            while true {
-                let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-                guard count > 0 else { return }
-                for byte in buffer.prefix(count) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for object in objects {
+            do throws(Errno) {
+                let bytes = try object.content(limit: longestObject)
+                for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            } catch {
+                guard error == .noSuchFileOrDirectory else { throw .system(call: "read \(object)", error) }
+                throw .objectMissing([object.removingLastComponent()])
             }
-        } catch Errno.noSuchFileOrDirectory {
-            throw .objectMissing([object.removingLastComponent()])
-        } catch {
-            throw .system(call: "read \(object)", error as? Errno ?? .ioError)
         }
+        return hash
     }
 }

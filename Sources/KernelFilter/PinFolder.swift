@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CBPF
 internal import Glibc
+internal import Linux
 package import SystemPackage
 internal import Wire
 
@@ -17,26 +18,18 @@ extension KernelFilter {
     /// The folder in which filters are pinned, each in a folder of its own.
     package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
 
-    /// The path of the running executable, from /proc/self/exe (proc(5)); nil if it cannot be read.
-    package static var executable: FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        guard length > 0 else { return nil }
-        return FilePath(String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self))
-    }
-
     /// Finds the compiled program: next to the executable, as built, or where `make install` puts it.
     ///
     /// - Parameter executable: The path of the executable; nil to ask the kernel.
     /// - Returns: The first path that exists.
     /// - Throws: `objectMissing`, with the folders searched.
     package static func locateObject(executable: FilePath? = nil) throws(KernelFilterError) -> FilePath {
-        guard let executable = executable ?? Self.executable else { throw .objectMissing([]) }
+        guard let executable = executable ?? FilePath.ownProgram else { throw .objectMissing([]) }
         let folder = executable.removingLastComponent()
         let folders = [folder, folder.removingLastComponent().appending("lib").appending("tcpknock")]
         for folder in folders {
             let path = folder.appending(objectName)
-            if PinFolder.exists(path) { return path }
+            if path.exists { return path }
         }
         throw .objectMissing(folders)
     }
@@ -84,7 +77,7 @@ enum PinFolder {
     static func make(_ folder: FilePath) throws(KernelFilterError) {
         var missing: [FilePath] = []
         var existing = folder
-        while !exists(existing), !existing.components.isEmpty {
+        while !existing.exists, !existing.components.isEmpty {
             missing.append(existing)
             existing.removeLastComponent()
         }
@@ -123,9 +116,5 @@ enum PinFolder {
     /// Removes the folder if it is empty.
     static func remove(_ folder: FilePath) {
         _ = unsafe folder.withPlatformString { unsafe rmdir($0) }
-    }
-
-    static func exists(_ path: FilePath) -> Bool {
-        unsafe path.withPlatformString { unsafe access($0, F_OK) } == 0
     }
 }

@@ -67,27 +67,14 @@ public enum KeyFile {
             throw .wrongLength(path, Int64(status.size))
         }
         let secret = try Secret(count: size) { content throws(KeyFileError) in
-            try fill(&content, from: file, path)
+            let count: Int
+            do throws(Errno) { count = try file.fill(&content) } catch {
+                throw .system(call: "read", path: path, error)
+            }
+            guard count == size else { throw .wrongLength(path, Int64(count)) }
         }
         guard let secret else { throw .outOfMemory }
         return secret
-    }
-
-    private static func fill(
-        _ content: inout MutableSpan<UInt8>, from file: FileDescriptor, _ path: FilePath
-    ) throws(KeyFileError) {
-        var filled = 0
-        while filled < content.count {
-            let count: Int
-            do {
-                var rest = content._mutatingExtracting(filled..<content.count)
-                count = unsafe try rest.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-            } catch {
-                throw .system(call: "read", path: path, errno(of: error))
-            }
-            guard count > 0 else { throw .wrongLength(path, Int64(filled)) }
-            filled += count
-        }
     }
 
     static func isConstant(_ bytes: Span<UInt8>) -> Bool {

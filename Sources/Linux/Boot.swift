@@ -9,13 +9,8 @@ package enum Boot {
     package static let id: [UInt8] = read() ?? random()
 
     private static func read() -> [UInt8]? {
-        var text = [UInt8](repeating: 0, count: 64)
         let path: FilePath = "/proc/sys/kernel/random/boot_id"
-        guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }
-        defer { try? file.close() }
-        guard let count = unsafe try? text.withUnsafeMutableBytes({ unsafe try file.read(into: $0) })
-        else { return nil }
-        return bytes(text.prefix(count))
+        return (try? path.content(limit: 64)).flatMap { bytes($0[...]) }
     }
 
     /// Returns 16 random bytes.

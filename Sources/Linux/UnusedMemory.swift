@@ -20,8 +20,8 @@ package enum UnusedMemory {
     /// Libraries that are loaded later are not included. Neither are read-only mappings: the dynamic linker wrote to
     /// parts of them, which could not be loaded again.
     private static let code: [Range<UInt>] = {
-        guard let maps = read("/proc/self/maps") else { return [] }
-        return maps.split(separator: "\n").compactMap { line in
+        guard let maps = try? ("/proc/self/maps" as FilePath).content(limit: 1 << 20) else { return [] }
+        return String(decoding: maps, as: UTF8.self).split(separator: "\n").compactMap { line in
             let columns = line.split(separator: " ", maxSplits: 5)
             guard columns.count == 6, columns[1].hasPrefix("r-x"), columns[5].drop(while: { $0 == " " }).hasPrefix("/")
             else { return nil }
@@ -29,15 +29,4 @@ package enum UnusedMemory {
             return ends.count == 2 && ends[0] < ends[1] ? ends[0]..<ends[1] : nil
         }
     }()
-
-    private static func read(_ path: FilePath) -> String? {
-        guard let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec) else { return nil }
-        defer { try? file.close() }
-        var text: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-        while let count = unsafe try? buffer.withUnsafeMutableBytes({ unsafe try file.read(into: $0) }), count > 0 {
-            text += buffer.prefix(count)
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Glibc
 public import Linux
 internal import SystemPackage
 
@@ -25,25 +24,17 @@ public enum ConntrackSetting: String, CaseIterable, Sendable {
     /// Turns the setting on if it is off.
     public func turnOn() -> Outcome {
         let path = FilePath("/proc/sys/net/netfilter/\(rawValue)")
-        do {
-            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
-            let first = try file.closeAfter {
-                var byte: UInt8 = 0
-                _ = unsafe try withUnsafeMutableBytes(of: &byte) { unsafe try file.read(into: $0) }
-                return byte
-            }
-            guard first == UInt8(ascii: "0") else { return .wasOn }
+        do throws(Errno) {
+            guard try path.content(limit: 1) == Array("0".utf8) else { return .wasOn }
         } catch {
-            return .failed(SystemError("read \(path)", Self.number(error)))
+            return .failed(SystemError("read \(path)", error.rawValue))
         }
         do {
             let file = try FileDescriptor.open(path, .writeOnly, options: .closeOnExec)
             _ = try file.closeAfter { try file.writeAll("1\n".utf8) }
             return .turnedOn
         } catch {
-            return .failed(SystemError("write \(path)", Self.number(error)))
+            return .failed(SystemError("write \(path)", errno(of: error).rawValue))
         }
     }
-
-    private static func number(_ error: any Error) -> Int32 { (error as? Errno)?.rawValue ?? EIO }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Linux
 internal import SystemPackage
 
 /// The kernel's statistics of a queue: one line of /proc/net/netfilter/nfnetlink_queue
@@ -57,17 +58,8 @@ public final class QueueListing: Sendable {
 
     /// Reads the current state of all queues; empty if this process lacks permission.
     public func all() -> [QueueStatistics] {
-        guard let file else { return [] }
-        var text: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         // The limit is 65,536 queues of at most 80 bytes each. Reading from offset 0 makes the kernel list them anew.
-        while text.count < 8 << 20,
-            let count = unsafe try? buffer.withUnsafeMutableBytes({ buffer in
-                unsafe try file.read(fromAbsoluteOffset: Int64(text.count), into: buffer)
-            }), count > 0
-        {
-            text += buffer.prefix(count)
-        }
+        guard let text = try? file?.content(limit: 8 << 20) else { return [] }
         return QueueStatistics.parse(String(decoding: text, as: UTF8.self))
     }
 }

@@ -2,6 +2,7 @@
 internal import CLinux
 internal import Glibc
 package import Linux
+internal import SystemPackage
 
 /// The privileges of a daemon, which it reduces as soon as it has opened all it needs (capabilities(7)).
 package enum Privileges {
@@ -69,13 +70,5 @@ package enum Privileges {
     }
 
     /// The number of threads of this process (proc_pid_task(5)).
-    private static var threadCount: Int {
-        guard let folder = unsafe opendir("/proc/self/task") else { return 0 }
-        defer { unsafe closedir(folder) }
-        var count = 0
-        while let entry = unsafe readdir(folder) {
-            if unsafe entry.pointee.d_name.0 != CChar(UInt8(ascii: ".")) { count += 1 }
-        }
-        return count
-    }
+    private static var threadCount: Int { ("/proc/self/task" as FilePath).entries.count }
 }

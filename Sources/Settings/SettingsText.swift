@@ -27,19 +27,14 @@ package enum SettingsText {
         }
         defer { try? file.close() }
         try check(file, path)
-        do {
-            var text: [UInt8] = []
-            var buffer = [UInt8](repeating: 0, count: 64 * 1024)
-            while true {
-                let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-                guard count > 0 else { return text }
-                text += buffer.prefix(count)
-                guard text.count <= maximumLength else { break }
-            }
+        let text: [UInt8]
+        do throws(Errno) {
+            text = try file.content(limit: maximumLength + 1)
         } catch {
-            throw .system(call: "read", path, errno(of: error))
+            throw .system(call: "read", path, error)
         }
-        throw .tooLong(path)
+        guard text.count <= maximumLength else { throw .tooLong(path) }
+        return text
     }
 
     /// Returns the folder of a file as an absolute path.
@@ -66,6 +61,4 @@ package enum SettingsText {
         guard mode & 0o022 == 0 else { throw .writableByOthers(path, mode: mode) }
         guard status.size <= maximumLength else { throw .tooLong(path) }
     }
-
-    private static func errno(of error: any Error) -> Errno { error as? Errno ?? .ioError }
 }

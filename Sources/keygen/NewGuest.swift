@@ -73,7 +73,7 @@ struct NewGuest {
     /// The first guest in the configuration would otherwise replace the default key.
     private func keepDefaultGuest(_ edit: inout SettingsEdit<ServerSettings>) {
         guard edit.settings.guests.isEmpty, edit.settings.keyFile == nil, name != "default",
-            (try? Stat(defaultKeyFile)) != nil
+            defaultKeyFile.exists
         else { return }
         edit.append(
             """

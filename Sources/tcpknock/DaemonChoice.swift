@@ -3,6 +3,7 @@ import ArgumentParser
 import Control
 import Doctor
 import Glibc
+import Linux
 import Program
 import Settings
 import SystemPackage
@@ -42,7 +43,7 @@ struct DaemonChoice: ParsableArguments {
         if client { return [Self.clientSocket] }
         let servers = Self.servers
         if server { return servers.isEmpty ? [ServerSettings.defaultControlSocket(of: nil)] : servers }
-        let found = servers + (ControlClient.exists(Self.clientSocket) ? [Self.clientSocket] : [])
+        let found = servers + (Self.clientSocket.exists ? [Self.clientSocket] : [])
         guard !found.isEmpty else {
             throw FatalError(
                 "no daemon is running here: there is no socket in /run/tcpknock; "
@@ -58,7 +59,7 @@ struct DaemonChoice: ParsableArguments {
             $0.hasPrefix("server@") && $0.hasSuffix(".sock")
         }
         return ([usual] + named.sorted().map { usual.removingLastComponent().appending($0) })
-            .filter { ControlClient.exists($0) }
+            .filter { $0.exists }
     }
 
     /// Returns a server's socket: the one given, or the usual one of the instance.

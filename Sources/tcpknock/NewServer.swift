@@ -110,7 +110,7 @@ struct NewServer {
     ///
     /// The first target would otherwise replace it.
     private func keepSharedKey(_ edit: inout SettingsEdit<ClientSettings>) {
-        guard edit.settings.targets.isEmpty, edit.settings.keyFile == nil, (try? Stat(defaultKeyFile)) != nil
+        guard edit.settings.targets.isEmpty, edit.settings.keyFile == nil, defaultKeyFile.exists
         else { return }
         edit.prepend(
             "# For destinations that no [[target]] names.\nkey_file = \(TOMLText.string(defaultKeyFile.string))\n\n")

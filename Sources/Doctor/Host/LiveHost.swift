@@ -15,7 +15,8 @@ extension Host {
     /// The host that this program runs on.
     package static var live: Host {
         Host(
-            read: readBounded, list: listFolder, status: fileStatus, link: readLink, run: { runBounded($0) },
+            read: readBounded, list: { FilePath($0).entries }, status: fileStatus,
+            link: { FilePath($0).linkTarget?.string }, run: { runBounded($0) },
             addresses: interfaceAddresses, clock: clockState, fingerprint: keyReading, locks: lockReading,
             signed: { (try? SignedSocket.all()) ?? [] },
             userID: geteuid())
@@ -25,22 +26,11 @@ extension Host {
     private static let longestFile = 4 << 20
 
     private static func readBounded(_ path: String) -> Reading {
-        do {
-            // Without nonBlocking, opening a pipe would wait for a writer.
-            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec, .nonBlocking])
-            defer { try? file.close() }
-            var bytes: [UInt8] = []
-            var buffer = [UInt8](repeating: 0, count: 64 << 10)
-            while bytes.count < longestFile {
-                let count = unsafe try buffer.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-                guard count > 0 else { return .text(String(decoding: bytes, as: UTF8.self), isComplete: true) }
-                bytes += buffer.prefix(count)
-            }
-            return .text(String(decoding: bytes, as: UTF8.self), isComplete: false)
-        } catch Errno.noSuchFileOrDirectory {
-            return .missing
+        do throws(Errno) {
+            let bytes = try FilePath(path).content(limit: longestFile)
+            return .text(String(decoding: bytes, as: UTF8.self), isComplete: bytes.count < longestFile)
         } catch {
-            return .refused(error as? Errno ?? .ioError)
+            return error == .noSuchFileOrDirectory ? .missing : .refused(error)
         }
     }
 
@@ -55,19 +45,6 @@ extension Host {
         } catch {
             return error.status == EX_NOPERM ? .refused : .silent
         }
-    }
-
-    private static func listFolder(_ path: String) -> [String] {
-        guard let folder = unsafe opendir(path) else { return [] }
-        defer { unsafe closedir(folder) }
-        var names: [String] = []
-        while let entry = unsafe readdir(folder) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 
     private static func fileStatus(_ path: String) -> Result<FileStatus, Errno> {
@@ -88,13 +65,6 @@ extension Host {
         } catch {
             return .failure(error)
         }
-    }
-
-    private static func readLink(_ path: String) -> String? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = unsafe readlink(path, &buffer, buffer.count - 1)
-        guard length > 0 else { return nil }
-        return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     private static func interfaceAddresses() -> [InterfaceAddress] {

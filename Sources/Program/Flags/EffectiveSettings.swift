@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
 internal import KnockProtocol
+internal import Linux
 package import Settings
 package import SystemPackage
 
@@ -37,8 +38,7 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
     /// - Throws: `FatalError` if that cannot be determined. Ignoring a file that exists would be a different
     ///   configuration.
     private static func exists(_ path: FilePath) throws(FatalError) -> Bool {
-        guard unsafe path.withPlatformString({ unsafe access($0, F_OK) }) != 0 else { return true }
-        var reason = Errno(rawValue: errno)
+        guard var reason = path.absence else { return true }
         if reason == .permissionDenied {
             // It may be readable all the same.
             do throws(Errno) {

@@ -165,13 +165,12 @@ final class StateFolder: Sendable {
     static func input(_ file: FileDescriptor) -> StateInput {
         var offset = 0
         return StateInput { bytes throws(SystemError) in
-            bytes.append(contentsOf: repeatElement(0, count: portion))
-            let count = unsafe bytes.withUnsafeMutableBytes { bytes in
-                uninterrupted { unsafe pread(file.rawValue, bytes.baseAddress, bytes.count, offset) }
+            do throws(Errno) {
+                bytes = try file.content(from: offset, limit: portion)
+            } catch {
+                throw SystemError("read", error.rawValue)
             }
-            guard count >= 0 else { throw SystemError("read") }
-            bytes.removeLast(bytes.count - count)
-            offset += count
+            offset += bytes.count
         }
     }
 
