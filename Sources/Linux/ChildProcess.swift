@@ -14,6 +14,18 @@ package struct ChildProcess {
         case unknown
     }
 
+    /// What a child's standard streams are, other than /dev/null.
+    package enum Streams {
+        /// Standard error is a pipe.
+        case errors
+        /// Standard input is a pipe; standard output and standard error are one pipe.
+        ///
+        /// The child's input ends when this process ends, for whatever reason.
+        case conversation
+        /// Standard output and standard error are a pipe each.
+        case output
+    }
+
     /// The PATH for children of a daemon that has none.
     private static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -21,63 +33,46 @@ package struct ChildProcess {
     package let processID: pid_t
     /// The write end of the child's standard input; -1 if that is /dev/null.
     package let standardInput: Int32
+    /// The nonblocking read end of the child's standard output; -1 if it has no pipe of its own.
+    package let standardOutput: Int32
     /// The nonblocking read end of the child's standard error.
     package let standardError: Int32
     /// A descriptor that becomes readable when the child has ended; -1 if the kernel does not support that.
     package let processDescriptor: Int32
 
-    /// Starts a program in `/`, with no open files except /dev/null and a pipe as standard error, and no signals
-    /// blocked.
+    /// Starts a program in `/`, with no open files except its standard streams, and no signals blocked.
     ///
     /// - Parameters:
     ///   - arguments: The program and its arguments.
-    ///   - environment: Its complete environment, except PATH. Zero bytes are removed.
+    ///   - environment: Its complete environment, except PATH if that is missing. Zero bytes are removed.
+    ///   - streams: Its standard streams.
     /// - Throws: `SystemError`, including when the program cannot be executed.
-    package init(_ arguments: [String], environment: [String: String]) throws(SystemError) {
-        try self.init(arguments, environment, conversing: false)
-    }
-
-    /// Starts a program in the same way, but with a pipe as standard input, and standard output going to standard
-    /// error.
-    ///
-    /// The child's input ends when this process ends, for whatever reason.
-    ///
-    /// - Parameters:
-    ///   - arguments: The program and its arguments.
-    ///   - environment: Its complete environment, except PATH. Zero bytes are removed.
-    /// - Throws: `SystemError`, including when the program cannot be executed.
-    package init(conversing arguments: [String], environment: [String: String]) throws(SystemError) {
-        try self.init(arguments, environment, conversing: true)
-    }
-
-    private init(_ arguments: [String], _ environment: [String: String], conversing: Bool) throws(SystemError) {
-        let errors = try Self.pipe()
-        defer { close(errors.writing) }
+    package init(
+        _ arguments: [String], environment: [String: String], streams: Streams = .errors
+    ) throws(SystemError) {
+        var opened: [Int32] = []
         do throws(SystemError) {
-            let input = conversing ? try Self.pipe() : (reading: -1, writing: -1)
-            defer { if conversing { close(input.reading) } }
-            do throws(SystemError) {
-                processID = try Self.spawn(
-                    arguments, Self.variables(environment), input: conversing ? input.reading : nil,
-                    errors: errors.writing)
-            } catch {
-                if conversing { close(input.writing) }
-                throw error
-            }
-            standardInput = input.writing
+            let none = (reading: -1 as Int32, writing: -1 as Int32)
+            let errors = try Self.pipe(&opened)
+            let input = streams == .conversation ? try Self.pipe(&opened) : none
+            let output = streams == .output ? try Self.pipe(&opened) : none
+            processID = try Self.spawn(
+                arguments, Self.variables(environment), input: input.reading,
+                output: streams == .conversation ? errors.writing : output.writing, errors: errors.writing)
+            for end in [errors.writing, input.reading, output.writing] where end >= 0 { close(end) }
+            (standardInput, standardOutput, standardError) = (input.writing, output.reading, errors.reading)
         } catch {
-            close(errors.reading)
+            for end in opened { close(end) }
             throw error
         }
-        standardError = errors.reading
-        // Only the read end is nonblocking: the child does not expect a write to fail because nobody has read yet.
-        _ = fcntl(standardError, F_SETFL, O_NONBLOCK)
+        // Only the read ends are nonblocking: the child does not expect a write to fail because nobody has read yet.
+        for end in [standardOutput, standardError] where end >= 0 { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
         // No other thread waits for this child, so the ID has not been reused.
         processDescriptor = clinux_pidfd_open(processID)
     }
 
     /// Creates a pipe whose descriptors are above the standard ones, which may be closed in the daemon.
-    private static func pipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
+    private static func pipe(_ opened: inout [Int32]) throws(SystemError) -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [-1, -1]
         guard unsafe clinux_pipe(&ends) == 0 else { throw SystemError("pipe") }
         for index in ends.indices where ends[index] <= STDERR_FILENO {
@@ -90,6 +85,7 @@ package struct ChildProcess {
                 throw SystemError("fcntl F_DUPFD_CLOEXEC", reason)
             }
         }
+        opened += ends
         return (ends[0], ends[1])
     }
 
@@ -109,11 +105,21 @@ package struct ChildProcess {
         return signal == 0 ? .exited(status >> 8 & 0xff) : .signalled(signal)
     }
 
+    /// Waits for the child to end, and collects the status; nil if it takes longer than this many milliseconds.
+    package func end(within milliseconds: Int64) -> End? {
+        let deadline = SystemClock.nanoseconds(CLOCK_MONOTONIC) + milliseconds * 1_000_000
+        while true {
+            if let end = end() { return end }
+            guard SystemClock.nanoseconds(CLOCK_MONOTONIC) < deadline else { return nil }
+            usleep(1_000)
+        }
+    }
+
     /// Closes the descriptors.
     package func closeDescriptors() {
-        close(standardError)
-        if standardInput >= 0 { close(standardInput) }
-        if processDescriptor >= 0 { close(processDescriptor) }
+        for descriptor in [standardInput, standardOutput, standardError, processDescriptor] where descriptor >= 0 {
+            close(descriptor)
+        }
     }
 
     private static func variables(_ environment: [String: String]) -> [String] {
@@ -130,12 +136,15 @@ package struct ChildProcess {
     ///   - input: The socket.
     /// - Throws: `SystemError`.
     package static func spawn(again arguments: [String], input: Int32) throws(SystemError) {
-        _ = try spawn(arguments, variables([:]), program: "/proc/self/exe", folder: nil, input: input)
+        _ = try spawn(
+            arguments, variables([:]), program: "/proc/self/exe", folder: nil, input: input, output: STDERR_FILENO,
+            errors: STDERR_FILENO)
     }
 
+    /// Starts a program with these standard streams; -1 is /dev/null.
     private static func spawn(
-        _ arguments: [String], _ environment: [String], program: String? = nil, folder: String? = "/", input: Int32?,
-        errors: Int32 = STDERR_FILENO
+        _ arguments: [String], _ environment: [String], program: String? = nil, folder: String? = "/", input: Int32,
+        output: Int32, errors: Int32
     ) throws(SystemError) -> pid_t {
         let arguments = CStringArray(arguments)
         let environment = CStringArray(environment)
@@ -147,13 +156,13 @@ package struct ChildProcess {
             unsafe posix_spawn_file_actions_destroy(&actions)
             unsafe posix_spawnattr_destroy(&attributes)
         }
-        if errors != STDERR_FILENO { unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO) }
-        if let input {
-            unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
-            unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDOUT_FILENO)
-        } else {
-            unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-            unsafe posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        for (stream, descriptor) in [(STDIN_FILENO, input), (STDOUT_FILENO, output), (STDERR_FILENO, errors)]
+        where descriptor != stream {
+            if descriptor >= 0 {
+                unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, stream)
+            } else {
+                unsafe posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_RDWR, 0)
+            }
         }
         unsafe clinux_spawn_add_closefrom(&actions, STDERR_FILENO + 1)
         if let folder { unsafe clinux_spawn_add_chdir(&actions, folder) }

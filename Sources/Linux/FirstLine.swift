@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Glibc
-
 /// Reads the standard error of a hook, and keeps only its first line.
 package struct FirstLine {
     /// At most this many bytes of the line are kept.
@@ -8,18 +6,18 @@ package struct FirstLine {
     /// At most this many bytes are read at a time.
     private static let bytesAtOnce = 64 * 1024
 
-    private let descriptor: Int32
+    private var pipe: PipeReader
     private var line: [UInt8] = []
     private var isComplete = false
 
     /// Whether the other end is closed, so that there is nothing left to wait for.
-    package private(set) var isAtEnd = false
+    package var isAtEnd: Bool { pipe.isAtEnd }
     /// Whether the hook writes so much that its output should be read only at intervals, because it may never end.
     package private(set) var isEndless = false
 
     /// Creates a reader of the nonblocking read end of a pipe, which it does not close.
     package init(_ descriptor: Int32) {
-        self.descriptor = descriptor
+        pipe = PipeReader(descriptor)
     }
 
     /// The line without its newline.
@@ -29,25 +27,8 @@ package struct FirstLine {
 
     /// Reads the available data, up to `bytesAtOnce`.
     package mutating func read() {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        var total = 0
-        while !isAtEnd, total < Self.bytesAtOnce {
-            let count = unsafe buffer.withUnsafeMutableBytes {
-                bytes in uninterrupted { unsafe Glibc.read(descriptor, bytes.baseAddress, bytes.count) }
-            }
-            if count > 0 {
-                total += count
-                keep(buffer[..<count])
-            } else if count == 0 {
-                isAtEnd = true
-            } else {
-                return
-            }
-        }
-        isEndless = isEndless || total >= Self.bytesAtOnce
-    }
-
-    private mutating func keep(_ bytes: ArraySlice<UInt8>) {
+        let bytes = pipe.read(limit: Self.bytesAtOnce)
+        isEndless = isEndless || bytes.count == Self.bytesAtOnce
         guard !isComplete else { return }
         let part = bytes.prefix { $0 != UInt8(ascii: "\n") }
         line += part.prefix(Self.capacity - line.count)

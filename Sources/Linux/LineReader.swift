@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Glibc
-
 /// Reads lines from a nonblocking descriptor.
 package struct LineReader {
     /// The longest line, in bytes.
@@ -8,25 +6,16 @@ package struct LineReader {
     /// Longer ones are truncated.
     private static let capacity = 16 * 1024
 
-    private let descriptor: Int32
+    private var pipe: PipeReader
     private var rest: [UInt8] = []
     /// Whether the other end is closed.
-    package private(set) var isAtEnd = false
+    package var isAtEnd: Bool { pipe.isAtEnd }
 
-    package init(_ descriptor: Int32) { self.descriptor = descriptor }
+    package init(_ descriptor: Int32) { pipe = PipeReader(descriptor) }
 
     /// Reads the available data, and returns the complete lines.
     package mutating func read() -> [String] {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while !isAtEnd {
-            let count = unsafe buffer.withUnsafeMutableBytes {
-                bytes in uninterrupted { unsafe Glibc.read(descriptor, bytes.baseAddress, bytes.count) }
-            }
-            if count < 0 { break }
-            if count == 0 { isAtEnd = true }
-            rest += buffer[..<count]
-            guard rest.count < Self.capacity else { break }
-        }
+        rest += pipe.read(limit: Self.capacity)
         var parts = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         let last = parts.removeLast()
         rest = isAtEnd ? [] : Array(last.prefix(Self.capacity - 1))

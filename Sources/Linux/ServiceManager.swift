@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import CLinux
 internal import Glibc
 
 /// Notifies the service manager of the daemon's state (sd_notify(3)), with a datagram to the socket in NOTIFY_SOCKET.
@@ -12,24 +11,12 @@ package enum ServiceManager {
 
     private static func notify(_ state: String) {
         guard let value = unsafe getenv("NOTIFY_SOCKET") else { return }
-        var path = Array(unsafe String(cString: value).utf8)
-        var address = sockaddr_un()
-        let capacity = MemoryLayout.size(ofValue: address.sun_path)
-        guard !path.isEmpty, path.count < capacity else { return }
+        var name = unsafe String(cString: value)
         // A leading @ stands for the zero byte of an abstract address.
-        if path[0] == UInt8(ascii: "@") { path[0] = 0 }
-        address.sun_family = sa_family_t(AF_UNIX)
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path) }
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
-
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return }
+        if name.first == "@" { name = "\0" + name.dropFirst() }
+        guard let descriptor = try? UnixSocket.open(isDatagram: true) else { return }
         defer { close(descriptor) }
-        let message = Array(state.utf8)
-        unsafe withUnsafePointer(to: address) { address in
-            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                _ = unsafe sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), address, length)
-            }
-        }
+        guard (try? UnixSocket.connect(descriptor, to: name)) != nil else { return }
+        _ = UnixSocket.send(state, to: descriptor)
     }
 }

@@ -3,13 +3,14 @@ internal import CLinux
 internal import Glibc
 package import SystemPackage
 
-/// Stream sockets with a path in the file system (unix(7)).
+/// Sockets with a path in the file system (unix(7)).
 package enum UnixSocket {
-    /// Opens a socket.
+    /// Opens a stream or datagram socket.
     ///
     /// - Returns: The descriptor, with the close-on-exec flag.
-    package static func open() throws(SystemError) -> Int32 {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    package static func open(isDatagram: Bool = false) throws(SystemError) -> Int32 {
+        let kind = isDatagram ? SOCK_DGRAM : SOCK_STREAM
+        let descriptor = socket(AF_UNIX, Int32(kind.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError("socket") }
         return descriptor
     }
@@ -18,7 +19,7 @@ package enum UnixSocket {
     ///
     /// - Throws: The kernel's error, or ENAMETOOLONG if the path is too long for a socket.
     package static func bind(_ descriptor: Int32, to path: FilePath) throws(SystemError) {
-        let status = try unsafe withAddress(of: path) { unsafe Glibc.bind(descriptor, $0, $1) }
+        let status = try unsafe withAddress(of: path.string) { unsafe Glibc.bind(descriptor, $0, $1) }
         guard status == 0 else { throw SystemError("bind") }
     }
 
@@ -26,21 +27,26 @@ package enum UnixSocket {
     ///
     /// - Throws: The kernel's error, or ENAMETOOLONG if the path is too long for a socket.
     package static func connect(_ descriptor: Int32, to path: FilePath) throws(SystemError) {
-        let status = try unsafe withAddress(of: path) { unsafe Glibc.connect(descriptor, $0, $1) }
+        try connect(descriptor, to: path.string)
+    }
+
+    /// Connects a socket to the one with a name, which is a path, or an abstract name after a zero byte.
+    static func connect(_ descriptor: Int32, to name: String) throws(SystemError) {
+        let status = try unsafe withAddress(of: name) { unsafe Glibc.connect(descriptor, $0, $1) }
         guard status == 0 else { throw SystemError("connect") }
     }
 
     private static func withAddress<Result>(
-        of path: FilePath, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+        of name: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) throws(SystemError) -> Result {
         var address = sockaddr_un()
-        let bytes = Array(path.string.utf8)
+        let bytes = Array(name.utf8)
         guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
             throw SystemError("socket path", ENAMETOOLONG)
         }
         address.sun_family = sa_family_t(AF_UNIX)
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count + 1)
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count + (bytes[0] == 0 ? 0 : 1))
         return unsafe withUnsafePointer(to: address) { address in
             unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0, length) }
         }
@@ -60,7 +66,7 @@ package enum UnixSocket {
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
     }
 
-    /// Sends a text completely.
+    /// Sends a text completely, or as one datagram.
     ///
     /// - Parameters:
     ///   - text: The text.

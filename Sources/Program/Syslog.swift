@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import CLinux
 internal import Glibc
 internal import Linux
 internal import Synchronization
+package import SystemPackage
 
 /// Sends lines to the host's syslog daemon, as datagrams to its socket, like syslog(3) (RFC 3164 §4.1).
 ///
@@ -40,7 +40,7 @@ package final class Syslog: Sendable {
     private static let maximumLength = 8 * 1024
 
     private let tag: String
-    private let path: String
+    private let path: FilePath
     private let connection = Mutex(Connection())
 
     /// Creates a sender that connects when there is a line to send.
@@ -48,7 +48,7 @@ package final class Syslog: Sendable {
     /// - Parameters:
     ///   - program: The program's name, which precedes each line.
     ///   - path: The syslog daemon's socket.
-    package init(program: String, path: String = "/dev/log") {
+    package init(program: String, path: FilePath = "/dev/log") {
         tag = "\(program)[\(getpid())]"
         self.path = path
     }
@@ -103,22 +103,10 @@ package final class Syslog: Sendable {
     }
 
     private func connect(_ connection: inout Connection) throws(SystemError) {
-        var address = sockaddr_un()
-        let name = Array(path.utf8)
-        guard name.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw SystemError("connect", ENAMETOOLONG)
-        }
-        address.sun_family = sa_family_t(AF_UNIX)
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: name) }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw SystemError("socket") }
-        let result = unsafe withUnsafePointer(to: address) { address in
-            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                unsafe Glibc.connect(descriptor, address, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0 else {
-            let error = SystemError("connect")
+        let descriptor = try UnixSocket.open(isDatagram: true)
+        do throws(SystemError) {
+            try UnixSocket.connect(descriptor, to: path)
+        } catch {
             close(descriptor)
             throw error
         }

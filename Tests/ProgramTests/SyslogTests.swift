@@ -47,7 +47,7 @@ private final class SyslogStandIn {
     @Test("Lines are what syslog(3) sends", arguments: LogFormat.allCases)
     func lines(_ format: LogFormat) throws {
         let daemon = try SyslogStandIn(path)
-        let syslog = Syslog(program: "tcpknock-server", path: path)
+        let syslog = Syslog(program: "tcpknock-server", path: FilePath(path))
         let logger = Logger(label: "x") { _ in LogLineHandler(level: .debug, format: format, syslog: syslog) }
         logger.warning("locked\nout", metadata: ["client": "192.0.2.1:5"])
         logger.debug("more")
@@ -69,7 +69,7 @@ private final class SyslogStandIn {
     @Test("Each level has the priority of syslog(3)")
     func priorities() throws {
         let daemon = try SyslogStandIn(path)
-        let syslog = Syslog(program: "x", path: path)
+        let syslog = Syslog(program: "x", path: FilePath(path))
         var handler = LogLineHandler(level: .debug, format: .text, syslog: syslog)
         handler.logLevel = .trace
         let logger = Logger(label: "x") { [handler] _ in handler }
@@ -81,7 +81,7 @@ private final class SyslogStandIn {
     @Test("A syslog daemon that was started again is found, and told what it missed")
     func restart() throws {
         var daemon: SyslogStandIn? = try SyslogStandIn(path)
-        let syslog = Syslog(program: "x", path: path)
+        let syslog = Syslog(program: "x", path: FilePath(path))
         syslog.write("one", .notice)
         #expect(daemon?.next()?.hasSuffix(": one") == true)
         // At once, while the old socket is connected still.
@@ -103,7 +103,7 @@ private final class SyslogStandIn {
     @Test("A syslog daemon that does not read is not waited for", .timeLimit(.minutes(1)))
     func overflow() throws {
         let daemon = try SyslogStandIn(path)
-        let syslog = Syslog(program: "x", path: path)
+        let syslog = Syslog(program: "x", path: FilePath(path))
         for _ in 0..<5000 { syslog.write(String(repeating: "x", count: 1000), .notice) }
         var taken = 0
         while daemon.next() != nil { taken += 1 }
@@ -116,7 +116,7 @@ private final class SyslogStandIn {
     @Test("Long lines are cut off")
     func longLine() throws {
         let daemon = try SyslogStandIn(path)
-        Syslog(program: "x", path: path).write(String(repeating: "x", count: 1_000_000), .notice)
+        Syslog(program: "x", path: FilePath(path)).write(String(repeating: "x", count: 1_000_000), .notice)
         #expect(daemon.next()?.utf8.count == 8192)
     }
 
@@ -126,7 +126,7 @@ private final class SyslogStandIn {
         let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
             [path = path as String] in
             for place in [path, String(repeating: "x", count: 200)] {
-                let syslog = Syslog(program: "program", path: place)
+                let syslog = Syslog(program: "program", path: FilePath(place))
                 for _ in 0..<3 { syslog.write("text", .notice) }
             }
         }

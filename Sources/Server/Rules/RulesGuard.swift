@@ -49,7 +49,7 @@ package final class RulesGuard: Sendable {
     /// The time the child has to exit, in milliseconds.
     ///
     /// It may be restoring rules.
-    private static let patienceAtEnd: UInt64 = 3_000
+    private static let patienceAtEnd: Int64 = 3_000
     /// The time without an answer after which the state counts as unknown, in milliseconds.
     private static let longestLook: UInt64 = 60_000
     /// The intervals between checks that nothing triggers, in milliseconds: if the kernel reports changes, if it does
@@ -117,7 +117,7 @@ package final class RulesGuard: Sendable {
             // Without it, the rules are checked every second.
             let changes = try? RuleChanges(tables: tables)
             do throws(SystemError) {
-                return (try ChildProcess(conversing: arguments, environment: environment), waker, changes)
+                return (try ChildProcess(arguments, environment: environment, streams: .conversation), waker, changes)
             } catch {
                 knowledge.reason = "\(script) cannot be run: \(error)"
             }
@@ -129,10 +129,7 @@ package final class RulesGuard: Sendable {
 
     /// Finds the script of this installation: beside the installed program, or in the source tree it was built from.
     private static func locateScript() -> FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        let length = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
-        guard length > 0 else { return nil }
-        let program = FilePath(String(decoding: buffer[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self))
+        guard let program = FilePath.ownProgram else { return nil }
         let folder = program.removingLastComponent()
         var candidates = [folder.removingLastComponent().appending("lib/tcpknock/server.sh")]
         if let build = program.components.lastIndex(where: { $0.string.hasPrefix(".build") }) {
@@ -140,7 +137,7 @@ package final class RulesGuard: Sendable {
             source.append("firewall/server.sh")
             candidates.append(source)
         }
-        return candidates.first { path in unsafe path.withPlatformString { unsafe access($0, X_OK) } == 0 }
+        return candidates.first { $0.isExecutable }
     }
 
     // MARK: The state of the rules
@@ -243,8 +240,7 @@ package final class RulesGuard: Sendable {
             knowledge.waiting = []
         }
         close(child.standardInput)
-        let deadline = Self.now + Self.patienceAtEnd
-        while child.end() == nil, Self.now < deadline { usleep(5_000) }
+        _ = child.end(within: Self.patienceAtEnd)
         close(child.standardError)
     }
 
