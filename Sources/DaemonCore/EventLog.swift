@@ -51,7 +51,7 @@ package struct EventLog {
         case .tooManyWrongCodes:
             guard limit(&metadata, reason, at: now) else { return }
             logger.warning("locked out: \(reason.explanation)", metadata: metadata)
-        case .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort:
+        case .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .tooManyUnanswered:
             guard party == nil ? limit(&metadata, reason, at: now) : limitGuest(party, at: now) else { return }
             metadata["reason"] = "\(reason.name)"
             logger.warning("refused: \(reason.explanation)", metadata: metadata)

@@ -12,6 +12,8 @@ struct PendingHandshake {
         case answered
         /// The third ACK was right.
         case verified
+        /// It ended otherwise, and is kept only for its count of SYN/ACKs that were left unanswered.
+        case ended
     }
 
     /// The key that its code was made with.
@@ -34,9 +36,12 @@ struct PendingHandshake {
     private let isRoaming: Bool
     /// The progress of this handshake.
     private(set) var stage = Stage.begun
+    /// The SYN/ACKs that its guest has left unanswered between the same ends, this handshake's included.
+    private(set) var unanswered: UnansweredLimit
 
-    init(_ handshake: Handshake, key: KeyID, mode: MaskMode, at uptime: UInt64) {
+    init(_ handshake: Handshake, key: KeyID, mode: MaskMode, after unanswered: UnansweredLimit, at uptime: UInt64) {
         self.key = key
+        self.unanswered = unanswered
         clientISN = handshake.clientISN
         isRoaming = handshake == .roaming(clientISN: handshake.clientISN)
         self.mode = mode
@@ -63,6 +68,11 @@ struct PendingHandshake {
         if case .verified = stage { true } else { false }
     }
 
+    /// Whether it ended without having been verified.
+    var isEnded: Bool {
+        if case .ended = stage { true } else { false }
+    }
+
     /// Returns whether it began with this SYN and is not verified yet.
     func hasBegun(with clientISN: UInt32) -> Bool { clientISN == self.clientISN && !isVerified }
 
@@ -70,17 +80,23 @@ struct PendingHandshake {
     mutating func verify(at uptime: UInt64) {
         stage = .verified
         verified = UInt32(truncatingIfNeeded: uptime)
+        unanswered.takeBack()
     }
 
+    /// Ends it; no segment belongs to it any more.
+    mutating func end() { stage = .ended }
+
     /// Notes a SYN/ACK.
-    mutating func answer(serverISN: UInt32, acknowledged: UInt32) {
+    mutating func answer(serverISN: UInt32, acknowledged: UInt32, at uptime: UInt64) {
         switch stage {
         case .begun:
             (self.serverISN, previousServerISN) = (serverISN, serverISN)
             stage = .answered
+            unanswered.count(at: uptime)
         case .answered where serverISN != self.serverISN:
             (self.serverISN, previousServerISN) = (serverISN, self.serverISN)
-        case .answered, .verified:
+            unanswered.count(at: uptime)
+        case .answered, .verified, .ended:
             break
         }
         self.acknowledged = acknowledged

@@ -16,7 +16,7 @@ public enum Reason: UInt8, CaseIterable, Sendable {
         synAccepted, synRetransmitted
     // Server, SYN with a valid code that is refused to its guest, or whose guest only knocks.
     case guestExpired, guestFromOtherNetwork, guestAtOtherPort, synDamaged, synWithData,
-        guestShareUsed, guestTooFast, synOfOtherHandshake, knocked
+        guestShareUsed, guestTooFast, tooManyUnanswered, synOfOtherHandshake, knocked
     // Server, SYN/ACK.
     case synAckMasked, synAckWithoutHandshake, synAckOnVerified
     // Server, later segments.
@@ -78,6 +78,12 @@ public enum Reason: UInt8, CaseIterable, Sendable {
             )
         case .guestTooFast:
             ("guest-too-fast", "A SYN with a right code of a guest who begins more connections a second than allowed.")
+        case .tooManyUnanswered:
+            (
+                "too-many-unanswered",
+                "A SYN with a right code between ends whose last SYN/ACKs the guest has left unanswered; one of the "
+                    + "client's next SYNs gets in."
+            )
         case .synOfOtherHandshake:
             (
                 "syn-of-other-handshake",
@@ -161,8 +167,9 @@ public enum Reason: UInt8, CaseIterable, Sendable {
     /// Who needs an event for this reason.
     var interest: Interest {
         switch self {
-        case .synAccepted, .knocked, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .tooManyWrongCodes,
-            .acknowledgmentVerified, .resetOfHandshake, .synAckOnVerified, .wrongAcknowledgment, .maskedAcknowledgment,
+        case .synAccepted, .knocked, .guestExpired, .guestFromOtherNetwork, .guestAtOtherPort, .tooManyUnanswered,
+            .tooManyWrongCodes, .acknowledgmentVerified, .resetOfHandshake, .synAckOnVerified, .wrongAcknowledgment,
+            .maskedAcknowledgment,
             .synAckProven,
             .proofMissing, .proofWrong:
             .always

@@ -108,7 +108,7 @@ public struct ServerEngine: Engine, ~Copyable {
         shared.adopt(guestCount: guests.count)
     }
 
-    /// The number of handshakes in the table, including recently verified ones.
+    /// The number of handshakes in the table, including ones that were recently verified or ended.
     public var handshakeCount: Int { handshakes.count }
 
     /// Returns whether an address is locked out, or a guest at that address.
@@ -142,8 +142,9 @@ public struct ServerEngine: Engine, ~Copyable {
         return best
     }
 
-    /// Returns whether a handshake is still in progress: not ended by a lockout, nor by the removal of its guest.
+    /// Returns whether a handshake is still in progress: not ended, also not by a lockout or the removal of its guest.
     private func isUnderWay(_ position: Int, from address: IPAddress, at now: Instant) -> Bool {
+        if handshakes[position].isEnded { return false }
         let (key, age) = (handshakes[position].key, handshakes[position].age(at: now.uptime))
         let standing = shared.lockouts.standing(of: address, key, at: now.uptime)
         if let since = standing.since, now.uptime &- age <= since { return false }
@@ -190,7 +191,7 @@ public struct ServerEngine: Engine, ~Copyable {
             switch handshake.stage {
             case .answered: handshake.acknowledged == sequenceNumber ? 4 : 2
             case .verified: handshake.timeSinceVerification(at: now.uptime) < Self.queueDelay ? 3 : 0
-            case .begun: 1
+            case .begun, .ended: 1
             }
         }
         guard let position = found else { return Verdict(.drop, .segmentWithoutHandshake) }
@@ -230,11 +231,16 @@ public struct ServerEngine: Engine, ~Copyable {
             shared.extend(used, slot: match.slot, at: now)
             return Verdict(.accept, .synRetransmitted)
         }
+        let name = HandshakeName(flow, guest.id)
+        var unanswered = UnansweredLimit()
+        if let before = handshakes.position(of: name, at: now.uptime) { unanswered = handshakes[before].unanswered }
+        if unanswered.isReached(at: now.uptime) { return Verdict(.drop, .tooManyUnanswered) }
         if let refusal = shared.refuse(used, slot: match.slot, at: now) { return Verdict(.drop, refusal) }
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
-        forgetVerified(flow, at: now)
-        let pending = PendingHandshake(match.handshake, key: guest.id, mode: match.mode, at: now.uptime)
-        handshakes.insert(HandshakeName(flow, guest.id), pending, of: guest.id, at: now.uptime)
+        endVerified(flow, at: now)
+        let pending = PendingHandshake(
+            match.handshake, key: guest.id, mode: match.mode, after: unanswered, at: now.uptime)
+        handshakes.insert(name, pending, of: guest.id, at: now.uptime)
         return Verdict(.accept, .synAccepted)
     }
 
@@ -246,10 +252,10 @@ public struct ServerEngine: Engine, ~Copyable {
         return position
     }
 
-    /// Forgets a verified handshake of the same flow, so that no segment is taken for one of it.
-    private mutating func forgetVerified(_ flow: Flow, at now: Instant) {
+    /// Ends the verified handshakes of the same flow, so that no segment is taken for one of them.
+    private mutating func endVerified(_ flow: Flow, at now: Instant) {
         while let position = position(of: flow, at: now, { $0.isVerified ? 1 : 0 }), handshakes[position].isVerified {
-            handshakes.remove(at: position)
+            handshakes[position].end()
         }
     }
 
@@ -260,7 +266,7 @@ public struct ServerEngine: Engine, ~Copyable {
             return Verdict(.drop, .segmentOutOfSequence)
         }
         guard packet.hasValidTCPChecksum else { return Verdict(.drop, .segmentDamaged) }
-        handshakes.remove(at: position)
+        handshakes[position].end()
         return Verdict(.accept, .resetOfHandshake)
     }
 
@@ -284,7 +290,7 @@ public struct ServerEngine: Engine, ~Copyable {
             segment.acknowledgmentNumber &- 1 == masked ? .maskedAcknowledgment : .wrongAcknowledgment
         let key = locksOutAddresses ? nil : handshakes[position].key
         shared.lockouts.lock(Lockout.Subject(flow.clientAddress, key), reason, at: now.uptime)
-        handshakes.remove(at: position)
+        handshakes[position].end()
         return Verdict(.drop, reason)
     }
 
@@ -309,7 +315,7 @@ public struct ServerEngine: Engine, ~Copyable {
         guard !isOnVerified || handshakes[position].isVerified else { return Verdict(.drop, .synAckOnVerified) }
         ledger.note(handshakes[position].key)
         handshakes[position].answer(
-            serverISN: segment.sequenceNumber, acknowledged: segment.acknowledgmentNumber)
+            serverISN: segment.sequenceNumber, acknowledged: segment.acknowledgmentNumber, at: now.uptime)
         guard let rewrite = synAckRewrite(handshakes[position], flow) else {
             return Verdict(.drop, .synAckWithoutHandshake)
         }

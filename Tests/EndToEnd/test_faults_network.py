@@ -4,6 +4,7 @@ import select
 import socket
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Iterator, List
 
@@ -204,6 +205,52 @@ def from_port(host: Host, address: str, port: int, timeout: float) -> socket.soc
         client.close()
         raise
     return client
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_with_fixed_ports(routed: Network, family: int, key_file: str) -> None:
+    """Clients that come from the same port each time, over a network that loses 30 % both ways: all get in."""
+    assert routed.router
+    quick_retransmissions(routed.client, routed.server)
+    server = protect(routed.server, key_file)
+    equip(routed.client, key_file)
+    echo_server(routed.server, 22)
+    lose(routed.router, 0.3)
+    address = routed.server.address(family)
+
+    def come_ten_times(port: int) -> int:
+        complete = 0
+        for _ in range(10):
+            with from_port(routed.client, address, port, 60) as client:
+                complete += echoes(client)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return complete
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(come_ten_times, range(40_001, 40_021))) == 200
+    verdicts = counters(server)
+    assert verdicts["acknowledgment-verified"] >= 200
+    assert "too-many-unanswered" not in verdicts
+    assert_nobody_locked_out(server)
+
+
+def test_answers_that_are_lost_for_a_while(routed: Network, key_file: str) -> None:
+    """A client that tries from one port, again and again, gets in soon after its answers arrive again."""
+    assert routed.router
+    server = protect(routed.server, key_file)
+    equip(routed.client, key_file)
+    echo_server(routed.server, 22)
+    outage = ["PREROUTING", "-p", "tcp", "--sport", "22", "-j", "DROP"]
+    routed.router.run(["iptables", "-w", "-t", "raw", "-A", *outage])
+    for _ in range(40):
+        with pytest.raises(TimeoutError):
+            from_port(routed.client, routed.server.ipv4, 40_001, 0.1)
+    routed.router.run(["iptables", "-w", "-t", "raw", "-D", *outage])
+    # The server's kernel still waits for the first third ACK, and is told of the end by a RST.
+    with from_port(routed.client, routed.server.ipv4, 40_001, 10) as client:
+        assert echoes(client)
+    assert "too-many-unanswered" not in counters(server)
+    assert_nobody_locked_out(server)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

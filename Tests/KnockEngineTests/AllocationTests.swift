@@ -61,7 +61,23 @@ import Wire
             Step("SYN of one locked out", doomed.syn(slot), .inbound, .lockedOut),
             Step("SYN/ACK of no handshake", neighbour.synAck(), .outbound, .synAckWithoutHandshake),
             Step("ACK of no handshake", neighbour.thirdACK, .inbound, .segmentWithoutHandshake),
-        ]
+        ] + unansweredSteps(neighbour.with { $0.clientPort ^= 1 }, slot)
+    }
+
+    /// Handshakes between the same ends that the client aborts, until there are too many.
+    private static func unansweredSteps(_ talk: Conversation, _ slot: TimeSlot) -> [Step] {
+        let attempts = (UInt32(3)..<20).map { number in talk.with { $0.clientISN &+= number } }
+        let aborted = attempts.dropLast().flatMap { attempt in
+            [
+                Step("SYN to be aborted", attempt.syn(slot), .inbound, .synAccepted),
+                Step("its SYN/ACK", attempt.synAck(), .outbound, .synAckMasked),
+                Step("its RST", attempt.reset(), .inbound, .resetOfHandshake),
+            ]
+        }
+        return aborted
+            + attempts.suffix(1).map {
+                Step("SYN of too many", $0.syn(slot), .inbound, .tooManyUnanswered)
+            }
     }
 
     /// Processes all steps; writes down what each took from the heap.
@@ -95,7 +111,9 @@ import Wire
         "Server", .enabled(if: canBeTold, "only optimised code does not allocate"), arguments: Conversation.kinds,
         [true, false])
     func server(_ kind: Conversation, _ reportsDrops: Bool) {
-        let bench = ServerBench(notesChanges: true) { $0.reporting = reportsDrops ? .drops : [] }
+        let bench = ServerBench(notesChanges: true) {
+            ($0.reporting, $0.replayCapacity) = (reportsDrops ? .drops : [], 4096)
+        }
         // The first time, the runtime sets up what it needs.
         var warmUp = Self.serverSteps(kind, bench.now.slot)
         Self.run(&warmUp, &bench.engine, at: bench.now)

@@ -128,6 +128,10 @@ import Wire
             for isn in 1...10 as ClosedRange<UInt32> { bench.begin(Conversation().with { $0.clientISN = isn }) }
             return bench.begin(Conversation().with { $0.clientISN = 11 })
         },
+        .server(.tooManyUnanswered, .drop) { bench, talk in
+            for isn in 1...16 as ClosedRange<UInt32> { bench.answer(talk.with { $0.clientISN = isn }) }
+            return bench.begin(talk)
+        },
         Scenario(.synOfOtherHandshake, .drop) {
             let bench = twoGuests()
             bench.begin(Conversation())

@@ -38,6 +38,7 @@ final class ServerBench {
     }
 
     /// A packet to the network.
+    @discardableResult
     func send(_ bytes: [UInt8], isMarked: Bool = false) -> (verdict: Verdict, bytes: [UInt8]) {
         var copy = bytes
         var span = copy.mutableSpan

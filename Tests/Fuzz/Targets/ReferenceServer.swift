@@ -18,6 +18,14 @@ struct ReferenceServer {
         /// `F`.
         var acknowledged: UInt32 = 0
         var verified: UInt64?
+        var hasEnded = false
+        /// The SYN/ACKs left unanswered between these ends so far, in seconds that they count, and when that was so.
+        var unanswered: (seconds: UInt64, time: UInt64) = (0, 0)
+
+        /// The same now, in whole seconds.
+        func unanswered(at now: Instant) -> UInt64 {
+            unanswered.seconds - min(unanswered.seconds, now.uptime / 1000 - unanswered.time)
+        }
     }
 
     /// What a handshake is known by.
@@ -89,7 +97,7 @@ struct ReferenceServer {
 
     /// The handshakes between the same ends that have not ended.
     func handshakes(_ flow: Flow, at now: Instant) -> [Pending] {
-        pending.findAll(at: now.uptime) { $0.flow == flow }.filter { found in
+        pending.findAll(at: now.uptime) { $0.flow == flow }.filter { !$0.hasEnded }.filter { found in
             for guest in [nil, found.guest.id] {
                 let subject = KnockEngine.Lockout.Subject(flow.clientAddress, guest)
                 if let lockout = lockouts.find(subject, at: now.uptime), found.begun <= lockout.since { return false }
@@ -111,7 +119,8 @@ struct ReferenceServer {
         let verdict = judge(packet, flow, isChecksumRight: isChecksumRight)
         // What is in the name of a client who may be in the middle of a handshake is not answered.
         let quiet: [Reason] = [
-            .otherPort, .synDamaged, .synWithData, .segmentBeforeSynAck, .segmentOutOfSequence, .segmentDamaged,
+            .otherPort, .synDamaged, .synWithData, .tooManyUnanswered, .segmentBeforeSynAck, .segmentOutOfSequence,
+            .segmentDamaged,
         ]
         guard configuration.looksClosed, !isMarked, verdict.action == .drop, !quiet.contains(verdict.reason) else {
             return verdict
@@ -149,19 +158,28 @@ struct ReferenceServer {
         guard packet.sequenceNumber == found.acknowledged else { return Verdict(.drop, .segmentOutOfSequence) }
         if isRST {
             guard isChecksumRight else { return Verdict(.drop, .segmentDamaged) }
-            pending.remove(name)
+            end(name, found)
             return Verdict(.accept, .resetOfHandshake)
         }
         if found.serverISNs.contains(packet.acknowledgmentNumber &- 1) {
             found.verified = now.uptime
+            let left = found.unanswered(at: now)
+            found.unanswered = (left - min(left, 10), now.uptime / 1000)
             pending.replace(name, found)
             return Verdict(.acceptAsVerified, .acknowledgmentVerified)
         }
         guard isChecksumRight else { return Verdict(.drop, .segmentDamaged) }
-        pending.remove(name)
+        end(name, found)
         lockOut(flow.clientAddress, locksOutAddresses ? nil : found.guest.id)
         let isMasked = packet.acknowledgmentNumber &- 1 == Self.rewrite(found, flow, latest).sequenceNumber
         return Verdict(.drop, isMasked ? .maskedAcknowledgment : .wrongAcknowledgment)
+    }
+
+    /// What has ended is kept for what was left unanswered.
+    private mutating func end(_ name: Name, _ found: Pending) {
+        var ended = found
+        ended.hasEnded = true
+        pending.replace(name, ended)
     }
 
     // MARK: §4
@@ -190,6 +208,9 @@ struct ReferenceServer {
             if used.find(code, at: now.uptime) != nil { use(code, slot) }
             return Verdict(.accept, .synRetransmitted)
         }
+        let before = pending.find(Name(flow: flow, guest: guest.id), at: now.uptime)
+        let unanswered = before?.unanswered(at: now) ?? 0
+        if unanswered > 150 { return Verdict(.drop, .tooManyUnanswered) }
         let rate = UInt64(configuration.guestSYNRate)
         var tokens = rate * 10_000
         if let bucket = buckets[guest.id] { tokens = min(tokens, bucket.tokens + (now.uptime - bucket.time) * rate) }
@@ -210,9 +231,10 @@ struct ReferenceServer {
         use(code, slot)
         if rate > 0 { buckets[guest.id] = (tokens - 1000, now.uptime) }
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
-        let begun = Pending(guest: guest, handshake: handshake, mode: mode, begun: now.uptime)
+        var begun = Pending(guest: guest, handshake: handshake, mode: mode, begun: now.uptime)
+        begun.unanswered = (unanswered, now.uptime / 1000)
         for found in handshakes(flow, at: now) where found.verified != nil {
-            pending.remove(Name(flow: flow, guest: found.guest.id))
+            end(Name(flow: flow, guest: found.guest.id), found)
         }
         pending.insert(Name(flow: flow, guest: guest.id), begun, at: now.uptime)
         return Verdict(.accept, .synAccepted)
@@ -285,6 +307,7 @@ struct ReferenceServer {
         guard var found = nearest else { return Verdict(.drop, .synAckWithoutHandshake) }
         if isMarked, found.verified == nil { return Verdict(.drop, .synAckOnVerified) }
         if found.verified == nil, found.serverISNs.first != packet.sequenceNumber {
+            found.unanswered = (found.unanswered(at: now) + 10, now.uptime / 1000)
             found.serverISNs = [packet.sequenceNumber] + found.serverISNs.prefix(1)
         }
         found.acknowledged = packet.acknowledgmentNumber
