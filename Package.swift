@@ -117,9 +117,9 @@ let package = Package(
             dependencies: ["KnockProtocol", "Linux", "KeyFiles", "Settings", "Program", arguments, system],
             swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock-server", dependencies: ["Program", "Server", arguments], swiftSettings: strict),
+            name: "tcpknock-server", dependencies: ["Settings", "Program", "Server", arguments], swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock-client", dependencies: ["Program", "Client", arguments], swiftSettings: strict),
+            name: "tcpknock-client", dependencies: ["Settings", "Program", "Client", arguments], swiftSettings: strict),
         .executableTarget(
             name: "tcpknock",
             dependencies: [

@@ -9,7 +9,7 @@ internal import Linux
 internal import Logging
 internal import Netfilter
 package import Program
-internal import Settings
+package import Settings
 internal import Synchronization
 internal import Wire
 
@@ -23,7 +23,7 @@ package final class ClientDaemon: AdministeredDaemon {
         var roster: TargetRoster
     }
 
-    let flags: ClientFlags
+    let flags: DaemonFlags<ClientSettings>
     let logger: Logger
     private let state: Mutex<State>
     let registry: KeyRegistry
@@ -42,7 +42,7 @@ package final class ClientDaemon: AdministeredDaemon {
     /// Reads the configuration and the keys, and binds the queue.
     ///
     /// - Throws: Whatever prevents start-up.
-    package init(_ flags: ClientFlags) throws(FatalError) {
+    package init(_ flags: DaemonFlags<ClientSettings>) throws(FatalError) {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings
@@ -123,11 +123,6 @@ package final class ClientDaemon: AdministeredDaemon {
 
     func roster(_ settings: ClientSettings) throws(FatalError) -> TargetRoster {
         try TargetRoster(settings, registry)
-    }
-
-    func keepFixed(_ keeper: inout SettingsKeeper<ClientSettings>) {
-        keeper.keep(\.queue, "queue_num")
-        keeper.keep(\.mark, "mark")
     }
 
     func adopt(_ settings: ClientSettings, _ roster: TargetRoster) -> String {

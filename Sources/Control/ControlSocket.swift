@@ -165,7 +165,7 @@ extension ControlSocket {
     ///
     /// - Returns: The socket; nil if there is none.
     /// - Throws: What is wrong with the configured path.
-    package static func open<Settings: CommonSettings>(
+    package static func open<Settings: DaemonSettings>(
         _ settings: Settings, identity: Identity? = nil, logger: Logger
     ) throws(FatalError) -> ControlSocket? {
         guard let path = settings.controlSocket else { return nil }

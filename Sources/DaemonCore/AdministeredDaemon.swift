@@ -8,7 +8,7 @@ internal import KnockProtocol
 package import Linux
 package import Logging
 package import Program
-internal import Settings
+package import Settings
 package import Wire
 
 /// The duties that both daemons share besides giving verdicts.
@@ -18,11 +18,11 @@ package import Wire
 /// Requests from users, such as a reload or an unlock, are handled one after the other on a queue of their own, and so
 /// is the work that is done every second. Events are handled on the event thread.
 package protocol AdministeredDaemon: AnyObject, Sendable {
-    associatedtype Flags: DaemonFlags
+    associatedtype Settings: DaemonSettings
     /// The guests or targets of a configuration, with their keys.
     associatedtype Roster
 
-    var flags: Flags { get }
+    var flags: DaemonFlags<Settings> { get }
     var logger: Logger { get }
     var registry: KeyRegistry { get }
     /// The user that the daemon has become; nil if it keeps its user.
@@ -32,18 +32,16 @@ package protocol AdministeredDaemon: AnyObject, Sendable {
     var control: ControlSocket? { get }
 
     /// The settings in force.
-    var settings: Flags.Settings { get }
+    var settings: Settings { get }
     /// Reads all keys that the given settings name.
     ///
     /// - Throws: `FatalError` if a key cannot be read or the keys do not go together.
-    func roster(_ settings: Flags.Settings) throws(FatalError) -> Roster
-    /// Retains the daemon's own settings that cannot change while it runs.
-    func keepFixed(_ keeper: inout SettingsKeeper<Flags.Settings>)
+    func roster(_ settings: Settings) throws(FatalError) -> Roster
     /// Puts new settings in force.
     ///
     /// - Returns: A summary of the changes, for display.
     /// - Throws: The reason why they cannot be put in force. The old ones then stay.
-    func adopt(_ settings: Flags.Settings, _ roster: Roster) throws(FatalError) -> String
+    func adopt(_ settings: Settings, _ roster: Roster) throws(FatalError) -> String
 
     /// Does what an event requires.
     ///
@@ -149,11 +147,9 @@ extension AdministeredDaemon {
         do throws(FatalError) {
             let effective = try flags.effectiveSettings()
             effective.logWarnings(to: logger)
-            var keeper = SettingsKeeper(effective.settings, settings)
-            keepFixed(&keeper)
-            keeper.keepCommon()
-            let change = try adopt(keeper.settings, try roster(keeper.settings))
-            let kept = keeper.kept.joined(separator: ", ")
+            var new = effective.settings
+            let kept = new.retainFixed(from: settings).joined(separator: ", ")
+            let change = try adopt(new, try roster(new))
             var text = "configuration read again: \(change)"
             if !kept.isEmpty { text += "; changed only at the next start: \(kept)" }
             logger.notice("\(text)")

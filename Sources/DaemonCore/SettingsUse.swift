@@ -5,7 +5,7 @@ package import Netfilter
 package import Program
 package import Settings
 
-extension CommonSettings {
+extension DaemonSettings {
     /// Returns the details that both daemons log when they are ready.
     ///
     /// - Parameters:

@@ -79,10 +79,12 @@ package struct Discovery {
         guard !notes.isEmpty else { return subject }
         var subject = subject
         subject.origin = "the rules that are up"
-        let ports = (notes["target-port"] ?? []).compactMap { try? Port.parse($0) }
+        let ports = (notes["target-port"] ?? []).compactMap { try? ValueKind.port.parse($0) }
         if !ports.isEmpty { subject.targetPorts = ports }
-        if let queues = notes["queue-num"]?.first.flatMap({ try? QueueRange.parse($0) }) { subject.queues = queues }
-        if let mark = notes["mark"]?.first.flatMap({ try? MarkBit.parse($0) }) { subject.mark = mark }
+        if let queues = notes["queue-num"]?.first.flatMap({ try? ValueKind.queues.parse($0) }) {
+            subject.queues = queues
+        }
+        if let mark = notes["mark"]?.first.flatMap({ try? ValueKind.markBit.parse($0) }) { subject.mark = mark }
         subject.answersRefused = notes["on-failure"]?.first == "reset"
         return subject
     }

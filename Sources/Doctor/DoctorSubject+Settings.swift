@@ -16,8 +16,8 @@ extension DoctorSubject {
         self.init(installation.role, instance: installation.instance)
         do {
             switch installation.role {
-            case .server: self.init(try ServerFlags.parse(arguments).effectiveSettings(), origin)
-            case .client: self.init(try ClientFlags.parse(arguments).effectiveSettings(), origin)
+            case .server: self.init(try DaemonFlags<ServerSettings>.parse(arguments).effectiveSettings(), origin)
+            case .client: self.init(try DaemonFlags<ClientSettings>.parse(arguments).effectiveSettings(), origin)
             }
         } catch let error as FatalError {
             configurationError = error.description
@@ -62,7 +62,7 @@ extension DoctorSubject {
         takeCommon(effective, ports: settings.allPorts, origin)
     }
 
-    private mutating func takeCommon<Settings: CommonSettings>(
+    private mutating func takeCommon<Settings: DaemonSettings>(
         _ effective: EffectiveSettings<Settings>, ports: [UInt16], _ origin: String
     ) {
         targetPorts = ports

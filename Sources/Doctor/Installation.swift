@@ -35,13 +35,13 @@ package struct Installation: Hashable, Sendable {
     /// server.
     static func instance(ofChain chain: String) -> String? {
         guard chain.hasPrefix("TCPKNOCK-"), let end = chain.firstIndex(of: "_") else { return nil }
-        return try? InstanceName.parse(String(chain[..<end].dropFirst("TCPKNOCK-".count)))
+        return try? ValueKind.instance.parse(String(chain[..<end].dropFirst("TCPKNOCK-".count)))
     }
 
     /// The name of the server that a file such as `server@web.toml` or `server@web.sock` belongs to; nil if it does not
     /// belong to a named server.
     static func instance(ofFile name: String, _ end: String) -> String? {
         guard name.hasPrefix("server@"), name.hasSuffix(end) else { return nil }
-        return try? InstanceName.parse(String(name.dropFirst("server@".count).dropLast(end.count)))
+        return try? ValueKind.instance.parse(String(name.dropFirst("server@".count).dropLast(end.count)))
     }
 }

@@ -97,7 +97,7 @@ package final class FileBroker: Sendable {
     ///
     /// - Parameter flags: The daemon's flags.
     /// - Throws: The kernel's error when privileges are dropped.
-    static func serve<Flags: DaemonFlags>(_ flags: Flags) throws(FatalError) {
+    static func serve<Settings>(_ flags: DaemonFlags<Settings>) throws(FatalError) {
         try Privileges.giveUpAll()
         var keyFiles = keyFiles(flags)
         while let path = receivePath() {
@@ -110,8 +110,8 @@ package final class FileBroker: Sendable {
 
     /// Returns the key files that the configuration names now; none if it is wrong or could have been written by
     /// others.
-    private static func keyFiles<Flags: DaemonFlags>(_ flags: Flags) -> Set<FilePath> {
-        (try? flags.settings()).map { Set(Flags.keyFiles($0).map(\.path)) } ?? []
+    private static func keyFiles<Settings>(_ flags: DaemonFlags<Settings>) -> Set<FilePath> {
+        (try? flags.settings()).map { Set($0.keyFiles.map(\.path)) } ?? []
     }
 
     private static func receivePath() -> FilePath? {

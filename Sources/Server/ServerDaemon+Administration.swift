@@ -18,19 +18,6 @@ extension ServerDaemon {
 
     func roster(_ settings: ServerSettings) throws(FatalError) -> GuestRoster { try GuestRoster(settings, registry) }
 
-    func keepFixed(_ keeper: inout SettingsKeeper<ServerSettings>) {
-        keeper.keep(\.queues, "queue_num")
-        keeper.keep(\.mark, "mark")
-        keeper.keep(\.onFailure, "on_failure")
-        keeper.keep(\.noTime, "no_time")
-        keeper.keep(\.kernelFilter, "kernel_filter")
-        keeper.keep(\.pinFolder, "pin_folder")
-        keeper.keep(\.rulesGuard, "rules_guard")
-        keeper.keep(\.stateFolder, "state_dir")
-        keeper.keep(\.hookLimit, "hook_limit")
-        keeper.keep(\.hookSeconds, "hook_seconds")
-    }
-
     func adopt(_ settings: ServerSettings, _ roster: GuestRoster) throws(FatalError) -> String {
         // The filter first: it drops codes of keys it does not know yet, whereas keys it still knows do no harm.
         try filter.supply(roster.guests, settings)

@@ -9,7 +9,7 @@ internal import Linux
 internal import Logging
 internal import Netfilter
 package import Program
-internal import Settings
+package import Settings
 internal import Synchronization
 internal import SystemPackage
 internal import Wire
@@ -36,7 +36,7 @@ package final class ServerDaemon: AdministeredDaemon {
         }
     }
 
-    let flags: ServerFlags
+    let flags: DaemonFlags<ServerSettings>
     let logger: Logger
     let state: Mutex<State>
     let registry: KeyRegistry
@@ -60,7 +60,7 @@ package final class ServerDaemon: AdministeredDaemon {
     /// Reads the configuration and the keys, and binds the queues.
     ///
     /// - Throws: Whatever prevents start-up.
-    package init(_ flags: ServerFlags) throws(FatalError) {
+    package init(_ flags: DaemonFlags<ServerSettings>) throws(FatalError) {
         try Privileges.forbidDumps()
         let effective = try flags.effectiveSettings()
         let settings = effective.settings

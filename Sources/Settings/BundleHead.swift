@@ -3,7 +3,7 @@ package import SystemPackage
 internal import Wire
 
 /// The head of a key bundle: where the server is, and how to knock there.
-package struct BundleHead: Equatable, Sendable {
+package struct BundleHead: Equatable, SettingOwner {
     /// The version of the format.
     private static let version: UInt32 = 1
 
@@ -38,40 +38,45 @@ package struct BundleHead: Equatable, Sendable {
     package init(_ text: [UInt8], _ path: FilePath) throws(SettingsError) {
         let problems = ProblemList()
         let table = TableReader(try parseEntries(text, path), folder: "", problems)
-        let version = table.value("version") { value throws(Refusal) in
-            guard try value.number(0...(.max)) == Self.version else {
-                throw Refusal("another format than this program knows; the server and this host need the same version")
-            }
-            return Self.version
-        }
-        let host = table.value("host") { value throws(Refusal) in
-            let host = try value.host()
-            guard host.isOne else { throw Refusal("a network, where one host is expected") }
-            return host
-        }
-        let guest = table.value("guest") { value throws(Refusal) in try value.name() }
-        let ports = table.value("ports") { value throws(Refusal) in
-            let ports = try value.ports()
-            guard (1...Self.maximumPorts).contains(ports.count) else {
-                throw Refusal("\(ports.count) ports, where 1 to \(Self.maximumPorts) are expected")
-            }
-            return ports
-        }
-        let roaming = table.value("roaming") { value throws(Refusal) in try value.boolean() }
-        let fingerprint = table.value("fingerprint") { value throws(Refusal) in
-            let text = try value.string("a fingerprint")
-            guard text.utf8.count == 39 else { throw Refusal("no fingerprint: that is 8 groups of 4 digits") }
-            return text
-        }
-        for key in ["version", "host", "guest", "ports", "roaming", "fingerprint"] {
-            table.require(key, "was the bundle copied completely?")
-        }
+        self = Self.defaults
+        for setting in Self.settings { setting.read(from: table, into: &self) }
         table.refuseUnknownKeys()
-        guard version != nil, let host, let guest, let ports, let roaming, let fingerprint, problems.all.isEmpty else {
+        guard problems.all.isEmpty else {
             let sorted = problems.inOrder
             throw .problems(path, Array(sorted.prefix(ProblemList.limit)), count: sorted.count)
         }
-        self.init(host: host, guest: guest, ports: ports, roaming: roaming, fingerprint: fingerprint)
+    }
+
+    package static let defaults = BundleHead(host: .missing, guest: "", ports: [], roaming: false, fingerprint: "")
+
+    private static let settings: [Setting<BundleHead>] = [
+        described(
+            "version", \.format,
+            .number(0...(.max), "a version").checked {
+                $0 == version
+                    ? nil : "another format than this program knows; the server and this host need the same version"
+            }),
+        described("host", \.host, .host.checked { $0.isOne ? nil : "a network, where one host is expected" }),
+        described("guest", \.guest, .name),
+        described(
+            "ports", \.ports,
+            .ports.checked {
+                (1...maximumPorts).contains($0.count)
+                    ? nil : "\($0.count) ports, where 1 to \(maximumPorts) are expected"
+            }),
+        described("roaming", \.roaming, .boolean),
+        described("fingerprint", \.fingerprint, .fingerprint),
+    ]
+
+    private static func described<Value>(
+        _ key: String, _ path: any WritableKeyPath<BundleHead, Value> & Sendable, _ kind: ValueKind<Value>
+    ) -> Setting<BundleHead> {
+        Setting(key, path, kind, help: "", required: "was the bundle copied completely?")
+    }
+
+    private var format: UInt32 {
+        get { Self.version }
+        set {}
     }
 
     /// The head as text, without a newline at the end.
@@ -79,12 +84,7 @@ package struct BundleHead: Equatable, Sendable {
         """
         # The key of \(guest) for tcpknock on \(host): whoever has read this file gets in. Carry it over a channel that
         # you trust, run 'tcpknock add-server FILE' there, and delete it on both hosts.
-        version = \(Self.version)
-        host = \(TOMLText.string(host.description))
-        guest = \(TOMLText.string(guest))
-        ports = [\(ports.map(String.init).joined(separator: ", "))]
-        roaming = \(roaming)
-        fingerprint = \(TOMLText.string(fingerprint))
+        \(Self.settings.compactMap { $0.line(of: self) }.joined(separator: "\n"))
         """
     }
 }

@@ -2,42 +2,11 @@
 package import SystemPackage
 package import Wire
 
-/// The address that servers see instead of this host's own.
-package enum NATAddress: Equatable, Sendable {
-    /// There is no NAT on the path.
-    case none
-    /// One address for each family.
-    case addresses([IPFamily: IPAddress])
-    /// The address is unknown.
-    ///
-    /// Codes are not bound to an address (roaming).
-    case automatic
-}
-
-/// The hosts of a target.
-package enum TargetHost: Equatable, Sendable {
-    /// An address, or all addresses of a prefix.
-    case prefix(IPPrefix)
-    /// A name to resolve, in lower case.
-    case name(String)
-}
-
 /// The settings of `tcpknock-client`.
 ///
 /// A new value has the defaults.
-package struct ClientSettings: CommonSettings {
-    package var keyFile: FilePath?
-    package var targetPorts: [UInt16] = [22]
-    package var mark = defaultMark
-    package var noTime = false
-    package var controlSocket: FilePath? = "/run/tcpknock/client.sock"
-    package var metricsFile: FilePath?
-    package var user: String?
-    package var countBytes = true
-    package var logLevel = LogLevel.info
-    package var logFormat = LogFormat.text
-    package var logTarget = LogTarget.stderr
-    package var iptables = IPTablesChoice.auto
+package struct ClientSettings: DaemonSettings {
+    package var shared: SharedSettings
 
     /// The queue of the firewall rules.
     package var queue: UInt16 = 200
@@ -54,41 +23,98 @@ package struct ClientSettings: CommonSettings {
     /// If empty, `keyFile` is used for all destinations.
     package var targets: [TargetSettings] = []
 
-    package init() {}
+    package init(instance: String?) {
+        shared = SharedSettings()
+        shared.controlSocket = Self.defaultControlSocket
+    }
 
-    package static let defaultFile: FilePath = "/etc/tcpknock/client.toml"
+    package var instance: String? { nil }
+
+    package static let program = "tcpknock-client"
+    package static let keysMustDiffer = false
+
+    package static func defaultFile(of instance: String?) -> FilePath {
+        SharedSettings.configurationFolder.appending("client.toml")
+    }
+
+    /// The default control socket.
+    package static let defaultControlSocket = SharedSettings.socketFolder.appending("client.sock")
+
+    // MARK: Descriptions
+
+    package static let settings =
+        SharedSettings.settings(controlSocket: defaultControlSocket, noTimeChanges: .atReload)
+        .map { $0.within(\.shared) } + own
+
+    package static let tables = [SettingTable("target", \ClientSettings.targets, TargetSettings.settings)]
+
+    private static let own: [Setting<ClientSettings>] = [
+        Setting(
+            "queue_num", \.queue, .queue, help: "Queue number used by the firewall rules.", change: .atStart,
+            firewall: .always),
+        Setting(
+            "nat_ip", \.nat, .nat,
+            help: "The address that servers see instead of this host's own, one for each family; auto if it is not "
+                + "known, for servers that allow roaming."),
+        Setting(
+            "isn_mask", \.mask, .choice("mask"),
+            help: "How servers mask their ISN: full on a path without stateful boxes, windowed through a NAT or "
+                + "stateful firewall; auto is windowed with nat_ip, else full."),
+        Setting(
+            "servers", \.servers, .prefixes, flag: "server",
+            help: "Servers that must prove that they hold the key, else their SYN/ACK is dropped."),
+        Setting(
+            "no_hint", \.noHint, .boolean,
+            help: "Leave out of SYNs the hint by which a server with many guests finds the key."),
+    ]
+
+    // MARK: What follows
 
     /// The key file for destinations that are not a target; nil if SYNs to them carry no code.
-    package var sharedKeyFile: FilePath? { keyFile ?? (targets.isEmpty ? defaultKeyFile : nil) }
+    package var sharedKeyFile: FilePath? { shared.keyFile ?? (targets.isEmpty ? SharedSettings.defaultKeyFile : nil) }
 
     /// All ports that the client knocks at, in the order in which they are first named.
     package var allPorts: [UInt16] {
         var seen: Set<UInt16> = []
-        let ports = (sharedKeyFile == nil ? [] : targetPorts) + targets.flatMap(\.ports)
+        let ports = (sharedKeyFile == nil ? [] : shared.targetPorts) + targets.flatMap(\.ports)
         return ports.filter { seen.insert($0).inserted }
     }
-}
 
-/// The settings of a target: a server, or several with the same key.
-package struct TargetSettings: Equatable, Sendable {
-    /// The address or name.
-    package var host: TargetHost
-    /// The ports at which to knock.
-    package var ports: [UInt16] = [22]
-    /// The key file.
-    package var keyFile: FilePath
-    /// The address that the target sees; nil for the client's setting.
-    package var nat: NATAddress?
-    /// The mask that is requested from the target; nil for the client's setting.
-    package var mask: MaskChoice?
-    /// Whether the target must prove that it holds the key.
-    package var requireProof = true
-    /// Whether codes are not bound to the minute; nil for the client's setting.
-    package var noTime: Bool?
+    package var keyFiles: [(owner: String, path: FilePath)] {
+        var files: [(owner: String, path: FilePath)] = sharedKeyFile.map { [("key_file", $0)] } ?? []
+        for target in targets where !files.contains(where: { $0.path == target.keyFile }) {
+            files.append(("target \"\(target.host)\"", target.keyFile))
+        }
+        return files
+    }
 
-    /// Creates a target with the defaults.
-    package init(host: TargetHost, keyFile: FilePath) {
-        self.host = host
-        self.keyFile = keyFile
+    package var filled: ClientSettings {
+        var filled = self
+        filled.keyFile = sharedKeyFile
+        return filled
+    }
+
+    package var forFirewall: ClientSettings {
+        var seen = self
+        seen.targetPorts = allPorts
+        return seen
+    }
+
+    package func doubts(at now: Int64) -> [SettingsConflict] { [] }
+
+    package var ownConflicts: [SettingsConflict] {
+        var conflicts: [SettingsConflict] = []
+        var taken: [TargetHost: Set<UInt16>] = [:]
+        for (index, target) in targets.enumerated() {
+            let twice = target.ports.filter { taken[target.host]?.contains($0) == true }
+            if target.host != .missing, let port = twice.first {
+                conflicts.append(
+                    SettingsConflict(
+                        "target", "host", in: index,
+                        "another [[target]] has \"\(target.host)\" with port \(port) already"))
+            }
+            taken[target.host, default: []].formUnion(target.ports)
+        }
+        return conflicts
     }
 }

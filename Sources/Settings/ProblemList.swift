@@ -24,19 +24,17 @@ final class ProblemList {
         all.append(SettingsProblem(position: position, key: key, text: text))
     }
 
-    func add(_ conflict: SettingsConflict) {
-        all.append(
-            SettingsProblem(
-                position: position(of: conflict.location), key: conflict.location.key, text: conflict.text))
+    func add(_ conflict: SettingsConflict) { all.append(problem(conflict)) }
+
+    func warn(_ doubt: SettingsConflict) { warnings.append(problem(doubt)) }
+
+    private func problem(_ conflict: SettingsConflict) -> SettingsProblem {
+        SettingsProblem(position: position(of: conflict.location), key: conflict.location.key, text: conflict.text)
     }
 
     /// Returns whether a conflict may only be a consequence of a refused value.
     func hides(_ conflict: SettingsConflict) -> Bool {
         conflict.location.key == "ports" && all.contains { $0.key == "target_ports" }
-    }
-
-    func warn(_ text: String, _ location: SettingsLocation) {
-        warnings.append(SettingsProblem(position: position(of: location), key: location.key, text: text))
     }
 
     /// Returns the position of the setting, or of the table that it belongs to.

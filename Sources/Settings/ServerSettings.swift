@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import SystemPackage
-package import Wire
 
 /// The settings of `tcpknock-server`.
 ///
 /// A new value has the defaults.
-package struct ServerSettings: CommonSettings {
-    package var keyFile: FilePath?
-    package var targetPorts: [UInt16] = [22]
-    package var mark = defaultMark
-    package var noTime = false
-    package var controlSocket: FilePath? = ServerSettings.defaultControlSocket(of: nil)
-    package var metricsFile: FilePath?
-    package var user: String?
-    package var countBytes = true
-    package var logLevel = LogLevel.info
-    package var logFormat = LogFormat.text
-    package var logTarget = LogTarget.stderr
-    package var iptables = IPTablesChoice.auto
+package struct ServerSettings: DaemonSettings {
+    package var shared: SharedSettings
 
     /// The queues of the firewall rules, with one thread for each.
     package var queues: ClosedRange<UInt16> = 100...100
@@ -72,52 +60,112 @@ package struct ServerSettings: CommonSettings {
     /// It can be set only by a flag.
     package var instance: String?
 
-    package init() {}
+    package init(instance: String?) {
+        self.instance = instance
+        shared = SharedSettings()
+        shared.controlSocket = Self.defaultControlSocket(of: instance)
+    }
 
-    package static let defaultFile: FilePath = "/etc/tcpknock/server.toml"
+    package static let program = "tcpknock-server"
+    package static let keysMustDiffer = true
 
-    /// Returns the default configuration file of an instance.
     package static func defaultFile(of instance: String?) -> FilePath {
-        instance.map { FilePath("/etc/tcpknock/server@\($0).toml") } ?? defaultFile
+        SharedSettings.configurationFolder.appending("\(fileName(of: instance)).toml")
     }
 
     /// Returns the default control socket of an instance.
     package static func defaultControlSocket(of instance: String?) -> FilePath {
-        instance.map { FilePath("/run/tcpknock/server@\($0).sock") } ?? "/run/tcpknock/server.sock"
+        SharedSettings.socketFolder.appending("\(fileName(of: instance)).sock")
     }
 
-    /// The guests, or if there are none, a guest named `default` with the shared key file.
-    package var effectiveGuests: [GuestSettings] {
-        guests.isEmpty ? [GuestSettings(name: "default", keyFile: keyFile ?? defaultKeyFile)] : guests
-    }
-}
+    private static func fileName(of instance: String?) -> String { "server" + (instance.map { "@\($0)" } ?? "") }
 
-/// The settings of a guest.
-package struct GuestSettings: Equatable, Sendable {
-    /// The unique name of the guest.
-    package var name: String
-    /// The guest's key file.
-    package var keyFile: FilePath
-    /// The ports that the guest can reach; nil for all target ports, empty for a knock that only runs `onAdmit`.
-    package var ports: [UInt16]?
-    /// The networks from which the guest may knock; empty for all.
-    package var networks: [IPPrefix] = []
-    /// The time at which the guest's key expires, in seconds since 1970; nil if it does not expire.
-    package var expires: Int64?
-    /// Whether the guest may knock at all.
-    package var enabled = true
-    /// Whether codes that are not bound to an address are accepted (docs/PROTOCOL.md §4.2, roaming).
-    package var roaming = false
-    /// The command to run when a connection of the guest is admitted.
-    package var onAdmit: HookCommand?
-    /// The command to run when an admitted connection of the guest has ended.
-    package var onClose: HookCommand?
-    /// The command to run when the guest is locked out.
-    package var onLockout: HookCommand?
+    // MARK: Descriptions
 
-    /// Creates a guest without limits.
-    package init(name: String, keyFile: FilePath) {
-        self.name = name
-        self.keyFile = keyFile
-    }
+    package static let settings =
+        SharedSettings.settings(controlSocket: defaultControlSocket(of: nil), noTimeChanges: .atStart)
+        .map { $0.within(\.shared) } + own
+
+    package static let tables = [SettingTable("guest", \ServerSettings.guests, GuestSettings.settings)]
+
+    private static let own: [Setting<ServerSettings>] = [
+        Setting(
+            nil, \.instance, .instance, flag: "instance",
+            help: "Which of several servers on this host it is: its configuration is /etc/tcpknock/server@NAME.toml, "
+                + "its socket /run/tcpknock/server@NAME.sock.", firewall: .unlessDefault),
+        Setting(
+            "queue_num", \.queues, .queues,
+            help: "Queue number used by the firewall rules, or FIRST:LAST for several, one thread each.",
+            change: .atStart, firewall: .always),
+        Setting(
+            "protect", \.protect, .destinations.notEmpty("nothing would be protected"),
+            help: "Whose ports are protected: own (this host's), an address or prefix behind it, or interface:NAME.",
+            firewall: .unlessDefault),
+        Setting(
+            "exempt", \.exempt, .sources,
+            help: "Who needs no knock: an address or prefix, or interface:NAME for all that comes in there.",
+            firewall: .unlessDefault),
+        Setting(
+            "lockout_seconds", \.lockoutSeconds, .number(1...86_400, "a lockout time", unit: "seconds"),
+            help: "How long a wrong third ACK locks out its sender, in seconds."),
+        Setting(
+            "lockout_scope", \.lockoutScope, .choice("whom"),
+            help:
+                "Whom a wrong third ACK locks out if there are several guests: the guest whose key was used, or everyone at the "
+                + "address."),
+        Setting(
+            "guest_syn_rate", \.guestSYNRate, .number(0...1_000_000, "a number of connections"),
+            help: "Connections per second that each guest may begin when there are several; 0 for no limit."),
+        Setting(
+            "on_failure", \.onFailure, .choice("what"),
+            help: "How to treat a SYN without a right code: drop it, or answer as a closed port does.",
+            change: .atStart, firewall: .unlessDefault),
+        Setting(
+            "guest_search", \.guestSearch, .choice("how"),
+            help: "How the guest of a SYN is found: only by its hint, or by trying all keys if that finds nobody; auto "
+                + "tries all up to 8 guests."),
+        Setting(
+            "fast_open", \.fastOpen, .boolean,
+            help: "Let SYNs carry data, which reaches the service before the client is verified (TCP Fast Open)."),
+        Setting(
+            "lockout_after_wrong_codes", \.lockoutAfterWrongCodes, .number(0...1_000_000, "a number of wrong codes"),
+            help: "Number of wrong codes after which an address is locked out; 0 for never."),
+        Setting(
+            "wrong_code_seconds", \.wrongCodeSeconds, .number(1...86_400, "a time", unit: "seconds"),
+            help: "The time in which wrong codes are counted, in seconds."),
+        Setting(
+            "kernel_filter", \.kernelFilter, .choice("when"),
+            help: "Whether the kernel drops SYNs with a wrong code by a program of its own: auto does where it can.",
+            change: .atStart, firewall: .unlessDefault),
+        Setting(
+            "pin_folder", \.pinFolder, .path,
+            help: "Folder where the kernel filter's program is pinned; the firewall rules must use the same.",
+            change: .atStart,
+            firewall: .unlessDefault),
+        Setting(
+            "rules_guard", \.rulesGuard, .choice("what"),
+            help: "What is done about firewall rules that another program has taken away: tell says so, restore also "
+                + "puts them back.", change: .atStart),
+        Setting(
+            "state_dir", \.stateFolder, .pathOrNone,
+            help: "Folder that keeps lockouts and used codes across restarts; '' for none.", change: .atStart),
+        Setting(
+            "hook_seconds", \.hookSeconds, .number(1...3_600, "a time limit", unit: "seconds"),
+            help: "Time limit of a hook, in seconds.", change: .atStart),
+        Setting(
+            "hook_limit", \.hookLimit, .number(1...1_024, "a number of hooks"),
+            help: "How many hooks may run at once.", change: .atStart),
+        Setting(
+            "on_admit", \.onAdmit, .command, help: "Command to run when a connection is admitted.",
+            flagHelp: "Shell command to run when a connection is admitted.",
+            example: "[\"/usr/local/bin/greet\"]"),
+        Setting(
+            "on_close", \.onClose, .command, help: "Command to run when an admitted connection ends.",
+            flagHelp: "Shell command to run when an admitted connection ends.",
+            example: "[\"/usr/local/bin/part\"]"),
+        Setting(
+            "on_lockout", \.onLockout, .command, help: "Command to run when a client is locked out.",
+            flagHelp: "Shell command to run when a client is locked out.",
+            example: "[\"/usr/local/bin/alert\"]"),
+    ]
 }

@@ -5,7 +5,7 @@ package import SystemPackage
 /// A configuration file to which lines are added.
 ///
 /// The existing content is kept byte for byte.
-package struct SettingsEdit<Settings: CommonSettings>: Sendable {
+package struct SettingsEdit<Settings: DaemonSettings>: Sendable {
     /// The given path.
     ///
     /// Relative paths in the file refer to its folder.

@@ -4,7 +4,7 @@ package import Linux
 package import SystemPackage
 
 /// The settings read from a configuration file.
-package struct SettingsFile<Settings: CommonSettings>: Sendable {
+package struct SettingsFile<Settings: DaemonSettings>: Sendable {
     /// The settings, with defaults for those not in the file.
     package let settings: Settings
     /// The top-level keys present in the file.
@@ -16,14 +16,15 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
     ///
     /// - Parameters:
     ///   - path: The file. Relative paths in it refer to its folder.
+    ///   - instance: The name of the daemon, if the host runs several.
     ///   - now: The time in seconds since 1970, for warnings about expired guests; nil for the system's time.
     ///   - opening: Opens the file for reading.
     /// - Returns: The settings and the warnings.
     /// - Throws: `SettingsError`, with all errors in the file.
     package static func read(
-        _ path: FilePath, now: Int64? = nil, opening: FileOpening.Way = FileOpening.open
+        _ path: FilePath, of instance: String? = nil, now: Int64? = nil, opening: FileOpening.Way = FileOpening.open
     ) throws(SettingsError) -> SettingsFile {
-        try parse(try SettingsText.read(path, opening: opening), path, now: now)
+        try parse(try SettingsText.read(path, opening: opening), path, of: instance, now: now)
     }
 
     /// Checks the existing or future content of a file.
@@ -31,22 +32,24 @@ package struct SettingsFile<Settings: CommonSettings>: Sendable {
     /// - Parameters:
     ///   - text: The content.
     ///   - path: The file. Relative paths in it refer to its folder.
+    ///   - instance: The name of the daemon, if the host runs several.
     ///   - now: The time in seconds since 1970, for warnings about expired guests; nil for the system's time.
     /// - Returns: The settings and the warnings.
     /// - Throws: `SettingsError.problems`, with all errors in the content.
     package static func parse(
-        _ text: [UInt8], _ path: FilePath, now: Int64? = nil
+        _ text: [UInt8], _ path: FilePath, of instance: String? = nil, now: Int64? = nil
     ) throws(SettingsError) -> SettingsFile {
         let problems = ProblemList()
         let table = TableReader(try parseEntries(text, path), folder: SettingsText.folder(of: path), problems)
-        var settings = Settings()
-        settings.take(table, now: now ?? Int64(time(nil)))
+        var settings = Settings(instance: instance)
+        settings.take(table)
         table.refuseUnknownKeys()
-        for conflict in settings.conflicts() where !problems.hides(conflict) { problems.add(conflict) }
+        for conflict in settings.conflicts where !problems.hides(conflict) { problems.add(conflict) }
         guard problems.all.isEmpty else {
             let sorted = problems.inOrder
             throw .problems(path, Array(sorted.prefix(ProblemList.limit)), count: sorted.count)
         }
+        for doubt in settings.doubts(at: now ?? Int64(time(nil))) { problems.warn(doubt) }
         return SettingsFile(settings: settings, given: table.given, warnings: problems.warnings)
     }
 }
@@ -67,7 +70,7 @@ extension TOMLSyntaxError {
     }
 }
 
-extension CommonSettings {
+extension DaemonSettings {
     /// Reads and checks a configuration file.
     ///
     /// - Throws: `SettingsError`, with all errors in the file.

@@ -30,6 +30,8 @@ struct TOMLValue {
 
     let content: Content
     let position: TextPosition?
+    /// The value as a flag gives it; nil for a value in a document.
+    var word: String?
 }
 
 /// A key and its value.

@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import SystemPackage
 
-/// The reason why a value is refused: what was expected, or what is wrong with the value.
-struct Refusal: Error {
-    let text: String
-    let position: TextPosition?
-
-    /// Creates a refusal with a reason, and its exact position if that is not the start of the value.
-    init(_ text: String, at position: TextPosition? = nil) {
-        self.text = text
-        self.position = position
-    }
-}
-
 /// Reads settings from one table of a file, and collects the errors.
 package final class TableReader {
     /// The folder of the file, to which relative paths refer.
@@ -44,42 +32,29 @@ package final class TableReader {
     /// The keys that are both present and known.
     var given: Set<String> { Set(entries.map(\.key)).intersection(known) }
 
-    /// Reads the value of a key.
+    /// Returns whether the table has the key.
+    func contains(_ key: String) -> Bool { entries.contains { $0.key == key } }
+
+    /// Has the value of a key read, if the key is present.
     ///
     /// - Parameters:
     ///   - key: The key.
-    ///   - convert: Converts the value to a setting.
-    /// - Returns: The setting; nil if the key is missing or its value is refused, which is recorded as an error.
-    func value<Setting>(_ key: String, _ convert: (TOMLValue) throws(Refusal) -> Setting) -> Setting? {
+    ///   - read: Reads the value. Its refusal is recorded as an error.
+    func read(_ key: String, _ read: (TOMLValue) throws(Refusal) -> Void) {
         known.append(key)
-        guard let entry = entries.first(where: { $0.key == key }) else { return nil }
+        guard let entry = entries.first(where: { $0.key == key }) else { return }
         problems.note(SettingsLocation(key, in: index), at: entry.position)
         do throws(Refusal) {
-            return try convert(entry.value)
+            try read(entry.value)
         } catch {
             problems.add(
                 "\(qualified(key)): \(error.text)", key: qualified(key), at: error.position ?? entry.value.position)
-            return nil
         }
-    }
-
-    /// Replaces a setting with the value of a key, if that is present and valid.
-    func read<Setting>(
-        _ key: String, into setting: inout Setting, _ convert: (TOMLValue) throws(Refusal) -> Setting
-    ) {
-        if let value = value(key, convert) { setting = value }
-    }
-
-    /// Replaces an optional setting with the value of a key, if that is present and valid.
-    func read<Setting>(
-        _ key: String, into setting: inout Setting?, _ convert: (TOMLValue) throws(Refusal) -> Setting
-    ) {
-        if let value = value(key, convert) { setting = value }
     }
 
     /// Records an error if a required key is missing, but not if its value was refused.
     func require(_ key: String, _ advice: String) {
-        guard !entries.contains(where: { $0.key == key }) else { return }
+        guard !contains(key) else { return }
         problems.add(
             "\(name.map { "[[\($0)]]" } ?? "file"): '\(key)' is missing; \(advice)", key: qualified(key),
             at: position)
@@ -90,13 +65,14 @@ package final class TableReader {
 
     /// Returns readers for the tables in an array of tables.
     func tables(_ key: String) -> [TableReader] {
-        let values = value(key) { value throws(Refusal) in
-            guard case .array(let values) = value.content else {
+        var values: [TOMLValue] = []
+        read(key) { value throws(Refusal) in
+            guard case .array(let tables) = value.content else {
                 throw Refusal("expected tables, each under a line [[\(key)]]")
             }
-            return values
+            values = tables
         }
-        return (values ?? []).enumerated().compactMap { index, value in
+        return values.enumerated().compactMap { index, value in
             guard case .table(let entries) = value.content else {
                 problems.add(
                     "\(key): expected tables, each under a line [[\(key)]]", key: key, at: value.position)

@@ -46,7 +46,7 @@ struct KeygenCommand: ParsableCommand {
         help: ArgumentHelp(
             "With --bundle: a port that the guest reaches; may be given again. (default: all target ports)",
             valueName: "port"),
-        transform: Port.parse)
+        transform: ValueKind.port.argument)
     var port: [UInt16] = []
 
     @Flag(help: "With --bundle: the guest may knock from behind a NAT, or from changing addresses.")

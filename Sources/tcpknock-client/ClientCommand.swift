@@ -2,6 +2,7 @@
 import ArgumentParser
 import Client
 internal import Program
+internal import Settings
 
 @main
 struct ClientCommand: ParsableCommand {
@@ -18,11 +19,11 @@ struct ClientCommand: ParsableCommand {
             """,
         version: version)
 
-    @OptionGroup var flags: ClientFlags
+    @OptionGroup var flags: DaemonFlags<ClientSettings>
 
     func run() throws {
         try reportingErrors(of: "tcpknock-client") { () throws(FatalError) in
-            if try flags.answer(as: "tcpknock-client") { return }
+            if try flags.answer() { return }
             try ClientDaemon(flags).run()
         }
     }

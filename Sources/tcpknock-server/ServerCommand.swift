@@ -2,6 +2,7 @@
 import ArgumentParser
 internal import Program
 import Server
+internal import Settings
 
 @main
 struct ServerCommand: ParsableCommand {
@@ -18,11 +19,11 @@ struct ServerCommand: ParsableCommand {
             """,
         version: version)
 
-    @OptionGroup var flags: ServerFlags
+    @OptionGroup var flags: DaemonFlags<ServerSettings>
 
     func run() throws {
         try reportingErrors(of: "tcpknock-server") { () throws(FatalError) in
-            if try flags.answer(as: "tcpknock-server") { return }
+            if try flags.answer() { return }
             try ServerDaemon(flags).run()
         }
     }

@@ -17,15 +17,17 @@ struct BypassesCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("Whose rules are ours, of several servers.", valueName: "name"),
-        transform: InstanceName.parse)
+        transform: ValueKind.instance.argument)
     var instance: String?
 
     @Option(
         parsing: .singleValue, help: ArgumentHelp("A protected port; may be given several times.", valueName: "port"),
-        transform: Port.parse)
+        transform: ValueKind.port.argument)
     var targetPort: [UInt16]
 
-    @Option(help: ArgumentHelp("The bit of the mark that says 'verified'.", valueName: "bit"), transform: MarkBit.parse)
+    @Option(
+        help: ArgumentHelp("The bit of the mark that says 'verified'.", valueName: "bit"),
+        transform: ValueKind.markBit.argument)
     var mark: UInt32
 
     func run() {

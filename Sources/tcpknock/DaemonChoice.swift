@@ -16,7 +16,9 @@ struct DaemonChoice: ParsableArguments {
     @Flag(help: "Ask tcpknock-client.")
     var client = false
 
-    @Option(help: ArgumentHelp("Ask this instance of the server.", valueName: "name"), transform: InstanceName.parse)
+    @Option(
+        help: ArgumentHelp("Ask this instance of the server.", valueName: "name"),
+        transform: ValueKind.instance.argument)
     var instance: String?
 
     @Option(

@@ -3,6 +3,7 @@ import ArgumentParser
 import Doctor
 import JSONText
 internal import Program
+internal import Settings
 import Wire
 
 struct DoctorCommand: ParsableCommand {
@@ -32,7 +33,8 @@ struct DoctorCommand: ParsableCommand {
     var client = false
 
     @Option(
-        help: ArgumentHelp("Check this instance of the server.", valueName: "name"), transform: InstanceName.parse)
+        help: ArgumentHelp("Check this instance of the server.", valueName: "name"),
+        transform: ValueKind.instance.argument)
     var instance: String?
 
     @Option(
@@ -46,22 +48,25 @@ struct DoctorCommand: ParsableCommand {
 
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp("The queue that is meant, or FIRST:LAST.", valueName: "number"), transform: QueueRange.parse)
+        help: ArgumentHelp("The queue that is meant, or FIRST:LAST.", valueName: "number"),
+        transform: ValueKind.queues.argument)
     var queues: ClosedRange<UInt16>?
 
     @Option(
         name: [.customLong("target-port"), .customLong("target_port")], parsing: .singleValue,
-        help: ArgumentHelp("A port that is meant; may be given again.", valueName: "port"), transform: Port.parse)
+        help: ArgumentHelp("A port that is meant; may be given again.", valueName: "port"),
+        transform: ValueKind.port.argument)
     var targetPorts: [UInt16] = []
 
     @Option(
-        help: ArgumentHelp("The bit of the mark that is meant.", valueName: "bit"), transform: MarkBit.parse)
+        help: ArgumentHelp("The bit of the mark that is meant.", valueName: "bit"),
+        transform: ValueKind.markBit.argument)
     var mark: UInt32?
 
     @Option(
         name: [.customLong("nat-ip"), .customLong("nat_ip")], parsing: .singleValue,
         help: ArgumentHelp("The client's address as servers see it; once for each family.", valueName: "address"),
-        transform: AddressArgument.parse)
+        transform: ValueKind.address.argument)
     var natAddresses: [IPAddress] = []
 
     @Option(

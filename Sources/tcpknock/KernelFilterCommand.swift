@@ -115,7 +115,7 @@ struct CloseGateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("The bit of a connection's mark that says 'verified'.", valueName: "bit"),
-        transform: MarkBit.parse)
+        transform: ValueKind.markBit.argument)
     var mark: UInt32
 
     func run() throws {

@@ -15,7 +15,7 @@ struct LocksCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
-    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: InstanceName.parse)
+    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: ValueKind.instance.argument)
     var instance: String?
 
     @Flag(help: "Print one JSON array.")
@@ -38,13 +38,13 @@ struct UnlockCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
     var socket: String?
 
-    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: InstanceName.parse)
+    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: ValueKind.instance.argument)
     var instance: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    @Argument(help: "The address, as 'tcpknock locks' shows it.", transform: AddressArgument.parse)
+    @Argument(help: "The address, as 'tcpknock locks' shows it.", transform: ValueKind.address.argument)
     var address: IPAddress
 
     func run() throws {

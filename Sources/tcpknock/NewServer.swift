@@ -110,10 +110,11 @@ struct NewServer {
     ///
     /// The first target would otherwise replace it.
     private func keepSharedKey(_ edit: inout SettingsEdit<ClientSettings>) {
-        guard edit.settings.targets.isEmpty, edit.settings.keyFile == nil, defaultKeyFile.exists
+        guard edit.settings.targets.isEmpty, edit.settings.keyFile == nil, SharedSettings.defaultKeyFile.exists
         else { return }
         edit.prepend(
-            "# For destinations that no [[target]] names.\nkey_file = \(TOMLText.string(defaultKeyFile.string))\n\n")
+            "# For destinations that no [[target]] names.\n"
+                + "key_file = \(TOMLText.string(SharedSettings.defaultKeyFile.string))\n\n")
     }
 
     private var stanza: String {

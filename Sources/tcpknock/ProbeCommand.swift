@@ -34,7 +34,7 @@ struct ProbeCommand: ParsableCommand {
     @Option(
         name: [.customLong("key-file"), .customLong("key_file")],
         help: ArgumentHelp(
-            "The key file that both hosts share. (default: as the configuration says, else \(defaultKeyFile))",
+            "The key file that both hosts share. (default: as the configuration says, else \(SharedSettings.defaultKeyFile))",
             valueName: "path"))
     var keyFile: String?
 
@@ -43,8 +43,11 @@ struct ProbeCommand: ParsableCommand {
         help: ArgumentHelp(
             "As the client's daemon has it: the address that servers see, once for each family, or auto.",
             valueName: "address"),
-        transform: NATArgument.parse)
-    var nat: [NATArgument] = []
+        transform: {
+            _ = try ValueKind.nat.argument($0)
+            return $0
+        })
+    var nat: [String] = []
 
     @Option(
         name: [.customLong("isn-mask"), .customLong("isn_mask")],
@@ -60,7 +63,7 @@ struct ProbeCommand: ParsableCommand {
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
         help: ArgumentHelp("The queue of the client's daemon. (default: 200)", valueName: "number"),
-        transform: QueueNumber.parse)
+        transform: ValueKind.queue.argument)
     var queue: UInt16?
 
     @Option(
@@ -68,7 +71,7 @@ struct ProbeCommand: ParsableCommand {
         help: ArgumentHelp(
             "An address that the server may see instead, to be tried if there is no answer; may be given again.",
             valueName: "address"),
-        transform: AddressArgument.parse)
+        transform: ValueKind.address.argument)
     var tryAddresses: [IPAddress] = []
 
     @Flag(name: .customShort("4"), help: "Only IPv4 addresses of the server's name.")
@@ -94,7 +97,7 @@ struct ProbeCommand: ParsableCommand {
     @Argument(help: "The server: a name or an address.")
     var host: String
 
-    @Argument(help: "The protected port.", transform: Port.parse)
+    @Argument(help: "The protected port.", transform: ValueKind.port.argument)
     var port: UInt16
 
     func validate() throws {
@@ -102,7 +105,7 @@ struct ProbeCommand: ParsableCommand {
             throw ValidationError("--timeout \(timeout): that is a number of seconds from 0.5 to 60")
         }
         guard !(onlyIPv4 && onlyIPv6) else { throw ValidationError("-4 and -6 exclude each other") }
-        _ = try NATArgument.join(nat)
+        if !nat.isEmpty { _ = try ValueKind.nat.argument(nat) }
     }
 
     func run() throws {
@@ -134,7 +137,7 @@ struct ProbeCommand: ParsableCommand {
         let family: IPFamily? = onlyIPv4 ? .ipv4 : onlyIPv6 ? .ipv6 : nil
         var configuration = try configuration(family)
         // validate() has refused flags that cannot be combined.
-        if let given = (try? NATArgument.join(nat)) ?? nil { configuration.nat = given }
+        if !nat.isEmpty, let given = try? ValueKind.nat.argument(nat) { configuration.nat = given }
         configuration.mask = mask ?? configuration.mask
         configuration.noTime = noTime || configuration.noTime
         configuration.noHint = noHint || configuration.noHint
@@ -164,3 +167,5 @@ struct ProbeCommand: ParsableCommand {
             settings, host: host, address: address, port: port, keyFile: keyFile.map { FilePath($0) })
     }
 }
+
+extension MaskChoice: ExpressibleByArgument {}

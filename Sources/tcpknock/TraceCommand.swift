@@ -24,7 +24,7 @@ struct TraceCommand: ParsableCommand {
         name: [.customLong("key-file"), .customLong("key_file")], parsing: .singleValue,
         help: ArgumentHelp(
             "A key to try; may be given again. (default: all keys of \(ClientSettings.defaultFile) and "
-                + "\(ServerSettings.defaultFile), else \(defaultKeyFile))", valueName: "path"))
+                + "\(ServerSettings.defaultFile), else \(SharedSettings.defaultKeyFile))", valueName: "path"))
     var keyFiles: [String] = []
 
     @Option(
@@ -32,14 +32,14 @@ struct TraceCommand: ParsableCommand {
         help: ArgumentHelp(
             "An address that codes may be bound to beside the source of the SYN, such as that of the client's NAT; may "
                 + "be given again.", valueName: "address"),
-        transform: AddressArgument.parse)
+        transform: ValueKind.address.argument)
     var clientAddresses: [IPAddress] = []
 
     @Option(
         name: [.customLong("target-port"), .customLong("target_port")], parsing: .singleValue,
         help: ArgumentHelp(
             "Only handshakes with this port of the server; may be given again.", valueName: "port"),
-        transform: Port.parse)
+        transform: ValueKind.port.argument)
     var targetPorts: [UInt16] = []
 
     @Option(
@@ -82,9 +82,9 @@ struct TraceCommand: ParsableCommand {
         if paths.isEmpty {
             let client = try EffectiveSettings<ClientSettings>(file: nil)
             let server = try EffectiveSettings<ServerSettings>(file: nil)
-            if client.file != nil { paths += ClientFlags.keyFiles(client.settings).map(\.path) }
-            if server.file != nil { paths += ServerFlags.keyFiles(server.settings).map(\.path) }
-            if paths.isEmpty { paths = [defaultKeyFile] }
+            if client.file != nil { paths += client.settings.keyFiles.map(\.path) }
+            if server.file != nil { paths += server.settings.keyFiles.map(\.path) }
+            if paths.isEmpty { paths = [SharedSettings.defaultKeyFile] }
         }
         var keys: [NamedKey] = []
         for path in paths where !keys.contains(where: { $0.name == "\(path)" }) {

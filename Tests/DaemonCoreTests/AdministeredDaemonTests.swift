@@ -18,7 +18,7 @@ import Wire
 
 /// A daemon without queues, whose targets are names without keys.
 private final class MadeUpDaemon: AdministeredDaemon {
-    let flags: ClientFlags
+    let flags: DaemonFlags<ClientSettings>
     let logger: Logger
     let registry = KeyRegistry()
     let identity: Identity? = nil
@@ -30,7 +30,7 @@ private final class MadeUpDaemon: AdministeredDaemon {
     let inForce: Mutex<(settings: ClientSettings, roster: [String])>
 
     init(_ arguments: [String], _ lines: LineCollector) throws {
-        flags = try ClientFlags.parse(arguments)
+        flags = try DaemonFlags<ClientSettings>.parse(arguments)
         logger = Logger(label: "test") { _ in lines }
         inForce = Mutex((try flags.settings(), []))
     }
@@ -41,8 +41,6 @@ private final class MadeUpDaemon: AdministeredDaemon {
         guard settings.keyFile != "/missing" else { throw FatalError("no such key", status: EX_NOINPUT) }
         return settings.targets.map { "\($0.host)" }
     }
-
-    func keepFixed(_ keeper: inout SettingsKeeper<ClientSettings>) { keeper.keep(\.queue, "queue_num") }
 
     func adopt(_ settings: ClientSettings, _ roster: [String]) throws(FatalError) -> String {
         guard settings.mask != .windowed else { throw FatalError("not that mask", status: EX_UNAVAILABLE) }
@@ -85,7 +83,7 @@ private final class MadeUpDaemon: AdministeredDaemon {
         let daemon = try daemon("queue_num = 1\nuser = \"a\"\n")
         try write("queue_num = 2\nuser = \"b\"\nisn_mask = \"full\"\n\(Self.target)")
         let text =
-            "configuration read again: now 192.0.2.1; changed only at the next start: queue_num, user"
+            "configuration read again: now 192.0.2.1; changed only at the next start: user, queue_num"
         #expect(daemon.answer(.reload, .text) == .done(text + "\n"))
         #expect(lines.all == ["notice \(text) {}"])
         let settings = daemon.settings

@@ -12,7 +12,7 @@ import Testing
 
 @Suite struct CommonOptionsTests {
     private static func settings(_ arguments: [String]) throws -> ServerSettings {
-        try ServerFlags.parse(["--config", ""] + arguments).settings()
+        try DaemonFlags<ServerSettings>.parse(["--config", ""] + arguments).settings()
     }
 
     @Test func defaults() throws {
@@ -48,7 +48,7 @@ import Testing
             ["--unknown"], ["more"], ["--target-port", "22", "23"],
         ])
     func refused(_ arguments: [String]) {
-        #expect(throws: (any Error).self) { try CommonOptions.parse(arguments) }
+        #expect(throws: (any Error).self) { try DaemonFlags<ServerSettings>.parse(arguments) }
     }
 
     @Test("Levels", arguments: LogLevel.allCases)

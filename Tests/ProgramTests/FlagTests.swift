@@ -11,6 +11,9 @@ import Wire
         "", " ", "abc", "-1", "-0", "+22", "22 ", " 22", "2 2", "22.0", "2e1", "0x16", "٢٢", "22\n", "1:",
     ]
 
+    /// A value as messages have it: without what acts on a terminal.
+    private func shown(_ text: String) -> String { text.replacing("\n", with: "?") }
+
     private static func message(_ parse: () throws -> some Any) -> String? {
         do {
             _ = try parse()
@@ -22,24 +25,24 @@ import Wire
 
     @Test("Ports", arguments: [("1", 1), ("22", 22), ("65535", 65535)] as [(String, UInt16)])
     func port(_ text: String, _ port: UInt16) throws {
-        #expect(try Port.parse(text) == port)
+        #expect(try ValueKind.port.argument(text) == port)
     }
 
     @Test("What is no port", arguments: noNumbers + ["0", "65536", "70000", "99999999999999999999"])
     func noPort(_ text: String) throws {
-        let message = try #require(Self.message { try Port.parse(text) })
-        #expect(message == "'\(text)' is not a TCP port: give a number from 1 to 65535")
+        let message = try #require(Self.message { try ValueKind.port.argument(text) })
+        #expect(message == "'\(shown(text))' is not a TCP port: give a number from 1 to 65535")
     }
 
     @Test("Queue numbers", arguments: [("0", 0), ("100", 100), ("65535", 65535)] as [(String, UInt16)])
     func queueNumber(_ text: String, _ number: UInt16) throws {
-        #expect(try QueueNumber.parse(text) == number)
+        #expect(try ValueKind.queue.argument(text) == number)
     }
 
     @Test("What is no queue number", arguments: noNumbers + ["65536", "70000"])
     func noQueueNumber(_ text: String) throws {
-        let message = try #require(Self.message { try QueueNumber.parse(text) })
-        #expect(message == "'\(text)' is not a queue number: give a number from 0 to 65535")
+        let message = try #require(Self.message { try ValueKind.queue.argument(text) })
+        #expect(message == "'\(shown(text))' is not a queue number: give a number from 0 to 65535")
     }
 
     @Test(
@@ -49,7 +52,7 @@ import Wire
             ("65535", 65535...65535), ("65472:65535", 65472...65535),
         ] as [(String, ClosedRange<UInt16>)])
     func queueRange(_ text: String, _ range: ClosedRange<UInt16>) throws {
-        #expect(try QueueRange.parse(text) == range)
+        #expect(try ValueKind.queues.argument(text) == range)
     }
 
     @Test(
@@ -58,8 +61,8 @@ import Wire
             ":", ":1", "1::2", "1:2:3", "2:1", "0:64", "0:65535", "1-2", "65535:65536", "1:+2",
         ])
     func noQueueRange(_ text: String) throws {
-        let message = try #require(Self.message { try QueueRange.parse(text) })
-        #expect(message.contains("'\(text)' is not a queue number or range"))
+        let message = try #require(Self.message { try ValueKind.queues.argument(text) })
+        #expect(message.contains("'\(shown(text))' is not a queue number or range"))
         #expect(message.contains("100:103"))
     }
 
@@ -70,7 +73,7 @@ import Wire
             ("2147483648", 0x8000_0000), ("0x00001000", 0x1000),
         ] as [(String, UInt32)])
     func markBit(_ text: String, _ bit: UInt32) throws {
-        #expect(try MarkBit.parse(text) == bit)
+        #expect(try ValueKind.markBit.argument(text) == bit)
     }
 
     @Test(
@@ -81,7 +84,7 @@ import Wire
             "0x+1", "0x-1", " 1",
         ])
     func noMarkBit(_ text: String) throws {
-        let message = try #require(Self.message { try MarkBit.parse(text) })
+        let message = try #require(Self.message { try ValueKind.markBit.argument(text) })
         #expect(message.contains("'\(text)' is not a mark bit"))
         #expect(message.contains("0x1000"))
     }
@@ -91,19 +94,19 @@ import Wire
     }
 
     @Test func addresses() throws {
-        #expect(try AddressArgument.parse("192.0.2.7") == IPAddress(192, 0, 2, 7))
-        #expect(try AddressArgument.parsePrefix("192.0.2.7/24") == IPPrefix(IPAddress(192, 0, 2, 0), length: 24))
+        #expect(try ValueKind.address.argument("192.0.2.7") == IPAddress(192, 0, 2, 7))
+        #expect(try ValueKind.prefix.argument("192.0.2.7/24") == IPPrefix(IPAddress(192, 0, 2, 0), length: 24))
     }
 
     @Test("What is no address", arguments: ["", "host", "192.0.2.7/24", "1.2.3.4.5"])
     func noAddress(_ text: String) throws {
-        let message = try #require(Self.message { try AddressArgument.parse(text) })
+        let message = try #require(Self.message { try ValueKind.address.argument(text) })
         #expect(message.contains("'\(text)' is not an IP address"))
     }
 
     @Test("What is no address or prefix", arguments: ["", "host", "192.0.2.7/33", "::/129"])
     func noPrefix(_ text: String) throws {
-        let message = try #require(Self.message { try AddressArgument.parsePrefix(text) })
+        let message = try #require(Self.message { try ValueKind.prefix.argument(text) })
         #expect(message.contains("'\(text)' is not an IP address or prefix"))
     }
 }

@@ -13,11 +13,7 @@ import Wire
         try SettingsFile<ClientSettings>.parse(Array(text.utf8), "/etc/tcpknock/client.toml").settings
     }
 
-    private func text(_ settings: some CommonSettings) -> String {
-        var writer = SettingsWriter()
-        settings.write(to: &writer)
-        return writer.text
-    }
+    private func text(_ settings: some DaemonSettings) -> String { settings.text() }
 
     static let fullServer = #"""
         target_ports = [22, 443]
@@ -247,19 +243,18 @@ import Wire
 
     @Test func firewallFlags() throws {
         #expect(
-            ServerSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 100 --mark 0x1000")
+            ServerSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --mark 0x1000 --queue-num 100")
         #expect(
             try server(Self.fullServer).firewallFlags.joined(separator: " ")
-                == "--target-port 22 --target-port 443 --queue-num 100:103 --mark 0x4000 --protect own --protect "
+                == "--target-port 22 --target-port 443 --mark 0x4000 --iptables legacy --queue-num 100:103 --protect own --protect "
                 + "10.0.0.0/24 --protect 2001:db8::7 --protect interface:eth0.1 --exempt "
-                + "192.0.2.0/24 --exempt fd00::/8 --exempt interface:wg0 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other "
-                + "--iptables legacy"
+                + "192.0.2.0/24 --exempt fd00::/8 --exempt interface:wg0 --on-failure reset --kernel-filter off --pin-folder /sys/fs/bpf/other"
         )
         #expect(
-            ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --queue-num 200 --mark 0x1000")
+            ClientSettings().firewallFlags.joined(separator: " ") == "--target-port 22 --mark 0x1000 --queue-num 200")
         #expect(
             try client(Self.fullClient).firewallFlags.joined(separator: " ")
-                == "--target-port 22 --target-port 2222 --target-port 2200 --queue-num 7 --mark 0x8 --iptables nft")
+                == "--target-port 22 --target-port 2222 --target-port 2200 --mark 0x8 --iptables nft --queue-num 7")
     }
 
     @Test("A name in any script will do, if it has no spaces", arguments: ["a", "Zoë", "名前", "a.b-c_d@e/f", "'"])

@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
 internal import Program
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Settings
 
 /// A check that the daemon runs once, in this version, and with the intended values.
 enum DaemonCheck {
@@ -95,7 +96,7 @@ enum DaemonCheck {
         compare("--key-file", Set(subject.keyFiles.map(\.path)), default: "/etc/port_protector.dat")
         if subject.role == .server {
             let given =
-                daemon.values(of: "--mark").last.flatMap { try? MarkBit.parse($0) }
+                daemon.values(of: "--mark").last.flatMap { try? ValueKind.markBit.parse($0) }
                 ?? (hasConfiguration ? nil : defaults.mark)
             if let given, given != subject.mark { differences.append("--mark 0x\(String(given, radix: 16))") }
         }

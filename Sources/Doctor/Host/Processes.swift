@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
 internal import Program
+// SPDX-License-Identifier: GPL-2.0-or-later
+internal import Settings
 internal import SystemPackage
 
 /// A running daemon of this project.
@@ -33,7 +34,7 @@ package struct DaemonProcess: Equatable, Sendable {
     }
 
     /// The name of a server, if it is a valid one: a process can have anything on its command line.
-    private static func instance(_ text: String?) -> String? { text.flatMap { try? InstanceName.parse($0) } }
+    private static func instance(_ text: String?) -> String? { text.flatMap { try? ValueKind.instance.parse($0) } }
 
     /// The values of a flag on its command line, as `--flag value` or `--flag=value`.
     package func values(of flag: String) -> [String] {

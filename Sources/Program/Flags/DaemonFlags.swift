@@ -1,28 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import ArgumentParser
+internal import ArgumentParser
 internal import Glibc
 internal import KnockProtocol
 package import Settings
 package import SystemPackage
 
 /// The flags of a daemon.
-package protocol DaemonFlags: ParsableArguments {
-    associatedtype Settings: CommonSettings
+package struct DaemonFlags<Settings: DaemonSettings>: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Configuration file; '' for none. (default: the one in /etc/tcpknock, if it exists)",
+            valueName: "path"), completion: .file())
+    var config: String?
 
-    /// The flags that both daemons share.
-    var common: CommonOptions { get }
-    /// The configuration file that is read if it exists and no other is named.
-    var usualFile: FilePath { get }
-    /// Overrides the settings of the configuration file with the flags.
-    func apply(to settings: inout EffectiveSettings<Settings>)
-    /// Whether two key files with the same content are an error.
-    static var keysMustDiffer: Bool { get }
-    /// Returns all key files of the settings, each with a name for its owner.
-    static func keyFiles(_ settings: Settings) -> [(owner: String, path: FilePath)]
-}
+    @Flag(help: "Check configuration and key files, print the settings in force as a configuration file, and exit.")
+    package var check = false
 
-extension DaemonFlags {
-    package var usualFile: FilePath { Settings.defaultFile }
+    @Flag(help: "Print a configuration file in which every setting is explained, and exit.")
+    package var sample = false
+
+    @Flag(
+        name: [.customLong("firewall-flags"), .customLong("firewall_flags")],
+        help: "Print the flags that the firewall script needs for this configuration, and exit.")
+    package var firewallFlags = false
+
+    @Option(
+        name: [.customLong("default-user"), .customLong("default_user")],
+        help: ArgumentHelp(
+            "User to run as when the configuration names none, if the host has such a user and root starts it.",
+            valueName: "name[:group]"),
+        transform: { try ValueKind.userOrNone.argument($0) })
+    var defaultUser: String?
+
+    @Flag(name: .customLong("open-files"), help: .hidden)
+    var opensFiles = false
+
+    @OptionGroup var settingFlags: SettingFlags<Settings>
+
+    /// Creates flags as if none were given.
+    package init() {}
 
     /// Reads the configuration file and applies the flags.
     ///
@@ -30,42 +46,51 @@ extension DaemonFlags {
     ///
     /// - Throws: All errors in the file, or in its combination with the flags.
     package func effectiveSettings() throws(FatalError) -> EffectiveSettings<Settings> {
-        var settings = try EffectiveSettings<Settings>(file: common.config, usual: usualFile)
-        common.apply(to: &settings)
-        apply(to: &settings)
+        var settings = try EffectiveSettings<Settings>(file: config, instance: instance)
+        settings.apply(settingFlags)
+        if let defaultUser { settings.setDefault(user: defaultUser) }
         try settings.check()
         return settings
     }
 
+    /// The name of the daemon if the host runs several; nil for the one without a name.
+    private var instance: String? { settingFlags.withoutKeys.instance }
+
+    /// The configuration file that is read if it exists and no other is named.
+    package var usualFile: FilePath { Settings.defaultFile(of: instance) }
+
     /// The configuration file: the named one, or the default one, which need not exist.
-    var configurationFile: FilePath { common.config.map { FilePath($0) } ?? usualFile }
+    var configurationFile: FilePath { config.map { FilePath($0) } ?? usualFile }
 
     /// Returns only the settings.
     package func settings() throws(FatalError) -> Settings { try effectiveSettings().settings }
 
-    /// Carries out `--check`, `--firewall-flags` or `--open-files`, if given.
+    /// Does what the flags ask for other than to run as a daemon.
     ///
-    /// - Parameter program: The name of the program, for warnings.
-    /// - Returns: Whether one of them was given, so that the program should exit.
+    /// - Returns: Whether there was such a flag, so that the program should exit.
     /// - Throws: What is wrong. The exit status of `--check` is that of a wrong configuration.
-    package func answer(as program: String) throws(FatalError) -> Bool {
-        if common.opensFiles {
+    package func answer() throws(FatalError) -> Bool {
+        if opensFiles {
             try FileBroker.serve(self)
-        } else if common.check {
-            try check(as: program)
-        } else if common.firewallFlags {
+        } else if check {
+            try checkAll()
+        } else if firewallFlags {
             StandardOutput.write(try settings().firewallFlags.joined(separator: " ") + "\n")
+        } else if sample {
+            StandardOutput.write(Settings.sample)
+        } else {
+            return false
         }
-        return common.check || common.firewallFlags || common.opensFiles
+        return true
     }
 
-    private func check(as program: String) throws(FatalError) {
+    private func checkAll() throws(FatalError) {
         do throws(FatalError) {
             let effective = try effectiveSettings()
             try Self.checkKeys(effective.settings)
-            for warning in effective.warnings { StandardError.write("\(program): warning: \(warning)\n") }
+            for warning in effective.warnings { StandardError.write("\(Settings.program): warning: \(warning)\n") }
             let file = effective.file.map { "read \($0)" } ?? "no configuration file"
-            StandardOutput.write("# \(program) \(version), \(file)\n\(effective.text)")
+            StandardOutput.write("# \(Settings.program) \(version), \(file)\n\(effective.text)")
         } catch {
             throw FatalError(error.description, status: EX_CONFIG)
         }
@@ -75,10 +100,10 @@ extension DaemonFlags {
     private static func checkKeys(_ settings: Settings) throws(FatalError) {
         var wrong: [String] = []
         var owners: [String: String] = [:]
-        for (owner, path) in keyFiles(settings) {
+        for (owner, path) in settings.keyFiles {
             do throws(FatalError) {
                 let fingerprint = try KeySchedule.read(path, forDaemonOf: settings.user).fingerprint
-                if let other = owners.updateValue(owner, forKey: fingerprint), keysMustDiffer {
+                if let other = owners.updateValue(owner, forKey: fingerprint), Settings.keysMustDiffer {
                     wrong.append("\(owner): the same key as \(other) has; each needs one of their own")
                 }
             } catch {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import KnockProtocol
 internal import Linux
 package import Settings
 package import SystemPackage
 
 /// The settings in effect: the defaults, overridden by a configuration file, overridden by flags.
-package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
+package struct EffectiveSettings<Settings: DaemonSettings>: Sendable {
     /// The settings.
-    package private(set) var settings = Settings()
+    package private(set) var settings: Settings
     /// The configuration file; nil if there is none.
     package private(set) var file: FilePath?
     /// The warnings about settings that are valid but probably not intended, with their places in the file.
@@ -19,13 +18,15 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
     ///
     /// - Parameters:
     ///   - path: The file; empty for none; nil for the default file, if it exists.
-    ///   - usual: The default file.
+    ///   - instance: The name of the daemon, if the host runs several; nil for the one without a name.
     /// - Throws: All errors in the file.
-    package init(file path: String?, usual: FilePath = Settings.defaultFile) throws(FatalError) {
+    package init(file path: String?, instance: String? = nil) throws(FatalError) {
+        settings = Settings(instance: instance)
+        let usual = Settings.defaultFile(of: instance)
         let path = if let path { FilePath(path) } else { try Self.exists(usual) ? usual : "" }
         guard !path.isEmpty else { return }
         do throws(SettingsError) {
-            let content = try SettingsFile<Settings>.read(path, opening: FileBroker.open)
+            let content = try SettingsFile<Settings>.read(path, of: instance, opening: FileBroker.open)
             settings = content.settings
             warnings = content.warnings.map { $0.description(in: path) }
             for key in content.given { origins[key] = .file }
@@ -55,40 +56,27 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
             status: EX_NOPERM)
     }
 
-    /// Overrides a setting with the value of a flag.
-    ///
-    /// Does nothing if the flag was not given.
-    mutating func set<Value>(_ setting: WritableKeyPath<Settings, Value>, _ key: String, _ value: Value?) {
-        guard let value else { return }
-        settings[keyPath: setting] = value
-        origins[key] = .flag
+    /// Overrides settings with the flags that were given.
+    mutating func apply(_ flags: SettingFlags<Settings>) {
+        // The flags were checked when they were parsed.
+        for setting in Settings.settings where (try? flags.take(setting, into: &settings)) == true {
+            if let key = setting.key { origins[key] = .flag }
+        }
     }
 
-    /// Overrides an optional setting with the value of a flag.
-    ///
-    /// Does nothing if the flag was not given.
-    mutating func set<Value>(_ setting: WritableKeyPath<Settings, Value?>, _ key: String, _ value: Value??) {
-        guard let value else { return }
-        settings[keyPath: setting] = value
-        origins[key] = .flag
-    }
-
-    /// Returns whether neither the file nor a flag has set a setting.
-    func isDefault(_ key: String) -> Bool { origins[key] == nil }
-
-    /// Adds a warning.
-    mutating func warn(_ text: String) { warnings.append(text) }
-
-    /// Changes the default of a setting.
-    ///
-    /// Does nothing if the file or a flag has set it.
-    mutating func setDefault<Value>(_ setting: WritableKeyPath<Settings, Value>, _ key: String, _ value: Value) {
-        if origins[key] == nil { settings[keyPath: setting] = value }
+    /// Sets the user if neither the file nor a flag has set one, and the host has it.
+    mutating func setDefault(user: String) {
+        guard origins["user"] == nil else { return }
+        if Identity.canBecome(user) {
+            settings.user = user
+        } else {
+            warnings.append("the daemon does not become \"\(user)\": this host has no such user")
+        }
     }
 
     /// Checks for conflicts after the flags were applied.
     func check() throws(FatalError) {
-        let conflicts = settings.conflicts().map(\.text)
+        let conflicts = settings.conflicts.map(\.text)
         guard conflicts.isEmpty else {
             let place = file.map { "flags over \($0): " } ?? "flags: "
             throw FatalError(place + conflicts.joined(separator: "\n" + place), status: EX_USAGE)
@@ -96,11 +84,7 @@ package struct EffectiveSettings<Settings: CommonSettings>: Sendable {
     }
 
     /// The settings in the syntax of the file, with comments that state their origins.
-    package var text: String {
-        var writer = SettingsWriter(origins: origins)
-        settings.write(to: &writer)
-        return writer.text
-    }
+    package var text: String { settings.text(origins: origins) }
 }
 
 extension FatalError {

@@ -4,7 +4,7 @@ internal import SystemPackage
 
 /// A configuration file: what is taken can be written and is taken again as the same, and what is said of what is wrong
 /// can be shown.
-enum SettingsTarget<Settings: CommonSettings> {
+enum SettingsTarget<Settings: DaemonSettings> {
     @Sendable static func run(_ input: [UInt8]) throws(Violation) {
         let file: SettingsFile<Settings>
         do throws(SettingsError) {
@@ -18,15 +18,13 @@ enum SettingsTarget<Settings: CommonSettings> {
         }
         for warning in file.warnings { _ = warning.description(in: "f") }
         _ = file.settings.firewallFlags
-        var writer = SettingsWriter()
-        file.settings.write(to: &writer)
-        var again = SettingsWriter()
+        let written = file.settings.text()
+        let again: String
         do throws(SettingsError) {
-            try SettingsFile<Settings>.parse(Array(writer.text.utf8), "/etc/tcpknock/f", now: 0).settings
-                .write(to: &again)
+            again = try SettingsFile<Settings>.parse(Array(written.utf8), "/etc/tcpknock/f", now: 0).settings.text()
         } catch {
-            throw Violation("what was written cannot be read: \(error)\n\(writer.text)")
+            throw Violation("what was written cannot be read: \(error)\n\(written)")
         }
-        try hold(again.text == writer.text, "read again, it is something else:\n\(writer.text)\n\(again.text)")
+        try hold(again == written, "read again, it is something else:\n\(written)\n\(again)")
     }
 }

@@ -2,13 +2,14 @@
 package import Logging
 package import Settings
 
-extension CommonSettings {
+extension DaemonSettings {
     /// Creates the logger that the settings ask for.
     package func logger(_ label: String) -> Logger {
         let handler =
-            switch logTarget {
-            case .stderr: LogLineHandler(level: logLevel, format: logFormat)
-            case .syslog: LogLineHandler(level: logLevel, format: logFormat, syslog: Syslog(program: label))
+            switch shared.logTarget {
+            case .stderr: LogLineHandler(level: shared.logLevel, format: shared.logFormat)
+            case .syslog:
+                LogLineHandler(level: shared.logLevel, format: shared.logFormat, syslog: Syslog(program: label))
             }
         return Logger(label: label) { _ in handler }
     }
