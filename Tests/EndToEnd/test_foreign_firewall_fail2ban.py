@@ -6,7 +6,7 @@ from typing import Iterator
 import pytest
 
 from harness.firewall import PROJECT
-from harness.foreign import Guarded, OwnFiles, guarded
+from harness.foreign import Guarded, WithPackages, guarded
 from harness.inside import gets_in
 from harness.knock import WRONG, keep_kernel_quiet, peer
 from harness.topologies import Network
@@ -29,18 +29,18 @@ def both(two_clients: Network, key_file: str) -> Iterator[Guarded]:
 
 
 @pytest.fixture
-def fail2ban(two_clients: Network) -> Iterator[OwnFiles]:
-    with OwnFiles(two_clients.server, "fail2ban") as files:
+def fail2ban(two_clients: Network) -> Iterator[WithPackages]:
+    with WithPackages(two_clients.server, "fail2ban") as files:
         files.shell(f"cp -r {HOOKS}/*.d /etc/fail2ban/; mkdir -p /run/fail2ban; : >/var/log/tcpknock.log")
         files.write("/etc/fail2ban/jail.d/zz-local.conf", LOCAL)
         yield files
 
 
-def jail(fail2ban: OwnFiles, *words: str) -> str:
+def jail(fail2ban: WithPackages, *words: str) -> str:
     return fail2ban.run("fail2ban-client", *words).stdout
 
 
-def test_a_lockout_becomes_a_ban(both: Guarded, fail2ban: OwnFiles, key_file: str) -> None:
+def test_a_lockout_becomes_a_ban(both: Guarded, fail2ban: WithPackages, key_file: str) -> None:
     client, address = both.network.client, both.server.ipv4
     program = fail2ban.popen("fail2ban-server", "-xf", "--logtarget=stdout", "start")
     program.wait_for_line("Jail 'tcpknock' started", 60)

@@ -5,7 +5,7 @@ from typing import Iterator
 import pytest
 
 from harness.firewall import BACKENDS
-from harness.foreign import Guarded, OwnFiles, guarded
+from harness.foreign import Guarded, WithPackages, guarded
 from harness.hosts import Host
 from harness.inside import gets_in
 from harness.knock import FAMILIES
@@ -26,8 +26,8 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration
 
 
 @pytest.fixture
-def firewalld(two_clients: Network) -> Iterator[OwnFiles]:
-    with OwnFiles(two_clients.server, "firewalld") as files:
+def firewalld(two_clients: Network) -> Iterator[WithPackages]:
+    with WithPackages(two_clients.server, "firewalld") as files:
         files.write("/run/dbus/bus.conf", BUS)
         files.popen("dbus-daemon", "--config-file=/run/dbus/bus.conf", "--nofork", "--nopidfile", "--print-address")
         has_socket = ("test", "-S", "/run/dbus/system_bus_socket")
@@ -49,11 +49,11 @@ def is_refused(host: Host, address: str, port: int) -> bool:
         return True
 
 
-def call(firewalld: OwnFiles, *arguments: str) -> str:
+def call(firewalld: WithPackages, *arguments: str) -> str:
     return firewalld.run("firewall-cmd", *arguments).stdout.strip()
 
 
-def test_firewalld_and_the_knock(both: Guarded, firewalld: OwnFiles, request: pytest.FixtureRequest) -> None:
+def test_firewalld_and_the_knock(both: Guarded, firewalld: WithPackages, request: pytest.FixtureRequest) -> None:
     stranger = both.network.other
     assert stranger
     ours = request.node.callspec.params["both"]

@@ -107,8 +107,9 @@ def test_the_daemon_has_rules_put_back_that_somebody_takes_away(
         for family in FAMILIES:
             with HeldConnection(direct.client, server.address(family), 22) as new:
                 assert new.echo()
-    written = lambda: (metric(metrics, "rules_lost_total"), metric(metrics, "unprotected_ports"))  # noqa: E731
-    eventually(lambda: written() == (1, 0), 40, "the metrics")
+    wanted = (1, 0)
+    eventually(
+        lambda: (metric(metrics, "rules_lost_total"), metric(metrics, "unprotected_ports")) == wanted, 40, "the metrics")
 
 
 def test_the_daemon_only_tells_where_that_is_wanted(direct: Network, key_file: str, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Iterator
 import pytest
 
 from harness.firewall import BACKENDS
-from harness.foreign import Guarded, OwnFiles, guarded
+from harness.foreign import Guarded, WithPackages, guarded
 from harness.topologies import Network
 
 TABLE = """
@@ -27,8 +27,8 @@ ALLOWED = "tcp dport { 22, 80 } ct state new accept"
 
 
 @pytest.fixture
-def nftables(two_clients: Network) -> Iterator[OwnFiles]:
-    with OwnFiles(two_clients.server) as files:
+def nftables(two_clients: Network) -> Iterator[WithPackages]:
+    with WithPackages(two_clients.server) as files:
         yield files
 
 
@@ -38,7 +38,7 @@ def both(two_clients: Network, key_file: str, request: pytest.FixtureRequest) ->
         yield both
 
 
-def serve(nftables: OwnFiles, key: str) -> None:
+def serve(nftables: WithPackages, key: str) -> None:
     commands = nftables.unit_commands("nftables", key)
     assert commands
     for command in commands:
@@ -46,7 +46,7 @@ def serve(nftables: OwnFiles, key: str) -> None:
 
 
 def test_the_service_flushes_and_the_guard_repairs(
-    both: Guarded, nftables: OwnFiles, request: pytest.FixtureRequest
+    both: Guarded, nftables: WithPackages, request: pytest.FixtureRequest
 ) -> None:
     # As Debian's package has it, which lets everything in, and then one with rules.
     assert "flush ruleset" in nftables.run("cat", "/etc/nftables.conf").stdout
@@ -61,7 +61,7 @@ def test_the_service_flushes_and_the_guard_repairs(
         nftables.write("/etc/nftables.conf", FLUSH + TABLE % ALLOWED)
 
 
-def test_a_configuration_that_deletes_its_own_table_alone(both: Guarded, nftables: OwnFiles) -> None:
+def test_a_configuration_that_deletes_its_own_table_alone(both: Guarded, nftables: WithPackages) -> None:
     nftables.write("/etc/nftables.conf", OWN_TABLE_ALONE + TABLE % ALLOWED)
     for key in ("ExecStart", "ExecReload"):
         serve(nftables, key)

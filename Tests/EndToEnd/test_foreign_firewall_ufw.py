@@ -5,7 +5,7 @@ from typing import Iterator
 import pytest
 
 from harness.firewall import BACKENDS
-from harness.foreign import Guarded, OwnFiles, guarded
+from harness.foreign import Guarded, WithPackages, guarded
 from harness.inside import gets_in
 from harness.knock import FAMILIES
 from harness.topologies import Network
@@ -19,8 +19,8 @@ chmod 640 /etc/ufw/*.rules /etc/ufw/*.init
 
 
 @pytest.fixture
-def ufw(two_clients: Network) -> Iterator[OwnFiles]:
-    with OwnFiles(two_clients.server, "ufw") as files:
+def ufw(two_clients: Network) -> Iterator[WithPackages]:
+    with WithPackages(two_clients.server, "ufw") as files:
         files.shell(CONFIGURE)
         yield files
 
@@ -31,7 +31,7 @@ def both(two_clients: Network, key_file: str, request: pytest.FixtureRequest) ->
         yield both
 
 
-def test_ufw_and_the_knock(both: Guarded, ufw: OwnFiles) -> None:
+def test_ufw_and_the_knock(both: Guarded, ufw: WithPackages) -> None:
     stranger = both.network.other
     assert stranger
     ufw.run("ufw", "--force", "enable")
@@ -51,7 +51,7 @@ def test_ufw_and_the_knock(both: Guarded, ufw: OwnFiles) -> None:
 
 
 def test_ufw_that_manages_the_built_in_chains(
-    both: Guarded, ufw: OwnFiles, request: pytest.FixtureRequest
+    both: Guarded, ufw: WithPackages, request: pytest.FixtureRequest
 ) -> None:
     ufw.shell("sed -i s/^MANAGE_BUILTINS=.*/MANAGE_BUILTINS=yes/ /etc/default/ufw")
     ufw.run("ufw", "allow", "22/tcp")

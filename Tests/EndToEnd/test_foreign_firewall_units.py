@@ -9,7 +9,7 @@ from typing import Iterator, List
 import pytest
 
 from harness.firewall import PROJECT
-from harness.foreign import OwnFiles
+from harness.foreign import WithPackages
 from harness.hosts import Host
 
 UNITS = os.path.join(PROJECT, "packaging", "systemd")
@@ -24,8 +24,8 @@ Wants=tcpknock-server.service network-online.target {}
 
 
 @pytest.fixture
-def files(host: Host) -> Iterator[OwnFiles]:
-    with OwnFiles(host, "systemd", "nftables", "firewalld", "iptables-persistent", "ufw") as files:
+def files(host: Host) -> Iterator[WithPackages]:
+    with WithPackages(host, "systemd", "nftables", "firewalld", "iptables-persistent", "ufw") as files:
         for unit in os.listdir(UNITS):
             # Programs that are not installed here are not what this is about.
             text = re.sub(r"/usr/local/\S*", "/bin/true", Path(UNITS, unit).read_text())
@@ -33,7 +33,7 @@ def files(host: Host) -> Iterator[OwnFiles]:
         yield files
 
 
-def complaints(files: OwnFiles, others: List[str]) -> str:
+def complaints(files: WithPackages, others: List[str]) -> str:
     files.write("/etc/systemd/system/all.target", TARGET.format(" ".join(f"{name}.service" for name in others)))
     result = files.run("systemd-analyze", "verify", "--man=no", "all.target", check=False)
     lines = (result.stdout + result.stderr).splitlines()
@@ -42,7 +42,7 @@ def complaints(files: OwnFiles, others: List[str]) -> str:
 
 # firewalld and nftables exclude each other.
 @pytest.mark.parametrize("left_out", ("nftables", "firewalld"))
-def test_there_is_an_order(files: OwnFiles, left_out: str) -> None:
+def test_there_is_an_order(files: WithPackages, left_out: str) -> None:
     others = [name for name in FIREWALLS if name != left_out]
     assert complaints(files, others) == ""
     # It would say so.
@@ -62,7 +62,7 @@ def test_ours_come_after_all_of_them_and_before_the_network() -> None:
 
 
 @pytest.mark.parametrize("unit", sorted(os.listdir(UNITS)))
-def test_what_the_units_may_do_is_little(files: OwnFiles, unit: str) -> None:
+def test_what_the_units_may_do_is_little(files: WithPackages, unit: str) -> None:
     """As `systemd-analyze security` rates it, from 0 to 100 here; 95 without any limit."""
     command = ("systemd-analyze", "security", "--offline=yes", "--no-pager", f"/etc/systemd/system/{unit}")
     result = files.run(*command, "--threshold=29", check=False)

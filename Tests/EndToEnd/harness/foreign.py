@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Sequence
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -18,6 +18,7 @@ from .firewall import firewall, script
 from .hosts import Host
 from .inside import gets_in
 from .knock import FAMILIES, WITHOUT_FILTER, equip
+from .own_files import OwnFiles
 from .processes import Program
 from .topologies import Network
 from .waiting import eventually
@@ -58,66 +59,16 @@ def _download(package: str, archives: str) -> None:
     pytest.skip(f"Debian's package {package} cannot be had: {result.stderr.strip()[-200:]}")
 
 
-# Others wait for the lock of iptables-legacy, too, so that stays the one of this machine.
-_MOUNTS = """
-mount -t tmpfs tmpfs "$2"
-for place in etc usr var; do
-    mkdir "$2/$place" "$2/$place.work"
-    mount -t overlay -o "lowerdir=$1/$place:/$place,upperdir=$2/$place,workdir=$2/$place.work" overlay "/$place"
-done
-mkdir "$2/run"
-touch /run/xtables.lock "$2/run/xtables.lock"
-mount --bind /run/xtables.lock "$2/run/xtables.lock"
-mount --rbind "$2/run" /run
-echo ready
-exec cat
-"""
-
-
-class OwnFiles:
-    """Runs programs on a host with packages in place, and with an /etc, /usr, /var and /run of their own.
-
-    What they write there is gone with the `with` block. Services are not started.
-    """
+class WithPackages(OwnFiles):
+    """Also has Debian packages in place."""
 
     def __init__(self, host: Host, *packages: str) -> None:
-        self.host = host
-        root = unpacked(*packages)
-        self._folder = tempfile.mkdtemp(prefix="tk-files-")
-        self._holder = host.popen(
-            ["unshare", "--mount", "sh", "-euc", _MOUNTS, "sh", root, self._folder], name="own files"
-        )
-        self._holder.wait_for_line("^ready$", 20)
-
-    def command(self, command: Sequence[str]) -> List[str]:
-        return ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "--", *command]
-
-    def run(
-        self, *command: str, check: bool = True, input: "str | None" = None
-    ) -> "subprocess.CompletedProcess[str]":
-        return self.host.run(self.command(command), check=check, input=input, timeout=60)
-
-    def popen(self, *command: str) -> Program:
-        return self.host.popen(self.command(command), name=command[0])
-
-    def shell(self, script: str) -> str:
-        """Runs lines for /bin/sh and returns what they print."""
-        return self.run("sh", "-euc", script).stdout
-
-    def write(self, path: str, text: str) -> None:
-        self.run("sh", "-euc", 'mkdir -p "${1%/*}" && cat >"$1"', "sh", path, input=text)
+        super().__init__(host, above=unpacked(*packages))
 
     def unit_commands(self, unit: str, key: str) -> List[List[str]]:
         """The commands of a systemd service, such as those of ExecReload, as words."""
         lines = self.run("cat", f"/lib/systemd/system/{unit}.service").stdout.splitlines()
         return [line.split("=", 1)[1].split() for line in lines if line.startswith(f"{key}=")]
-
-    def __enter__(self) -> "OwnFiles":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._holder.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @dataclass
