@@ -33,8 +33,9 @@ PYTEST = /usr/bin/python3 -m pytest -o cache_dir=$(CURDIR)/.build/pytest-cache -
 # How many files of end-to-end tests run at a time.
 WORKERS = 3
 
-# Of PyPI, since Debian has none.
+# Of PyPI, since Debian has none, or an old one.
 RUFF = .build/lint/bin/ruff
+MYPY = .build/lint/bin/mypy
 
 # The fuzz targets to run, and for how long each.
 FUZZ = $$($(FUZZER))
@@ -120,16 +121,20 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
 	scripts/rooms
-	@$(MAKE) --no-print-directory $(RUFF)
+	@$(MAKE) --no-print-directory $(RUFF) $(MYPY)
 	$(RUFF) check .
+	$(MYPY) Tests/EndToEnd Benchmarks scripts/rooms
+	$(MYPY) Tests/VM
 	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh \
 		scripts/coverage scripts/coverage-rooms scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
 		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 
-$(RUFF):
+$(RUFF) $(MYPY): .build/lint/bin/pip
+	$(@D)/pip install --quiet --disable-pip-version-check ruff==0.15.0 mypy==2.4.1
+
+.build/lint/bin/pip:
 	scripts/install-packages python3-venv
 	/usr/bin/python3 -m venv $(@D)/..
-	$(@D)/pip install --quiet --disable-pip-version-check ruff==0.15.0
 
 coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
 	@WORKERS=$(WORKERS) scripts/coverage

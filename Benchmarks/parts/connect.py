@@ -12,7 +12,8 @@ import os
 import shutil
 import subprocess
 from contextlib import ExitStack
-from typing import Callable, Dict, List
+from functools import partial
+from typing import Callable, Dict, List, Tuple
 
 from harness import topologies
 from harness.topologies import Network
@@ -24,6 +25,9 @@ TITLE = "Connect and first byte: plain, through the knock, fwknop, knockd"
 PART = "connect"
 PLAIN, KNOCK = "plain connect", "tcpknock"
 POLL = 5
+
+Way = Callable[[int, int], List[float]]
+"""Connects: how often to try, in milliseconds or 0 for once, and how many times; returns how long each took."""
 
 #: name: (what is asked of our ratio to it, whether the client tries again, connections in a round)
 FWKNOP_UDP = "fwknop, UDP server, polled"
@@ -79,11 +83,12 @@ def _which(family: int, ordinary: bool) -> str:
 
 def _others(context: Context, stack: ExitStack, ways: "Dict[str, Callable[[], List[float]]]") -> None:
     few, slow = (2, 1) if context.quick else (8, 2)
-    for names, start in (
+    starts: "List[Tuple[Tuple[str, ...], Callable[[], Way]]]" = [
         ((FWKNOP_UDP,), lambda: _fwknop(context, stack, udp=True)),
         ((FWKNOP_PCAP, FWKNOP_PEOPLE), lambda: _fwknop(context, stack, udp=False)),
         ((KNOCKD, KNOCKD_PEOPLE), lambda: _knockd(context, stack)),
-    ):
+    ]
+    for names, start in starts:
         try:
             connect = start()
             for poll, number in ((POLL, few), (0, slow)):
@@ -94,9 +99,9 @@ def _others(context: Context, stack: ExitStack, ways: "Dict[str, Callable[[], Li
             for name in names:
                 context.results.skip(PART, name, " ".join(str(problem).split())[:300])
             continue
-        ways[names[0]] = lambda connect=connect: connect(POLL, few)
+        ways[names[0]] = partial(connect, POLL, few)
         if len(names) > 1:
-            ways[names[1]] = lambda connect=connect: connect(0, slow)
+            ways[names[1]] = partial(connect, 0, slow)
 
 
 def _closed_network(context: Context, stack: ExitStack) -> Network:
@@ -134,7 +139,7 @@ def _find(context: Context, package: str, program: str) -> str:
     raise Skip(f"Debian's package {package} has no {program}")
 
 
-def _fwknop(context: Context, stack: ExitStack, udp: bool) -> "Callable[[int, int], List[float]]":
+def _fwknop(context: Context, stack: ExitStack, udp: bool) -> Way:
     fwknop, fwknopd = _find(context, "fwknop-client", "fwknop"), _find(context, "fwknop-server", "fwknopd")
     network = _closed_network(context, stack)
     folder = os.path.join(context.folder, "fwknop-udp" if udp else "fwknop-pcap")
@@ -184,7 +189,7 @@ def _fwknop(context: Context, stack: ExitStack, udp: bool) -> "Callable[[int, in
     return connect
 
 
-def _knockd(context: Context, stack: ExitStack) -> "Callable[[int, int], List[float]]":
+def _knockd(context: Context, stack: ExitStack) -> Way:
     knockd, knock = _find(context, "knockd", "knockd"), _find(context, "knockd", "knock")
     network = _closed_network(context, stack)
     network.server.run(["iptables", "-w", "-N", "KNOCKED"])

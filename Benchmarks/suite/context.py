@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable, List, Sequence
 
 from harness import daemons
@@ -34,7 +35,7 @@ class Context:
         subprocess.run(
             ["make", "-s", "-C", os.path.join(FOLDER, "baselines"), f"OUT={self.folder}"], check=True, timeout=120
         )
-        self.key_file = daemons.keygen(os.path.join(self.folder, "port_protector.dat"))  # type: ignore[arg-type]
+        self.key_file = daemons.keygen(Path(self.folder, "port_protector.dat"))
         self.syn_key = Keys.derive(read_key(self.key_file)).k1.hex()
         self.has_filter = _mentions([daemons.program("tcpknock-server")], FILTER_FLAG)
         self.rules_have_filter = _mentions([script("server")], FILTER_FLAG)

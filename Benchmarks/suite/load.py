@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Iterator, List, Optional
 
 from harness.hosts import Host
@@ -145,7 +145,7 @@ class Flood:
     """A flood that is under way, and afterwards what was sent."""
 
     program: Program
-    sent: Sent = None  # type: ignore[assignment]
+    sent: Sent = field(init=False)
 
 
 def _sent(output: str) -> Sent:

@@ -51,7 +51,7 @@ def test_nmap_finds_a_closed_port(refusing: Tuple[Network, Configured], scan: st
         command += (["-6"] if family == 6 else []) + [network.server.address(family)]
         assert network.other
         ports = XML.fromstring(network.other.run(command, timeout=30).stdout).iter("port")
-        states = {int(port.attrib["portid"]): port.find("state").attrib for port in ports}  # type: ignore[union-attr]
+        states = {int(port.attrib["portid"]): state.attrib for port in ports for state in port.iter("state")}
         assert states[PROTECTED] == states[CLOSED]
         assert states[CLOSED]["state"] == ("unfiltered" if scan == "-sA" else "closed")
 

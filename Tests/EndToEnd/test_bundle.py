@@ -23,7 +23,6 @@ def run(name: str, *flags: "str | Path", before: "tuple[str, ...]" = ()) -> "sub
         capture_output=True,
         text=True,
         timeout=20,
-        env={**os.environ, "SWIFT_BACKTRACE": "enable=no"},
     )
 
 
@@ -65,7 +64,7 @@ class Hosts:
     def keygen(
         self, name: str = "alice", *flags: "str | Path", before: "tuple[str, ...]" = ()
     ) -> "subprocess.CompletedProcess[str]":
-        fixed = ["--bundle", name, "--config", self.server, "--output", self.bundle]
+        fixed: "list[str | Path]" = ["--bundle", name, "--config", self.server, "--output", self.bundle]
         host = [] if "--host" in flags else ["--host", HOST]
         return run("keygen", *fixed, *host, *flags, before=before)
 

@@ -7,7 +7,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterator, List
+from typing import Callable, Dict, Iterator, List
 
 import pytest
 
@@ -23,7 +23,7 @@ from harness.settings import Configured, keys
 from harness.topologies import Network
 from harness.waiting import eventually
 
-START = {"server": start_server, "client": start_client}
+START: Dict[str, Callable[..., Program]] = {"server": start_server, "client": start_client}
 roles = pytest.mark.parametrize("role", ("server", "client"))
 
 

@@ -116,26 +116,29 @@ class Patient:
     def shell(self, script: str) -> str:
         return self.installed.shell(script)
 
-    def configure(self, more: str = "", **settings: str) -> None:
+    def configure(self, more: str = "", **settings: str) -> "Patient":
         """Changes settings, each as it is in the file; None takes one out."""
         self.settings = {name: value for name, value in {**self.settings, **settings}.items() if value}
         lines = [f"{name} = {value}" for name, value in self.settings.items()]
         self.installed.write(self.config, "\n".join([*lines, more, ""]))
+        return self
 
     def start(self, line: str = "") -> None:
         self.daemon = self.installed.start(line or f"tcpknock-{self.role}")
 
-    def restart(self, line: str = "") -> None:
+    def restart(self, line: str = "") -> "Patient":
         self.stop()
         self.start(line)
+        return self
 
     def stop(self) -> None:
         if self.daemon:
             self.daemon.stop()
             self.daemon = None
 
-    def up(self, *flags: str) -> None:
+    def up(self, *flags: str) -> "Patient":
         self.shell(" ".join([f"{SCRIPTS}/{self.role}.sh up --flags-from tcpknock-{self.role}", *flags]))
+        return self
 
     def processes(self) -> List[int]:
         """The daemons of this role on this host, and on no other."""
@@ -627,7 +630,7 @@ CASES = [
     Case("DaemonCheck: process {} still runs a program that has been replaced or removed:", _run_from_elsewhere,
          ended_and_started),
     Case("DaemonCheck: process {} was started with other values than are examined:",
-         lambda p: [p.restart("tcpknock-server --queue-num 9"), _ask("--queue-num", "7")(p)], _ask_again),
+         lambda p: _ask("--queue-num", "7")(p.restart("tcpknock-server --queue-num 9")), _ask_again),
     Case("QueueCheck: no process listens to queue {}: {}", Patient.stop, started),
     Case("QueueCheck: queue {} is bound by {}, process {}, not by {}", _take_queue, _end_the_other),
     Case("QueueCheck: queue {} is bound by another server of this host, process {}:", _queue_of_another, _another_queue,
@@ -741,17 +744,17 @@ CASES = [
     Case("RoutingCheck: there are default routes by {}: both directions of a connection must", _second_route, _look_at_routes),
     # Whose ports
     Case("ScopeCheck: there is no interface {}, so what is to be protected by its name is not",
-         lambda p: [p.configure(protect='["own", "interface:eth9"]'), p.restart(), p.up()],
+         lambda p: p.configure(protect='["own", "interface:eth9"]').restart().up(),
          changed(r"ip link", protect='["own", "interface:eth0"]')),
     Case("ScopeCheck: there is no interface {}, so nobody is exempt by its name",
-         lambda p: [p.configure(exempt='["interface:eth9"]'), p.restart(), p.up()], changed(r"ip link", exempt="")),
+         lambda p: p.configure(exempt='["interface:eth9"]').restart().up(), changed(r"ip link", exempt="")),
     Case("ScopeCheck: 'protect' names nothing of IPv{}, so nothing is protected over IPv{}",
-         lambda p: [p.configure(protect='["10.81.1.0/24"]'), p.restart(), p.up("--drop-ports")],
+         lambda p: p.configure(protect='["10.81.1.0/24"]').restart().up("--drop-ports"),
          changed(protect='["own", "10.81.1.0/24"]')),
     Case("ScopeCheck: {} is to be protected, but this host forwards nothing, and no address of its own is among them",
-         lambda p: [p.configure(protect='["own", "192.0.2.0/24"]'), p.restart(), p.up()], typed("sysctl -w .*")),
+         lambda p: p.configure(protect='["own", "192.0.2.0/24"]').restart().up(), typed("sysctl -w .*")),
     Case("ScopeCheck: no knock is needed from {}",
-         lambda p: [p.configure(exempt='["0.0.0.0/0"]'), p.restart(), p.up()], changed(exempt='["192.0.2.7"]')),
+         lambda p: p.configure(exempt='["0.0.0.0/0"]').restart().up(), changed(exempt='["192.0.2.7"]')),
     Case("ServiceCheck: no service listens on port {} of this host, which is what is protected", _end_service,
          _serve("start the service")),
     Case("ServiceCheck: the service on port {} listens on loopback alone, where nobody from outside gets to and no knock is needed",
@@ -764,7 +767,7 @@ CASES = [
     Case("AddressCheck: --nat-ip {} is an address of this host itself, on {}: no NAT is needed for that",
          _ask("--nat-ip", "10.81.1.1"), _leave_out("--nat-ip"), role="client"),
     Case("AddressCheck: --nat-ip {} is a private address, which servers on the Internet never see",
-         lambda p: [p.configure(nat_ip='"192.168.7.7"'), p.restart()], _outer_address("the outer address of the NAT"),
+         lambda p: p.configure(nat_ip='"192.168.7.7"').restart(), _outer_address("the outer address of the NAT"),
          role="client"),
     Case("TargetCheck: the target {} is also {}, which has the IPv6 address {}, and no target is that:", _name_the_target,
          _by_its_name, role="client"),
@@ -790,7 +793,7 @@ CASES = [
     Case("KernelFilterCheck: the gate behind {} is not closed ({} is missing): {}",
          shell("rm /sys/fs/bpf/tcpknock/*/link-in-ipv6"), typed(UP), with_filter=True),
     Case("KernelFilterCheck: the rules name no file of the kernel filter",
-         lambda p: [p.up("--kernel-filter rule"), _unname_filter(p)], typed(UP), with_filter=True),
+         lambda p: _unname_filter(p.up("--kernel-filter rule")), typed(UP), with_filter=True),
     Case("KernelFilterCheck: the rules hold an old program: tcpknock-server has pinned another at {}", _pin_anew, typed(UP),
          with_filter=True),
     Case("KernelFilterCheck: the rules hold a program that is no longer pinned at {}, and gets no keys any more", _die_unpinned,

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Dict
 
 import pytest
 
@@ -19,7 +19,7 @@ from harness.processes import Program
 from harness.queues import queue_counters
 from harness.topologies import Network
 
-START = {"server": start_server, "client": start_client}
+START: Dict[str, Callable[..., Program]] = {"server": start_server, "client": start_client}
 QUEUE = {"server": 100, "client": 200}
 roles = pytest.mark.parametrize("role", ("server", "client"))
 
@@ -125,7 +125,7 @@ def test_tells_the_service_manager(host: Host, role: str, kind: str, key_file: s
         manager.settimeout(5)
         daemon = host.popen(
             [program(f"tcpknock-{role}"), "--key-file", key_file],
-            env={"NOTIFY_SOCKET": name.replace("\0", "@"), "SWIFT_BACKTRACE": "enable=no"},
+            env={"NOTIFY_SOCKET": name.replace("\0", "@")},
         )
         assert b"READY=1" in manager.recv(4096).split(b"\n")
         assert QUEUE[role] in queue_counters(host), "the queue is bound when it says so"
@@ -145,10 +145,10 @@ def test_a_service_manager_that_is_not_there_is_no_matter(host: Host, role: str,
 
 def test_each_line_of_a_json_log_is_an_object(two_clients: Network, key_file: str) -> None:
     server = protect(two_clients.server, key_file, log_format="json", log_level="debug")
+    assert two_clients.other
     client = equip(
         two_clients.client, key_file, log_format="json", log_level="debug", servers=[two_clients.other.ipv4]
     )
-    assert two_clients.other
     echo_server(two_clients.server, 22)
     echo_server(two_clients.other, 22)
     keep_kernel_quiet(two_clients.client)

@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 from scapy.all import (IP, TCP, IPOption, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
@@ -13,13 +14,14 @@ from harness.daemons import program
 COUNT = 20_000
 SEED = os.environ.get("TCPKNOCK_TEST_SEED", "20240310")
 FIELDS = ("seq", "ack", "nonce")
+Rewriter = Callable[[List[str]], List[str]]
 
 
 @pytest.fixture(scope="module")
-def rewriter():
+def rewriter() -> Rewriter:
     path = program("packet-rewriter")
 
-    def run(lines):
+    def run(lines: List[str]) -> List[str]:
         text = "".join(line + "\n" for line in lines)
         answer = subprocess.run([path], input=text, capture_output=True, text=True, timeout=120, check=True)
         assert answer.stdout.count("\n") == len(lines)
@@ -28,24 +30,25 @@ def rewriter():
     return run
 
 
-def number(chance):
+def number(chance: random.Random) -> int:
     """Any 32-bit number, but often one at which sums carry or vanish."""
     return chance.choice([0, 1, 0xffff, 0x10000, 0xffff0000, 0xffffffff, 0xfffffffe]) if chance.random() < 0.3 \
         else chance.getrandbits(32)
 
 
-def extension_headers(chance):
+def extension_headers(chance: random.Random) -> Iterator[Any]:
     # Not an authentication header: behind one, scapy computes no checksums.
+    kinds: List[Callable[[], Any]] = [
+        lambda: IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(chance.choice([2, 4, 12])))]),
+        lambda: IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(chance.choice([4, 20])))]),
+        lambda: IPv6ExtHdrRouting(segleft=0),
+        lambda: IPv6ExtHdrFragment(offset=0, m=0, id=chance.getrandbits(32)),
+    ]
     for _ in range(chance.choice([0, 0, 1, 2, 3])):
-        yield chance.choice([
-            lambda: IPv6ExtHdrHopByHop(options=[PadN(optdata=bytes(chance.choice([2, 4, 12])))]),
-            lambda: IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(chance.choice([4, 20])))]),
-            lambda: IPv6ExtHdrRouting(segleft=0),
-            lambda: IPv6ExtHdrFragment(offset=0, m=0, id=chance.getrandbits(32)),
-        ])()
+        yield chance.choice(kinds)()
 
 
-def network_header(chance):
+def network_header(chance: random.Random) -> Any:
     if chance.random() < 0.5:
         address = [".".join(str(chance.randrange(256)) for _ in range(4)) for _ in range(2)]
         options = [IPOption(b"\x07\x07\x04\x00\x00\x00\x00\x00")] * chance.choice([0, 0, 1, 3])
@@ -58,14 +61,14 @@ def network_header(chance):
     return header
 
 
-def segment(chance):
+def segment(chance: random.Random) -> Any:
     options = chance.choice([
         [], [("MSS", 1460)], [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 2)), ("NOP", None), ("WScale", 7)]])
     return TCP(sport=chance.getrandbits(16), dport=chance.getrandbits(16), flags=chance.randrange(256),
                window=chance.getrandbits(16), urgptr=chance.choice([0, chance.getrandbits(16)]), options=options)
 
 
-def put(packet, values):
+def put(packet: Any, values: Dict[str, int]) -> None:
     """Sets fields; scapy computes checksums when it makes bytes of the packet."""
     for field, value in values.items():
         if field != "nonce":
@@ -76,14 +79,14 @@ def put(packet, values):
             packet[IPv6].fl = value & 0xfffff
 
 
-def checksum(packet):
+def checksum(packet: Any) -> "tuple[int, int]":
     """The TCP checksum as scapy has it, and where it is."""
     raw = bytes(packet)
     offset = len(raw) - len(bytes(packet[TCP])) + 16
     return int.from_bytes(raw[offset:offset + 2], "big"), offset
 
 
-def make(chance):
+def make(chance: random.Random) -> "tuple[Any, Dict[str, int]]":
     """A packet, and what to put into it; in every fourth one the TCP checksum is 0 before or afterwards."""
     packet = network_header(chance) / segment(chance)
     put(packet, {field: number(chance) for field in FIELDS})
@@ -100,12 +103,12 @@ def make(chance):
     return packet, new
 
 
-def line(raw, new):
+def line(raw: bytes, new: Dict[str, int]) -> str:
     return " ".join(str(new.get(field, "-")) for field in FIELDS) + " " + raw.hex()
 
 
-def closed_port(packet):
-    """What Linux answers from a closed port; None for a RST."""
+def closed_port(packet: Any) -> Optional[bytes]:
+    """What Linux answers from a closed port: nothing to a RST."""
     tcp = packet[TCP]
     if "R" in tcp.flags:
         return None
@@ -122,7 +125,7 @@ def closed_port(packet):
     return bytes(header / answer)
 
 
-def test_rewritten_as_scapy_makes_it(rewriter):
+def test_rewritten_as_scapy_makes_it(rewriter: Rewriter) -> None:
     chance = random.Random(SEED)
     cases = [make(chance) for _ in range(COUNT)]
     befores = [bytes(packet) for packet, _ in cases]
@@ -141,19 +144,19 @@ def test_rewritten_as_scapy_makes_it(rewriter):
     assert min(zeros.values()) > COUNT / 20, f"the corner at which sums vanish was hardly met: {zeros}"
 
 
-def test_damage_stays_as_it_was(rewriter):
+def test_damage_stays_as_it_was(rewriter: Rewriter) -> None:
     """A wrong checksum is off by as much afterwards; 0xffff in place of 0 is right, and stays so (RFC 1624)."""
     chance = random.Random(SEED)
-    cases = []
+    cases: "List[tuple[bytes, Dict[str, int], int, int, int, int]]" = []
     while len(cases) < COUNT // 10:
         packet, new = make(chance)
         right, offset = checksum(packet)
         wrong = chance.choice([0xffff, right ^ 1 << chance.randrange(16), chance.getrandbits(16)]) if right \
             else 0xffff
-        before = bytearray(bytes(packet))
-        before[offset:offset + 2] = wrong.to_bytes(2, "big")
+        raw = bytes(packet)
+        before = raw[:offset] + wrong.to_bytes(2, "big") + raw[offset + 2:]
         put(packet, new)
-        cases.append((bytes(before), new, wrong, right, offset, checksum(packet)[0]))
+        cases.append((before, new, wrong, right, offset, checksum(packet)[0]))
     answers = rewriter([line(before, new) for before, new, *_ in cases])
     ones = 0
     for (before, new, wrong, right, offset, after), answer in zip(cases, answers):

@@ -33,7 +33,6 @@ class Diagnosis:
     def __init__(self, host: Host, *arguments: object, wrapper: "tuple[str, ...]" = ()) -> None:
         self._result = host.run(
             [*wrapper, program("tcpknock"), "doctor", "--json", *map(str, arguments)], check=False, timeout=60,
-            env={"SWIFT_BACKTRACE": "enable=no"},
         )  # fmt: skip
         assert self._result.stderr == "", self._result.stderr
         self.status = self._result.returncode
@@ -63,11 +62,12 @@ class Patient:
     peer: Host
     key_file: str
     daemon: Program
-    service: Program
+    service: Optional[Program]
     folder: Path
 
-    def iptables(self, *words: str, family: int = 4, backend: str = "nft") -> None:
+    def iptables(self, *words: str, family: int = 4, backend: str = "nft") -> "Patient":
         self.host.run([("iptables" if family == 4 else "ip6tables") + f"-{backend}", "-w", *words])
+        return self
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def server(direct: Network, tmp_path: Path) -> Patient:
 def client(direct: Network, tmp_path: Path) -> Patient:
     host = direct.client
     key_file = keygen(tmp_path / "key")
-    return Patient(host, direct.server, key_file, equip(host, key_file), None, tmp_path)  # type: ignore[arg-type]
+    return Patient(host, direct.server, key_file, equip(host, key_file), None, tmp_path)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_relative_path_on_the_command_line(direct: Network, key_file: str) -> 
     echo_server(host, 22)
     command = ["sh", "-c", 'cd "$1" && exec "$2" --key-file "$3" --kernel-filter off', "sh"]
     arguments = [os.path.dirname(key_file), program("tcpknock-server"), os.path.basename(key_file)]
-    host.popen([*command, *arguments], env={"SWIFT_BACKTRACE": "enable=no"}).wait_for_line("^ready$", which="stdout")
+    host.popen([*command, *arguments]).wait_for_line("^ready$", which="stdout")
     put_rules(host, "server")
     diagnosis = Diagnosis(host)
     assert diagnosis.troubles == []
@@ -279,8 +279,13 @@ def _another_table(rule: str) -> Callable[[Patient], object]:
     return plant
 
 
-def _listen_on_loopback(patient: Patient) -> None:
+def _end_service(patient: Patient) -> None:
+    assert patient.service
     patient.service.stop()
+
+
+def _listen_on_loopback(patient: Patient) -> None:
+    _end_service(patient)
     code = "import socket, sys; s = socket.create_server(('127.0.0.1', 22)); print('on', flush=True); sys.stdin.read()"
     patient.host.popen([PYTHON, "-c", code]).wait_for_line("^on$")
 
@@ -290,7 +295,7 @@ def _replace_program(patient: Patient) -> None:
     copy = patient.folder / "tcpknock-server"
     shutil.copy(program("tcpknock-server"), copy)
     command = [str(copy), "--key-file", patient.key_file, "--kernel-filter", "off"]
-    patient.host.popen(command, env={"SWIFT_BACKTRACE": "enable=no"}).wait_for_line("^ready$", 10, which="stdout")
+    patient.host.popen(command).wait_for_line("^ready$", 10, which="stdout")
     copy.unlink()
 
 
@@ -332,10 +337,9 @@ FAULTS = {
         "PREROUTING -p tcp -m tcp --dport 22 -j ACCEPT", "-D PREROUTING"),
     "accepted before, in a chain of its own": Fault(
         "order",
-        lambda p: [p.iptables("-t", "mangle", "-N", "OTHER", family=6),
-                   p.iptables("-t", "mangle", "-A", "OTHER", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT",
-                              family=6),
-                   p.iptables("-t", "mangle", "-I", "PREROUTING", "-j", "OTHER", family=6)],  # fmt: skip
+        lambda p: p.iptables("-t", "mangle", "-N", "OTHER", family=6)
+        .iptables("-t", "mangle", "-A", "OTHER", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT", family=6)
+        .iptables("-t", "mangle", "-I", "PREROUTING", "-j", "OTHER", family=6),
         "ip6tables-nft -t mangle: -A OTHER", "ip6tables-nft -t mangle -D PREROUTING -j OTHER"),
     "rules in both backends": Fault(
         "backend",
@@ -397,7 +401,7 @@ FAULTS = {
         "nat", lambda p: p.iptables("-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "22", "-j", "REDIRECT", "--to-ports", "2222"),
         "port 22 is translated", "-D PREROUTING"),
     # Services, routes, files
-    "no service": Fault("service", lambda p: p.service.stop(), "no service listens on port 22", "ss -tln", "warning"),
+    "no service": Fault("service", _end_service, "no service listens on port 22", "ss -tln", "warning"),
     "a service on loopback": Fault("service", _listen_on_loopback, "loopback alone", "ListenAddress", "warning"),
     "two ways out": Fault("routing", _second_route, "reverse path filter", "rp_filter=2", "warning"),
     "an open configuration": Fault(

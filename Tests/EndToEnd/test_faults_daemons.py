@@ -10,7 +10,7 @@ import signal
 import socket
 import struct
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
@@ -290,7 +290,7 @@ def test_a_queue_that_is_taken_during_a_restart(protected: Protected, role: str,
         thief.send(struct.pack("=IHHII", 16 + len(body), 3 << 8 | 2, 1, 0, 0) + body)
         eventually(lambda: number in queue_counters(host), what="the queue to be taken")
         command = [program(f"tcpknock-{role}"), "--config", "", "--control-socket", "", "--key-file", key_file]
-        ended = host.run(command, check=False, timeout=10, env={"SWIFT_BACKTRACE": "enable=no"})
+        ended = host.run(command, check=False, timeout=10)
         assert ended.returncode == UNAVAILABLE
         assert f"queue {number}" in ended.stderr and "another process" in ended.stderr
         assert all(map(echoes, protected.established))
@@ -369,7 +369,6 @@ class SmallDisk:
         command = [program("tcpknock-server"), "--config", "", "--key-file", key_file, *WITHOUT_FILTER, *flags]
         self.daemon = host.popen(
             ["unshare", "-m", "sh", "-c", script, str(folder), *command], name="tcpknock-server",
-            env={"SWIFT_BACKTRACE": "enable=no"},
         )  # fmt: skip
 
     def inside(self, command: str) -> None:
@@ -446,7 +445,7 @@ def test_a_clock_that_is_stepped(
     two_clients: Network, role: str, minutes: int, key_file: str, tmp_path: Path
 ) -> None:
     clock = FalseClock(tmp_path)
-    false = {"env": clock.environment}
+    false: Dict[str, Any] = {"env": clock.environment}
     server = protect(two_clients.server, key_file, **(false if role == "server" else {}))
     equip(two_clients.client, key_file, **(false if role == "client" else {}))
     echo_server(two_clients.server, 22)
@@ -507,7 +506,6 @@ def test_little_address_space(protected: Protected, role: str, key_file: str) ->
     for megabytes in (64, least - 1, least, 300, 1000):
         daemon = host.popen(
             ["prlimit", f"--as={megabytes << 20}", *command], name=f"daemon with {megabytes} MB",
-            env={"SWIFT_BACKTRACE": "enable=no"},
         )  # fmt: skip
         if megabytes < least:
             assert daemon.wait(10) == OS_ERROR

@@ -104,7 +104,9 @@ def test_data_of_64_kilobytes_with_the_third_ack(direct: Network, family: int, k
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_syn_in_fragments(direct: Network, family: int, key_file: str) -> None:
+def test_a_syn_in_fragments(
+    direct: Network, family: int, key_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Connection tracking puts it together; then it is a SYN like others.
 
     It has data, or it would be too short to split.
@@ -117,10 +119,9 @@ def test_a_syn_in_fragments(direct: Network, family: int, key_file: str) -> None
     echo_server(direct.server, 22)
     with peer(direct.client, key_file, direct.server.address(family)) as client:
         whole: List[bytes] = []
-        send = client.link.send
-        client.link.send = whole.append  # type: ignore[method-assign]
+        monkeypatch.setattr(client.link, "send", whole.append)
         client.send_syn(payload=bytes(2000))
-        client.link.send = send  # type: ignore[method-assign]
+        monkeypatch.undo()
         if family == 4:
             pieces = fragment(IP(whole[0]), fragsize=800)
         else:

@@ -392,11 +392,12 @@ def test_several_queues_share_the_packets(direct: Network, backend: str) -> None
         assert "100:101, a process listens" in firewall(server, "server", "status").stdout
         sources = [f"10.81.1.{number}" for number in range(10, 42)]
         send(client, [segment(a, server.ipv4, sport=5001, dport=22, flags="S", seq=1, ack=1) for a in sources])
-        counted = eventually(
-            lambda: (c := [queue_counters(server)[n].id_sequence for n in (100, 101)]) and sum(c) >= 32 and c,
-            what="all SYNs to be queued",
-        )
-        assert min(counted) > 0
+
+        def counted() -> List[int]:
+            return [queue_counters(server)[number].id_sequence for number in (100, 101)]
+
+        eventually(lambda: sum(counted()) >= 32, what="all SYNs to be queued")
+        assert min(counted()) > 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -116,7 +116,7 @@ def test_two_servers_with_all_that_is_theirs(direct: Network, tmp_path: Path) ->
             f'control_socket = "{name}.sock"\nstate_dir = "{tmp_path}/state"\n'
         )
         flags = ["--config", str(file), "--instance", name]
-        daemons[name] = server.popen([program("tcpknock-server"), *flags], env={"SWIFT_BACKTRACE": "enable=no"})
+        daemons[name] = server.popen([program("tcpknock-server"), *flags])
         daemons[name].wait_for_line(r"\bready\b", 10, which="stdout")
         source = f"{program('tcpknock-server')} {' '.join(flags)}"
         firewall(server, "server", "up", "--instance", name, "--flags-from", source, "--kernel-filter", "off")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_up_for_several_ports_keeps_the_connections_of_both_families(direct: Net
 def test_the_status_for_programs(direct: Network, backend: str) -> None:
     server = direct.server
 
-    def status() -> "tuple[int, dict[str, object]]":
+    def status() -> "tuple[int, dict[str, Any]]":
         result = firewall(server, "server", "status", "--json", check=False)
         assert result.stderr == ""
         return result.returncode, json.loads(result.stdout)
@@ -52,7 +53,7 @@ def test_the_status_for_programs(direct: Network, backend: str) -> None:
     server.run([f"ip6tables-{backend}", "-w", "-t", "mangle", "-D", "PREROUTING", "1"])
     code, partial = status()
     assert code == 1 and partial["state"] == "partial"
-    (rule,) = partial["missing"]  # type: ignore[misc]
+    (rule,) = partial["missing"]
     assert rule.startswith("IPv6 mangle -A PREROUTING") and "-j TCPKNOCK-SRV-" in rule
 
 

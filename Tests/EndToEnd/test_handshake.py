@@ -34,7 +34,7 @@ PATHS = ("direct", "routed", "natted")
 
 @pytest.fixture(params=PATHS)
 def network(request: pytest.FixtureRequest) -> Network:
-    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+    return request.getfixturevalue(request.param)
 
 
 # --- every connection arrives -------------------------------------------------------------------------------------

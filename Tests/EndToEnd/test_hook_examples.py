@@ -36,7 +36,9 @@ def stand_in(folder: Path, name: str) -> None:
 def run(script: str, folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs an example as the daemon runs it: with PATH and the variables of the event, and nothing to read."""
     for name in ("cat", "tr", "uname"):
-        (folder / name).symlink_to(shutil.which(name))
+        found = shutil.which(name)
+        assert found
+        (folder / name).symlink_to(found)
     return subprocess.run(
         [EXAMPLES / script, *arguments], env={"PATH": str(folder), **variables}, cwd=folder, text=True,
         stdin=subprocess.DEVNULL, capture_output=True, timeout=20,

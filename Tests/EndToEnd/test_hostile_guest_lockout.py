@@ -257,10 +257,11 @@ def test_refusals_by_rst_do_not_touch_a_connection(two_clients: Network, family:
     with pytest.raises(ConnectionRefusedError):
         connect(mallory, server.address(family))
     # The same in alice's name: on her connection, and with its own numbers.
-    own = dict(sport=mine.getsockname()[1], dport=22)
-    for fields in (dict(flags="S", seq=1, ack=0), dict(flags="S", seq=2, ack=77), dict(flags="SF", seq=3)):
-        send(mallory, [segment(alice.address(family), server.address(family), **own, **fields)] * 10)
+    port = mine.getsockname()[1]
+    for flags, seq, ack in (("S", 1, 0), ("S", 2, 77), ("SF", 3, 0)):
+        forged = dict(sport=port, dport=22, flags=flags, seq=seq, ack=ack)
+        send(mallory, [segment(alice.address(family), server.address(family), **forged)] * 10)
         assert echoes(mine, b"x" * 100_000)
     eventually(lambda: counters(daemon).get("syn-with-wrong-code", 0) >= 10, 5, "the SYNs to be judged")
-    listed = server.run(["conntrack", "-L", "-f", f"ipv{family}", "-p", "tcp", "--orig-port-src", str(own["sport"])])
+    listed = server.run(["conntrack", "-L", "-f", f"ipv{family}", "-p", "tcp", "--orig-port-src", str(port)])
     assert " ESTABLISHED " in listed.stdout and " mark=4096 " in listed.stdout

@@ -388,7 +388,7 @@ def test_up_waits_for_a_daemon_that_has_just_been_started(direct: Network, key_f
     server = direct.server
     command = [program("tcpknock-server"), "--config", "", "--key-file", key_file, "--pin-folder", pins]
     command += ["--control-socket", "", "--state-dir", ""]
-    with server.popen(command, env={"SWIFT_BACKTRACE": "enable=no"}) as daemon:
+    with server.popen(command) as daemon:
         queues = Path(f"/proc/{daemon.pid}/net/netfilter/nfnetlink_queue")
         deadline = time.monotonic() + 10
         while not queues.read_text():

@@ -148,7 +148,9 @@ def test_data_in_a_syn(direct: Network, is_wanted: bool, key_file: str, pins: st
     for sport, port in ((23000, 22), (24000, OPEN)):
         send(client, [segment(client.ipv4, server.ipv4, sport=sport, dport=port, flags="S", seq=1, ack=code) / b"hello"])
     # Its data are with the service before the handshake is over.
-    accepted = lambda: begun(server) | begun(server, "established") | begun(server, "close-wait")  # noqa: E731
+    def accepted() -> Set[int]:
+        return begun(server) | begun(server, "established") | begun(server, "close-wait")
+
     eventually(lambda: 24000 in accepted(), what="data in a SYN to the other port")
     assert (23000 in accepted()) == is_wanted
 

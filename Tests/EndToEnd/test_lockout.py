@@ -320,17 +320,18 @@ def test_repeated_synacks_are_dropped(
 ) -> None:
     # The server's kernel, behind the gateway, knows of no lockout and repeats its SYN/ACKs after 1, 3, 7 ... seconds.
     network, family, server = gateway
-    assert network.router
+    router = network.router
+    assert router
     address = network.server.address(family)
     with peer(network.client, key_file, address, source_port=20_001) as pending, \
             peer(network.client, key_file, address, source_port=20_002) as wrong, \
-            Capture(network.router, tmp_path) as capture, \
-            Capture(network.router, tmp_path, interface="eth1") as behind:  # fmt: skip
+            Capture(router, tmp_path) as capture, \
+            Capture(router, tmp_path, interface="eth1") as behind:  # fmt: skip
         pending.send_syn()
         assert pending.receive_synack()
         acknowledge_wrongly(wrong)
         # Connection tracking knows nothing of the handshake any more, so the rules drop them already.
-        eventually(lambda: sum(dropped(network.router, family)) >= 2, 6, "repeated SYN/ACKs to be dropped")
+        eventually(lambda: sum(dropped(router, family)) >= 2, 6, "repeated SYN/ACKs to be dropped")
         # A right third ACK does not even reach the server.
         pending.send_ack()
         assert not pending.confirm(0.2)

@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
@@ -54,6 +55,13 @@ def sodium() -> ctypes.CDLL:
     library = ctypes.CDLL(name)
     assert library.sodium_init() >= 0
     return library
+
+
+def parse(packet: bytes, checksum_ready: bool = True) -> peer.Segment:
+    """As the peer's, of a packet that is a whole segment."""
+    segment = peer.parse_packet(packet, checksum_ready)
+    assert segment is not None
+    return segment
 
 
 # --- SipHash and keys ---------------------------------------------------------------------------------------
@@ -131,7 +139,7 @@ def test_vectors_keys() -> None:
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
-def test_vectors_case(case: dict) -> None:
+def test_vectors_case(case: "dict[str, Any]") -> None:
     """Computed here once more, straight along the document."""
     a, c, s, t = (bytes.fromhex(case[name]) for name in "ACST")
     m = bytes.fromhex(case["M"])
@@ -157,7 +165,7 @@ def test_vectors_case(case: dict) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["hints"], ids=lambda vector: f"slot {vector['T']}")
-def test_vectors_hint(vector: dict) -> None:
+def test_vectors_hint(vector: "dict[str, str]") -> None:
     o = proto.siphash24(KEYS.k5, bytes.fromhex(vector["T"]))
     hint = o[:2] if o[:2] != bytes(2) else b"\0\1"
     assert vector["hint"] == vector["identification"] == hint.hex()
@@ -221,8 +229,8 @@ def test_codes_are_good_for_three_slots() -> None:
         code = proto.syn_code(KEYS.k1, a, c, now, mode)
         for slot in (now - 1, now, now + 1):
             assert proto.judge_code(KEYS.k1, a, c, slot, code) == (mode, now)
-        for slot in (now - 2, now + 2, None):
-            assert proto.judge_code(KEYS.k1, a, c, slot, code) is None
+        for wrong in (now - 2, now + 2, None):
+            assert proto.judge_code(KEYS.k1, a, c, wrong, code) is None
         assert proto.judge_code(KEYS.k1, a, c ^ 1, now, code) is None
         timeless = proto.syn_code(KEYS.k1, a, c, 0, mode)
         assert proto.judge_code(KEYS.k1, a, c, None, timeless) == (mode, 0)
@@ -287,25 +295,24 @@ def test_packets_against_scapy(family: int, payload: bytes) -> None:
         del tcp.chksum
         assert bytes(parsed) == packet
 
-        own = peer.parse_packet(packet)
-        assert own is not None
+        own = parse(packet)
         assert (own.sport, own.dport, own.seq, own.ack, own.flags, own.window) == (sport, dport, seq, ack, flags, 4711)
         assert own.payload == payload and own.mss == 1460 and own.tcp_checksum_ok
         assert own.ip_checksum_ok is (True if family == 4 else None)
         assert own.flow_label == (None if family == 4 else label)
         damaged = bytearray(packet)
         damaged[-1] ^= 1
-        assert peer.parse_packet(bytes(damaged)).tcp_checksum_ok is False
-        assert peer.parse_packet(packet, checksum_ready=False).tcp_checksum_ok is None
+        assert parse(bytes(damaged)).tcp_checksum_ok is False
+        assert parse(packet, checksum_ready=False).tcp_checksum_ok is None
         wrong = peer.build_tcp(src, dst, sport, dport, seq, ack, flags, payload, bad_checksum=True)
-        assert peer.parse_packet(peer.build_ip(src, dst, wrong)).tcp_checksum_ok is False
+        assert parse(peer.build_ip(src, dst, wrong)).tcp_checksum_ok is False
 
 
 def test_parse_refuses_what_is_no_whole_segment() -> None:
     src, dst = bytes(4), bytes([1, 2, 3, 4])
     packet = peer.build_ip(src, dst, peer.build_tcp(src, dst, 1, 2, 3, 4, peer.SYN))
     assert peer.parse_packet(packet) is not None
-    assert peer.parse_packet(packet + b"padding of the frame").payload == b""
+    assert parse(packet + b"padding of the frame").payload == b""
     for length in range(len(packet)):
         assert peer.parse_packet(packet[:length]) is None
     assert peer.parse_packet(packet[:6] + b"\x20\x00" + packet[8:]) is None  # a fragment
@@ -314,18 +321,17 @@ def test_parse_refuses_what_is_no_whole_segment() -> None:
     assert peer.parse_packet(packet[:32] + b"\xf0" + packet[33:]) is None  # data offset behind the end
 
 
-class _Wire:
-    """In place of a `Link`: keeps what is sent."""
+class _Wire(peer.Link):
+    """Keeps what is sent."""
 
     raw = False
     _frame = b"\0" * 14
 
     def __init__(self) -> None:
         self.sent: "list[bytes]" = []
-        self._sender = self
 
-    def send(self, frame: bytes) -> None:
-        self.sent.append(bytes(frame))
+    def sender(self) -> "Callable[[bytes | bytearray], object]":
+        return lambda frame: self.sent.append(bytes(frame))
 
 
 @pytest.mark.parametrize("addresses", (("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")))
@@ -334,7 +340,7 @@ def test_flood_packets_are_right(addresses: "tuple[str, str]") -> None:
     assert peer.flood_acks(addresses[0], 1234, addresses[1], 22, 300, seed=1, link=wire) == 300
     assert peer.flood_acks(addresses[0], 1234, addresses[1], 22, 10, (0xFFFFFFFE, 1), 0, 0xFFFFFFFF, link=wire) == 10
     assert peer.flood_acks(addresses[0], 1234, addresses[1], 22, 1, 7, ack=0, flags=peer.SYN, link=wire) == 1
-    segments = [peer.parse_packet(frame[14:]) for frame in wire.sent]
+    segments = [parse(frame[14:]) for frame in wire.sent]
     assert all(segment.tcp_checksum_ok and segment.ip_checksum_ok in (True, None) for segment in segments)
     assert all((segment.source, segment.destination) == addresses for segment in segments)
     assert all((segment.sport, segment.dport) == (1234, 22) for segment in segments)
@@ -360,7 +366,7 @@ class _Server:
     def __init__(self, source: str, destination: str, isn: int, slot: "int | None") -> None:
         self.source, self.destination = source, destination
         self.family = 4 if "." in source else 6
-        self.packed = [ipaddress.ip_address(address).packed for address in (destination, source)]
+        self.packed = ipaddress.ip_address(destination).packed, ipaddress.ip_address(source).packed
         self.a = proto.address_bytes(source)
         self.isn, self.slot = isn, slot
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -379,7 +385,7 @@ class _Server:
         self.ours.send(peer.build_ip(*self.packed, segment, ident=n & 0xFFFF, flow_label=n))
 
     def send(self, packet: bytes) -> None:
-        segment = peer.parse_packet(packet)
+        segment = parse(packet)
         if segment.flags & peer.SYN:
             found = proto.judge_code(KEYS.k1, self.a, segment.seq, self.slot, segment.ack)
             self.verdicts.append("code" if found else "no code")
@@ -399,13 +405,18 @@ class _Server:
             self.seq = (self.seq + len(segment.payload)) % 2**32
 
 
+Conversation = Callable[..., "tuple[peer.KnockClient, _Server]"]
+
+
 @pytest.fixture(params=[(4, mode) for mode in Mode] + [(6, mode) for mode in Mode], ids=lambda p: f"IPv{p[0]}-{p[1].name}")
-def conversation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+def conversation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Conversation:
     """Makes (client, server) pairs."""
     family, mode = request.param
     addresses = ("192.0.2.10", "192.0.2.20") if family == 4 else ("2001:db8::10", "2001:db8::20")
 
-    def make(isn: int = 0xFFFFFFF0, slot: "int | None" = 28_500_000, **options: object):
+    def make(
+        isn: int = 0xFFFFFFF0, slot: "int | None" = 28_500_000, **options: Any
+    ) -> "tuple[peer.KnockClient, _Server]":
         server = _Server(*addresses, isn, slot)
         monkeypatch.setattr(peer, "Link", lambda *_: server)
         options = {"clock": lambda: 1_710_000_000.0, "mode": mode} | options
@@ -414,11 +425,12 @@ def conversation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     return make
 
 
-def test_client_handshake_and_echo(conversation) -> None:
+def test_client_handshake_and_echo(conversation: Conversation) -> None:
     client, server = conversation()
     with client:
         assert client.handshake()
-        assert client.synack.proof_ok and client.synack.true_isn == server.isn != client.synack.seq
+        synack = client.synack
+        assert synack and synack.proof_ok and synack.true_isn == server.isn != synack.seq
         assert client.mode == server.mode
         data = random.Random(3).randbytes(5000)  # the server's sequence numbers wrap in it
         assert client.exchange(data) == data
@@ -426,14 +438,14 @@ def test_client_handshake_and_echo(conversation) -> None:
     assert server.verdicts == ["code", "verified"]
 
 
-def test_client_without_time(conversation) -> None:
+def test_client_without_time(conversation: Conversation) -> None:
     client, server = conversation(slot=None, time_enabled=False)
     with client:
         assert client.handshake()
     assert server.verdicts == ["code", "verified"]
 
 
-def test_client_clock_is_off_by_two_slots(conversation) -> None:
+def test_client_clock_is_off_by_two_slots(conversation: Conversation) -> None:
     client, server = conversation(clock=lambda: 1_710_000_000.0 - 61)
     with client:
         client.send_syn()
@@ -441,7 +453,7 @@ def test_client_clock_is_off_by_two_slots(conversation) -> None:
     assert server.verdicts == ["no code"]
 
 
-def test_client_can_do_each_step_wrong(conversation) -> None:
+def test_client_can_do_each_step_wrong(conversation: Conversation) -> None:
     client, server = conversation()
     with client:
         client.send_syn(code=0)
@@ -450,7 +462,7 @@ def test_client_can_do_each_step_wrong(conversation) -> None:
         client.send_syn(isn=77)
         first = client.receive_synack(0.1)
         client.send_syn()
-        assert client.receive_synack(0.1) == first and first.proof_ok and first.ack == 78
+        assert first and client.receive_synack(0.1) == first and first.proof_ok and first.ack == 78
         client.send_ack(seq=79)
         client.send_ack(ack=first.seq)
         client.send_ack()
@@ -458,15 +470,17 @@ def test_client_can_do_each_step_wrong(conversation) -> None:
     assert server.verdicts == ["no code", "no code", "code", "code", "locked"]
 
 
-def test_client_detects_a_proof_that_does_not_hold(conversation) -> None:
+def test_client_detects_a_proof_that_does_not_hold(conversation: Conversation) -> None:
     client, server = conversation()
     with client:
         # Both take the client for somebody else (as behind NAT), and then the server does so no longer.
         client.a = proto.address_bytes("198.51.100.1" if client.family == 4 else "2001:db8:1::1")
         server.a = client.a
         client.send_syn()
-        assert client.receive_synack(0.1).proof_ok
+        first = client.receive_synack(0.1)
+        assert first and first.proof_ok
         server.a = proto.address_bytes(client.source)
+        assert client.c is not None and server.slot is not None
         client.send_syn(code=proto.syn_code(KEYS.k1, server.a, client.c, server.slot, client.mode))
         synack = client.receive_synack(0.1)
         assert synack is not None and not synack.proof_ok

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Callable, Dict, Iterator, List
 
 import pytest
 
@@ -31,7 +31,7 @@ from test_kernel_filter import pins  # noqa: F401
 NET_ADMIN = 1 << 12  # linux/capability.h
 # What the guard of the rules keeps, with CAP_NET_RAW and CAP_BPF.
 GUARD = NET_ADMIN | 1 << 13 | 1 << 39
-START = {"server": start_server, "client": start_client}
+START: Dict[str, Callable[..., Program]] = {"server": start_server, "client": start_client}
 USER = "nobody"
 USER_ID = pwd.getpwnam(USER).pw_uid
 NO_USER, NO_PERMISSION = 67, 77
@@ -160,7 +160,7 @@ def test_as_somebody_else_from_the_start(host: Host, open_folder: Path) -> None:
     command = ["setpriv", f"--reuid={USER_ID}", "--regid=65534", "--clear-groups", "--inh-caps=+net_admin",
                "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin"]  # fmt: skip
     server = [program("tcpknock-server"), "--config", "", "--control-socket", "", "--state-dir", ""]
-    daemon = host.popen([*command, *server, "--key-file", str(key), *WITHOUT_FILTER], env={"SWIFT_BACKTRACE": "enable=no"})
+    daemon = host.popen([*command, *server, "--key-file", str(key), *WITHOUT_FILTER])
     daemon.wait_for_line(r"\bready\b", 10, which="stdout")
     for thread in threads(daemon.pid):
         assert int(thread["CapEff"], 16) == int(thread["CapPrm"], 16) == NET_ADMIN
@@ -323,7 +323,7 @@ def opener(open_folder: Path) -> Iterator["tuple[Path, socket.socket, subprocess
     mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mine.settimeout(20)
     command = [program("tcpknock-server"), "--config", str(config), "--open-files"]
-    with subprocess.Popen(command, stdin=its, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdin=its.fileno(), stdout=subprocess.DEVNULL) as process:
         its.close()
         yield config, mine, process
         mine.close()
@@ -442,7 +442,7 @@ def test_the_kernel_filter_without_a_hook(host: Host, open_folder: Path, pins: s
         shutil.copy(Path(program("tcpknock-server")).parent / name, open_folder)
     command = [str(open_folder / "tcpknock-server"), "--config", "", "--control-socket", "", "--state-dir", ""]
     command += ["--key-file", keygen(open_folder / "key.dat"), "--user", USER, "--pin-folder", pins, "--kernel-filter", "on"]
-    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no"})
+    daemon = host.popen(command)
     daemon.wait_for_line("cannot be attached to the network itself, so it has no gate")
     daemon.wait_for_line(r"\bready\b", 10, which="stdout")
     # It tells the program the time each second.
@@ -462,7 +462,7 @@ def test_the_service_manager_is_told(host: Host, open_folder: Path, role: str) -
     command = [program(f"tcpknock-{role}"), "--config", "", "--control-socket", control_socket(host, role), "--user", USER,
                "--key-file", key]  # fmt: skip
     command += ["--state-dir", state_folder(host)] if role == "server" else []
-    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no", "NOTIFY_SOCKET": path})
+    daemon = host.popen(command, env={"NOTIFY_SOCKET": path})
     assert receiver.recv(100) == b"READY=1"
     daemon.stop()
     assert receiver.recv(100) == b"STOPPING=1"

@@ -24,7 +24,7 @@ from harness.knock import (
     protect,
     put_rules,
 )
-from harness.probing import probe, protect_for_guests, protect_with_clock
+from harness.probing import Probe, probe, protect_for_guests, protect_with_clock
 from harness.sshd import Sshd
 from harness.topologies import Network
 
@@ -229,17 +229,20 @@ def test_a_wrong_nat_address(natted: Network, key_file: str, family: int, daemon
     wrong = [] if daemon == "without nat_ip" else ["203.0.113.9", "2001:db8::9"]
     equip(natted.client, key_file, nat_ips=wrong)
     echo_server(natted.server, 22)
-    arguments = (natted.client, key_file, natted.server.address(family), "--timeout", 1, *flags("--nat-ip", wrong))
+
+    def ask(*more: object) -> Probe:
+        always = ("--timeout", 1, *flags("--nat-ip", wrong))
+        return probe(natted.client, key_file, natted.server.address(family), *always, *more)
 
     # Nobody says which address it could be: it is the first of the reasons.
-    result = probe(*arguments)  # type: ignore[arg-type]
+    result = ask()
     assert result.failed_stage == ANSWERED
     assert result.causes[:2] == ["nat-address", "wrong-key"]
     assert "is private" in result.reason("nat-address")["evidence"]
 
     # With the right one among those to try, it is found.
     tries = ["198.51.100.77", natted.seen_as(family)]
-    result = probe(*arguments, *flags("--try-address", tries))  # type: ignore[arg-type]
+    result = ask(*flags("--try-address", tries))
     assert result.causes == ["nat-address"]
     assert f'nat_ip = "{natted.seen_as(family)}"' in result.reason("nat-address")["advice"]
     assert_nobody_locked_out(server)

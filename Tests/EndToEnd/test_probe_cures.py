@@ -41,9 +41,10 @@ class Side:
     def start(self, line: str = "") -> None:
         self.daemon = self.installed.start(line or f"tcpknock-{self.role}")
 
-    def stop(self) -> None:
+    def stop(self) -> "Side":
         assert self.daemon
         self.daemon.stop()
+        return self
 
     def restart(self, **settings: str) -> None:
         self.configure(**settings)
@@ -200,13 +201,13 @@ class Case:
 CASES = {
     "client-daemon-missing": Case(lambda h: h.client.stop(), start_client),
     "client-daemon-missing, and its rules": Case(
-        lambda h: [h.client.stop(), h.client.shell("/usr/local/lib/tcpknock/client.sh down")], start_client_with_rules),
+        lambda h: h.client.stop().shell("/usr/local/lib/tcpknock/client.sh down"), start_client_with_rules),
     "client-rules-missing": Case(lambda h: h.client.shell("/usr/local/lib/tcpknock/client.sh down"), put_client_rules),
     "client-rules-missing, of another port": Case(
         lambda h: h.client.shell("/usr/local/lib/tcpknock/client.sh up --target-port 2222"), put_client_rules),
     "client-not-unmasking": Case(lambda h: h.client.shell("iptables -w -t raw -F PREROUTING"), put_client_rules),
     "client-other-settings": Case(
-        lambda h: [h.client.stop(), h.client.start("tcpknock-client --nat-ip 203.0.113.9")], same_settings),
+        lambda h: h.client.stop().start("tcpknock-client --nat-ip 203.0.113.9"), same_settings),
     "local-firewall": Case(
         lambda h: h.client.shell("iptables -w -I OUTPUT -p tcp --dport 22 -j DROP"), accept_output),
     "wrong-key": Case(other_key, compare_keys),

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 
@@ -123,7 +123,7 @@ def test_codes_are_good_for_the_minute_and_its_neighbours(
 def test_without_time(direct: Network, family: int, mode: str, key_file: str) -> None:
     server = protect(direct.server, key_file, no_time=True)
     echo_server(direct.server, 22)
-    options = {"source": ADDRESS[family], "mode": mode}
+    options: Dict[str, Any] = {"source": ADDRESS[family], "mode": mode}
     address = direct.server.address(family)
     with peer(direct.client, key_file, address, time_enabled=False, **options) as client:
         assert client.handshake()

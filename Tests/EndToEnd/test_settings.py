@@ -33,7 +33,6 @@ def run(daemon: str, *flags: "str | Path") -> "subprocess.CompletedProcess[str]"
         capture_output=True,
         text=True,
         timeout=10,
-        env={**os.environ, "SWIFT_BACKTRACE": "enable=no"},
     )
 
 
@@ -148,13 +147,13 @@ def test_flags_for_the_firewall(tmp_path: Path) -> None:
 @daemons
 def test_a_daemon_does_what_the_file_says(host: Host, tmp_path: Path, key_file: str, daemon: str) -> None:
     path = write(tmp_path, f'key_file = "{key_file}"\nqueue_num = 55\ntarget_ports = [22, 443]\nlog_format = "json"\n')
-    with host.popen([program(daemon), "--config", str(path)], env={"SWIFT_BACKTRACE": "enable=no"}) as running:
+    with host.popen([program(daemon), "--config", str(path)]) as running:
         running.wait_for_line(r"\bready\b", 10, which="stdout")
         running.wait_for_line(r'"message":"ready".*"ports":"22,443".*"queue":"55"', 5, which="stderr")
         assert queue_counters(host)[55].portid
         running.send_signal(signal.SIGTERM)
         assert running.wait() == 0
     command = [program(daemon), "--config", str(path), "--queue-num", "56", "--log-format", "text"]
-    with host.popen(command, env={"SWIFT_BACKTRACE": "enable=no"}) as running:
+    with host.popen(command) as running:
         running.wait_for_line(r"NOTICE ready .*ports=22,443 queue=56", 10, which="stderr")
         assert 55 not in queue_counters(host) and queue_counters(host)[56].portid

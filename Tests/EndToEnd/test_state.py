@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
@@ -385,7 +385,7 @@ def test_modes_and_names(direct: Network, key_file: str) -> None:
     assert files(direct.server) == ["server-100.lock", "server-100.state"]
 
 
-DAMAGES = {
+DAMAGES: Dict[str, Callable[[bytes], bytes]] = {
     "a flipped bit": lambda data: data[:-20] + bytes([data[-20] ^ 1]) + data[-19:],
     "half of it": lambda data: data[: len(data) // 2],
     "nothing in it": lambda data: b"",

@@ -48,7 +48,7 @@ def start_alone(host: Host, role: str, key_file: str) -> Program:
     command = [program(f"tcpknock-{role}"), "--config", "", "--key-file", key_file]
     command += ["--state-dir", "", "--kernel-filter", "off"] if role == "server" else []
     text = 'mount -t tmpfs none /run && exec "$@"'
-    daemon = host.popen(["unshare", "-m", "sh", "-c", text, "sh", *command], env={"SWIFT_BACKTRACE": "enable=no"})
+    daemon = host.popen(["unshare", "-m", "sh", "-c", text, "sh", *command])
     daemon.wait_for_line(r"\bready\b", 10, which="stdout")
     return daemon
 

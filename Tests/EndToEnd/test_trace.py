@@ -26,7 +26,7 @@ def trace(path: object, key_file: str, *flags: object) -> List[Dict[str, Any]]:
     """The handshakes in a capture file."""
     result = run("--json", "--key-file", key_file, *flags, path)
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)["handshakes"]  # type: ignore[no-any-return]
+    return json.loads(result.stdout)["handshakes"]
 
 
 def wait_for_verdict(capture: Capture, key_file: str, verdict: str, *flags: object) -> Dict[str, Any]:

@@ -1,7 +1,7 @@
 """The packets of the handshake: on the wire, and inside the two kernels before and after the daemons had them."""
 
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
@@ -83,7 +83,7 @@ class Handshake:
 
 @pytest.fixture(params=[(family, mask) for family in FAMILIES for mask in MODES], ids=lambda p: f"IPv{p[0]}-{p[1]}")
 def setting(request: pytest.FixtureRequest) -> "tuple[int, str]":
-    return request.param  # type: ignore[no-any-return]
+    return request.param
 
 
 def test_each_field_of_the_handshake(
@@ -137,7 +137,7 @@ def test_many_handshakes(direct: Network, setting: "tuple[int, str]", key_file: 
         packets = capture.stop()
     codes = [p["TCP"].ack for p in packets if flags("S")(p)]
     synacks = [p for p in packets if flags("SA")(p)]
-    thirds = {}
+    thirds: Dict[int, Any] = {}
     for packet in filter(flags("A"), packets):
         if packet["TCP"].dport == 22:
             thirds.setdefault(packet["TCP"].sport, packet)

@@ -1,8 +1,7 @@
 """Packets as they were on the wire."""
 
 import os
-from types import TracebackType
-from typing import Any, List, Optional, Type
+from typing import Any, List
 
 from .hosts import Host
 from .waiting import eventually
@@ -47,10 +46,5 @@ class Capture:
         self._program.wait_for_line("listening on", 10, which="stderr")
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._program.stop()

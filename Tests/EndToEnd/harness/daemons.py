@@ -131,7 +131,6 @@ def _flag(name: str, value: object) -> "list[str]":
 
 
 def _start(host: Host, command: "list[str]", env: Optional[Dict[str, str]]) -> Program:
-    # Without the crash handler of the Swift runtime, which can hang for minutes.
-    daemon = host.popen(command, env={"SWIFT_BACKTRACE": "enable=no", **(env or {})})
+    daemon = host.popen(command, env=env)
     daemon.wait_for_line(r"\bready\b", 10, which="stdout")
     return daemon

@@ -3,8 +3,7 @@
 import json
 import os
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import List, Optional, Type
+from typing import List
 
 from .hosts import PYTHON, Host
 from .processes import Program
@@ -53,10 +52,5 @@ class HeldConnection:
     def __enter__(self) -> "HeldConnection":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.program.stop()

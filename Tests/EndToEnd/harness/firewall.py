@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from .hosts import Host
 
@@ -17,10 +17,10 @@ def script(role: str) -> str:
 
 
 def firewall(
-    host: Host, role: str, *arguments: object, check: bool = True, **run: object
+    host: Host, role: str, *arguments: object, check: bool = True, **run: Any
 ) -> "subprocess.CompletedProcess[str]":
     """Runs `firewall/ROLE.sh ARGUMENTS` on the host."""
-    return host.run([script(role), *map(str, arguments)], check=check, **run)  # type: ignore[arg-type]
+    return host.run([script(role), *map(str, arguments)], check=check, **run)
 
 
 def snapshot(host: Host) -> Dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import List
+from typing import Any, Dict, List
 
 from .hosts import PYTHON, Host
 from .processes import Program
@@ -10,7 +10,7 @@ from .processes import Program
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hostile_program.py")
 
 
-def hostile_flood(host: Host, target: Host, known: List[dict], count: int, seed: int, reports: int) -> Program:
+def hostile_flood(host: Host, target: Host, known: List[Dict[str, Any]], count: int, seed: int, reports: int) -> Program:
     """Sends so many packets from a host's eth0; says `sent N` so many times on the way, and `done`.
 
     `known` is what there is to work with, for each family: `server` and `port`, `syns` whose codes are used up, and right

@@ -8,7 +8,7 @@ import random
 import socket
 import struct
 import sys
-from typing import Callable, List
+from typing import Any, Callable, Dict, List
 
 _TCP = 6
 
@@ -28,7 +28,7 @@ def _checksum(total: int) -> int:
 class Hostility:
     """Makes packets towards one address, from what was seen of real handshakes."""
 
-    def __init__(self, bits: random.Random, known: dict) -> None:
+    def __init__(self, bits: random.Random, known: Dict[str, Any]) -> None:
         self.bits = bits
         self.server = bytes.fromhex(known["server"])
         self.port: int = known["port"]

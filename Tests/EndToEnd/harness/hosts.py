@@ -6,8 +6,7 @@ import signal
 import shutil
 import subprocess
 import tempfile
-from types import TracebackType
-from typing import Dict, List, Optional, Sequence, Type
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from .processes import Program
 from .waiting import eventually
@@ -57,7 +56,7 @@ class Host:
         """`ip` in this namespace."""
         _ip("-n", self.name, *arguments)
 
-    def sysctl(self, settings: Dict[str, object]) -> None:
+    def sysctl(self, settings: Mapping[str, object]) -> None:
         self.run(["sysctl", "-qw", *(f"{name}={value}" for name, value in settings.items())])
 
     def connect(self, interface: str, other: "Host", other_interface: str) -> None:
@@ -160,10 +159,5 @@ class Host:
     def __enter__(self) -> "Host":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

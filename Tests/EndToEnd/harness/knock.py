@@ -54,10 +54,10 @@ def equip(host: Host, key_file: Optional[str], ports: Sequence[int] = (22,), **o
 
 
 def put_rules(
-    host: Host, role: str, ports: Sequence[int] = (22,), queue_num: object = None, places: Sequence[str] = ()
+    host: Host, role: str, ports: Sequence[int] = (22,), queue_num: Optional[int] = None, places: Sequence[str] = ()
 ) -> None:
-    flags = [word for port in ports for word in ("--target-port", port)]
-    flags += [] if queue_num is None else ["--queue-num", queue_num]
+    flags = [word for port in ports for word in ("--target-port", str(port))]
+    flags += [] if queue_num is None else ["--queue-num", str(queue_num)]
     flags += WITHOUT_FILTER if role == "server" else []
     firewall(host, role, "up", *flags, *places)
 

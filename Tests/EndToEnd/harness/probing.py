@@ -11,8 +11,6 @@ from .hosts import Host
 from .knock import WITHOUT_FILTER, put_rules
 from .processes import Program
 
-_QUIET = {"SWIFT_BACKTRACE": "enable=no"}
-
 
 @dataclass
 class Probe:
@@ -46,7 +44,7 @@ def probe(host: Host, key_file: str, server: str, *flags: object, port: int = 22
     # Not what is in /etc of this machine.
     command += [] if "--config" in flags else ["--config", ""]
     command += [*map(str, flags), server, str(port)]
-    result = host.run(command, check=False, timeout=90, env=_QUIET)
+    result = host.run(command, check=False, timeout=90)
     assert result.returncode in (0, 1), f"status {result.returncode}\n{result.stdout}{result.stderr}"
     return Probe(result.returncode, json.loads(result.stdout))
 
@@ -63,7 +61,7 @@ def protect_for_guests(
     with open(config, "w", encoding="utf-8") as file:
         file.write("\n".join([top, 'control_socket = ""', *guests]))
     os.chmod(config, 0o600)
-    daemon = host.popen([program("tcpknock-server"), "--config", config, "--state-dir", "", *WITHOUT_FILTER], env=_QUIET)
+    daemon = host.popen([program("tcpknock-server"), "--config", config, "--state-dir", "", *WITHOUT_FILTER])
     daemon.wait_for_line("ready", 10, which="stdout")
     return daemon
 
@@ -71,7 +69,7 @@ def protect_for_guests(
 def clock_ahead(seconds: int) -> Dict[str, str]:
     """The environment of a program whose clock is so many seconds ahead (faketime(1))."""
     (library,) = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
-    return {**_QUIET, "LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "DONT_FAKE_MONOTONIC": "1"}
+    return {"LD_PRELOAD": library, "FAKETIME": f"{seconds:+}", "DONT_FAKE_MONOTONIC": "1"}
 
 
 def protect_with_clock(host: Host, key_file: str, seconds: int) -> Program:

@@ -4,8 +4,7 @@ import re
 import signal
 import subprocess
 import threading
-from types import TracebackType
-from typing import IO, List, Match, Optional, Sequence, Tuple, Type
+from typing import IO, List, Mapping, Match, Optional, Sequence, Tuple
 
 from .waiting import eventually
 
@@ -13,7 +12,7 @@ from .waiting import eventually
 class Program:
     """A started program whose output is read as it comes. Ends with the `with` block at the latest."""
 
-    def __init__(self, command: Sequence[str], name: str, **popen_arguments: object) -> None:
+    def __init__(self, command: Sequence[str], name: str, env: Optional[Mapping[str, str]] = None) -> None:
         self.name = name
         self.command = list(command)
         self._lines: List[Tuple[str, str]] = []
@@ -26,7 +25,7 @@ class Program:
             text=True,
             errors="replace",
             start_new_session=True,
-            **popen_arguments,  # type: ignore[call-overload]
+            env=env,
         )
         self._readers = [
             threading.Thread(target=self._read, args=(stream, which), daemon=True)
@@ -135,10 +134,5 @@ class Program:
     def __enter__(self) -> "Program":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -35,7 +35,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import knockprotocol as proto  # noqa: E402
@@ -216,7 +216,7 @@ def _find_mss(options: bytes) -> "int | None":
 # --- the way out: interface, next hop, neighbours -----------------------------------------------------------
 
 
-def _ip_json(*arguments: str) -> list:
+def _ip_json(*arguments: str) -> "list[Any]":
     answer = subprocess.run(["ip", "-j", *arguments], capture_output=True, text=True)
     if answer.returncode != 0:
         raise PeerError(f"ip {' '.join(arguments)}: {answer.stderr.strip()}")
@@ -281,16 +281,20 @@ class Link:
                 if self.answering:
                     self._thread = threading.Thread(target=self._answer, args=(self._neighbour_socket(),), daemon=True)
                     self._thread.start()
-                self._frame = self._resolve(resolve_timeout) + self.mac + struct.pack("!H", ethertype)
+                self._frame = self._resolve(self._sender, resolve_timeout) + self.mac + struct.pack("!H", ethertype)
         except BaseException:
             self.close()
             raise
 
     def send(self, packet: bytes) -> None:
         """Send a whole IP packet."""
+        self.sender()(packet if self.raw else self._frame + packet)
+
+    def sender(self) -> "Callable[[bytes | bytearray], object]":
+        """What sends a frame or, with `raw`, a packet."""
         if self._sender is None:
             raise PeerError("the link is closed")
-        self._sender.send(packet if self.raw else self._frame + packet)
+        return self._sender.send
 
     def open_receiver(self) -> socket.socket:
         """A socket with whole IP packets of the family arriving on the interface, before netfilter sees them."""
@@ -335,7 +339,7 @@ class Link:
         header = struct.pack("!IHBB16s16s", 6 << 28, len(message), socket.IPPROTO_ICMPV6, 255, source, destination)
         return self.mac + struct.pack("!H", ETH_P_IPV6) + header + message
 
-    def _resolve(self, timeout: float) -> bytes:
+    def _resolve(self, sender: socket.socket, timeout: float) -> bytes:
         """The hardware address of the next hop, asked for with our own address as the asker."""
         target = ipaddress.ip_address(self.next_hop).packed
         with self._neighbour_socket() as listener:
@@ -343,7 +347,7 @@ class Link:
             again = 0.0
             while (now := time.monotonic()) < deadline:
                 if now >= again:
-                    self._sender.send(self._solicit(target))
+                    sender.send(self._solicit(target))
                     again = now + 0.5
                 if not select.select([listener], [], [], 0.1)[0]:
                     continue
@@ -526,7 +530,9 @@ class KnockClient:
         if self.keys is None:
             return 0
         slot = proto.time_slot(self.clock(), self.time_enabled)
-        return proto.syn_code(self.keys.k1, self.a, self.c if isn is None else isn, slot, self.mode)
+        c = self.c if isn is None else isn
+        assert c is not None, "there is no ISN before the first SYN"
+        return proto.syn_code(self.keys.k1, self.a, c, slot, self.mode)
 
     def send_syn(self, code: "int | None" = None, isn: "int | None" = None, payload: bytes = b"", flags: int = SYN) -> int:
         """Send a SYN with the right code, or with `code`. Returns the code.
@@ -616,6 +622,7 @@ class KnockClient:
 
     def _note_synack(self, segment: Segment) -> None:
         n = segment.ip_id if segment.family == 4 else segment.flow_label
+        assert n is not None, "each family has its field"
         true_isn, proof_ok = segment.seq, False
         if self.keys is not None and not self.expect_plain:
             c = self.c if self.c is not None else (segment.ack - 1) & _MASK32
@@ -818,7 +825,7 @@ def flood_acks(
     rest = ~struct.unpack_from("!H", frame, tcp + 16)[0] & 0xFFFF
     bits = random.Random(seed).getrandbits
     put_numbers, put_sum = struct.Struct("!II").pack_into, struct.Struct("!H").pack_into
-    send = link._sender.send
+    send = link.sender()
     first, last = seq if isinstance(seq, tuple) else (0, 0)
     width = ((last - first) & _MASK32) + 1
     step = sent = 0
@@ -887,7 +894,7 @@ def _parse(arguments: "list[str] | None") -> argparse.Namespace:
 def main(arguments: "list[str] | None" = None) -> int:
     """The command; see the top of the file."""
     options = _parse(arguments)
-    stages: "list[dict]" = []
+    stages: "list[dict[str, object]]" = []
 
     def say(stage: str, text: str, **details: object) -> None:
         stages.append({"stage": stage, **details})
@@ -926,7 +933,9 @@ def main(arguments: "list[str] | None" = None) -> int:
         return _converse(client, options, say, finish)
 
 
-def _converse(client: KnockClient, options: argparse.Namespace, say: Callable, finish: Callable) -> int:
+def _converse(
+    client: KnockClient, options: argparse.Namespace, say: Callable[..., None], finish: Callable[[int, str, str], int]
+) -> int:
     if client.keys is not None:
         say("key", f"fingerprint {client.keys.fingerprint}", fingerprint=client.keys.fingerprint)
     ways = f"{client.source}:{client.source_port} > {client.server}:{client.port} on {client.link.interface}"

@@ -16,6 +16,7 @@ import ipaddress
 import json
 import os
 import sys
+from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import knockprotocol as proto  # noqa: E402
@@ -72,7 +73,7 @@ def make_case(
     seconds: "int | None" = SECONDS,
     note: str = "",
     roaming: bool = False,
-) -> dict:
+) -> "dict[str, Any]":
     """One case; `seconds` None is time switched off."""
     family = ipaddress.ip_address(address).version
     a = proto.ROAMING if roaming else proto.address_bytes(address)
@@ -80,7 +81,7 @@ def make_case(
     full, windowed = proto.syn_codes(keys.k1, a, c, t)
     n, e = proto.seal(keys, a, c, s, mode, family)
     p = proto.mask_value(keys.k2, a, c, n, mode)
-    case = {"name": name}
+    case: "dict[str, Any]" = {"name": name}
     if note:
         case["note"] = note
     case |= {
@@ -102,12 +103,12 @@ def make_case(
     return case
 
 
-def make_cases(keys: proto.Keys) -> "list[dict]":
+def make_cases(keys: proto.Keys) -> "list[dict[str, Any]]":
     """All cases."""
     full, windowed = Mode.FULL, Mode.WINDOWED
     cases = []
 
-    def add(name: str, *arguments: object, **more: object) -> None:
+    def add(name: str, *arguments: Any, **more: Any) -> None:
         cases.append(make_case(keys, name, *arguments, **more))
 
     for address, label in ((V4, "IPv4"), (V6, "IPv6")):
@@ -158,7 +159,7 @@ def find_zero_hint(keys: proto.Keys) -> int:
     return t
 
 
-def make_hints(keys: proto.Keys) -> "list[dict]":
+def make_hints(keys: proto.Keys) -> "list[dict[str, str]]":
     """Hints of slots: around that of SECONDS, at the ends, and one that came out as 0."""
     now = SECONDS // 60
     slots = [0, 1, now - 1, now, now + 1, now + 2, now + 3, 2**32 - 1, 2**32, 2**32 + 1, 2**63, find_zero_hint(keys)]
@@ -182,7 +183,7 @@ ZERO_CODE_FULL = 0x19082A28
 ZERO_CODE_WINDOWED = 0x1832930D
 
 
-def make_document() -> dict:
+def make_document() -> "dict[str, Any]":
     """The whole document."""
     key = vector_key()
     keys = proto.Keys.derive(key)
