@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
-from typing import Iterator
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Iterator
 
 import pytest
 
@@ -27,49 +30,43 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return daemons.keygen(tmp_path_factory.mktemp("key") / "port_protector.dat")
 
 
+@pytest.fixture(scope="session")
+def as_root() -> None:
+    """For what makes network namespaces."""
+    if os.geteuid() != 0:
+        pytest.skip("makes network namespaces, so it must run as root")
+
+
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host(as_root: None) -> Iterator[Host]:
     """A host without a network."""
-    _require_root()
     with Host("alone") as alone:
         yield alone
 
 
-@pytest.fixture
-def direct() -> Iterator[topologies.Network]:
-    _require_root()
-    with topologies.direct() as network:
-        yield network
+def _fixture(topology: Callable[[], ContextManager[topologies.Network]]) -> Any:
+    def network(as_root: None) -> Iterator[topologies.Network]:
+        with topology() as made:
+            yield made
+
+    return pytest.fixture(network)
+
+
+direct = _fixture(topologies.direct)
+two_clients = _fixture(topologies.two_clients)
+routed = _fixture(topologies.routed)
+twice_routed = _fixture(topologies.twice_routed)
+natted = _fixture(topologies.natted)
 
 
 @pytest.fixture
-def two_clients() -> Iterator[topologies.Network]:
-    _require_root()
-    with topologies.two_clients() as network:
-        yield network
-
-
-@pytest.fixture
-def routed() -> Iterator[topologies.Network]:
-    _require_root()
-    with topologies.routed() as network:
-        yield network
-
-
-@pytest.fixture
-def twice_routed() -> Iterator[topologies.Network]:
-    _require_root()
-    with topologies.twice_routed() as network:
-        yield network
-
-
-@pytest.fixture
-def natted() -> Iterator[topologies.Network]:
-    _require_root()
-    with topologies.natted() as network:
-        yield network
-
-
-def _require_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def pins(as_root: None) -> Iterator[str]:
+    """A BPF file system for one test, which the programs on all hosts see."""
+    if "bpf" not in Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel has no BPF file system")
+    with tempfile.TemporaryDirectory(prefix="tcpknock-test-bpf-") as folder:
+        subprocess.run(["mount", "-t", "bpf", "bpf", folder], timeout=20, check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], timeout=20, check=True)

@@ -27,10 +27,8 @@ PROTECTED, CLOSED = 22, 24
 
 
 @pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Network, Configured]]:
+def refusing(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuple[Network, Configured]]:
     """A server that refuses, a client with the key, and another host without."""
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
     folder = tmp_path_factory.mktemp("refusing")
     key = keys(folder, "key")["key"]
     with topologies.two_clients() as network:
@@ -167,7 +165,7 @@ def test_it_does_not_go_with_a_filter_in_the_kernel(direct: Network, key_file: s
     assert result.returncode != 0
     assert "kernel" in result.stderr and "reset" in result.stderr and "could only drop" in result.stderr
     result = firewall(direct.server, "server", "up", "--on-failure", "reset", "--kernel-filter", "on", check=False)
-    assert result.returncode == 64
+    assert result.returncode == os.EX_USAGE
     assert "--kernel-filter on does not go with --on-failure reset" in result.stderr
     assert "nothing was changed" in result.stderr
 
@@ -225,7 +223,7 @@ def test_wrong_codes_lock_out_where_asked_for(two_clients: Network, family: int,
     assert 50 < lock["secondsLeft"] <= 60
 
     result = server.tool("unlock", other.address(family), check=False)
-    assert result.returncode == 65 and "is not locked out" in result.stderr
+    assert result.returncode == os.EX_DATAERR and "is not locked out" in result.stderr
     assert server.tool("unlock", source).stdout == f"{source} is let in again\n"
     server.daemon.wait_for_line(f"NOTICE let in again before its time client={source}")
     assert gets_in(client, address)

@@ -57,9 +57,7 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def one_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def one_pair(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with topologies.direct() as network:
         yield Pair(network, tmp_path_factory.mktemp("pair"))
 

@@ -14,18 +14,13 @@ from harness.daemons import program, start_client, start_server
 from harness.hosts import Host
 from harness.processes import Program
 from harness.queues import queue_counters
+from harness.roles import DAEMONS, daemons
 
-# sysexits.h
-USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, NO_PERMISSION, CONFIG = 64, 65, 66, 69, 73, 77, 78
 
-DAEMONS = ("tcpknock-server", "tcpknock-client")
-daemons = pytest.mark.parametrize("daemon", DAEMONS)
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def host(as_root: None) -> Iterator[Host]:
     with Host("alone") as alone:
         yield alone
 
@@ -116,11 +111,11 @@ def test_flags(host: Host, tmp_path: Path, key_file: str, name: str, flags: str,
     command = [program(name), *flags.split()]
     if name in DAEMONS and not flags.startswith("--key-file"):
         command[1:1] = ["--key-file", key_file]
-    fails(host, tmp_path, command, USAGE, *parts)
+    fails(host, tmp_path, command, os.EX_USAGE, *parts)
 
 
 def test_an_empty_path_is_no_default(host: Host, tmp_path: Path) -> None:
-    fails(host, tmp_path, [program("keygen"), ""], USAGE, "empty")
+    fails(host, tmp_path, [program("keygen"), ""], os.EX_USAGE, "empty")
 
 
 # --- key files ----------------------------------------------------------------------------------------------------
@@ -145,20 +140,20 @@ def _file(mode: int, content: bytes) -> Callable[[Path], None]:
 
 _GOOD = os.urandom(65_536)
 BAD_KEYS = {
-    "missing": BadKey(lambda path: None, NO_INPUT, ["no such file"]),
-    "empty": BadKey(_file(0o600, b""), DATA, ["0 bytes", "65536"]),
-    "short": BadKey(_file(0o600, _GOOD[:-1]), DATA, ["65535 bytes", "65536"]),
-    "long": BadKey(_file(0o600, _GOOD + b"\n"), DATA, ["65537 bytes", "65536"]),
-    "zeroes": BadKey(_file(0o600, bytes(65_536)), DATA, ["all its bytes are the same"]),
-    "ones": BadKey(_file(0o600, b"\1" * 65_536), DATA, ["all its bytes are the same"]),
-    "world-readable": BadKey(_file(0o604, _GOOD), NO_PERMISSION, ["0604", "chmod 600"]),
-    "world-writable": BadKey(_file(0o602, _GOOD), NO_PERMISSION, ["0602"]),
-    "group-readable": BadKey(_file(0o640, _GOOD), NO_PERMISSION, ["0640"]),
-    "group-writable": BadKey(_file(0o620, _GOOD), NO_PERMISSION, ["0620"]),
-    "folder": BadKey(lambda path: path.mkdir(mode=0o700), DATA, ["not a regular file"]),
-    "pipe": BadKey(lambda path: os.mkfifo(path, 0o600), DATA, ["not a regular file"]),
-    "device": BadKey(lambda path: path.symlink_to("/dev/zero"), DATA, ["not a regular file"]),
-    "dangling link": BadKey(lambda path: path.symlink_to("nowhere"), NO_INPUT, ["no such file"]),
+    "missing": BadKey(lambda path: None, os.EX_NOINPUT, ["no such file"]),
+    "empty": BadKey(_file(0o600, b""), os.EX_DATAERR, ["0 bytes", "65536"]),
+    "short": BadKey(_file(0o600, _GOOD[:-1]), os.EX_DATAERR, ["65535 bytes", "65536"]),
+    "long": BadKey(_file(0o600, _GOOD + b"\n"), os.EX_DATAERR, ["65537 bytes", "65536"]),
+    "zeroes": BadKey(_file(0o600, bytes(65_536)), os.EX_DATAERR, ["all its bytes are the same"]),
+    "ones": BadKey(_file(0o600, b"\1" * 65_536), os.EX_DATAERR, ["all its bytes are the same"]),
+    "world-readable": BadKey(_file(0o604, _GOOD), os.EX_NOPERM, ["0604", "chmod 600"]),
+    "world-writable": BadKey(_file(0o602, _GOOD), os.EX_NOPERM, ["0602"]),
+    "group-readable": BadKey(_file(0o640, _GOOD), os.EX_NOPERM, ["0640"]),
+    "group-writable": BadKey(_file(0o620, _GOOD), os.EX_NOPERM, ["0620"]),
+    "folder": BadKey(lambda path: path.mkdir(mode=0o700), os.EX_DATAERR, ["not a regular file"]),
+    "pipe": BadKey(lambda path: os.mkfifo(path, 0o600), os.EX_DATAERR, ["not a regular file"]),
+    "device": BadKey(lambda path: path.symlink_to("/dev/zero"), os.EX_DATAERR, ["not a regular file"]),
+    "dangling link": BadKey(lambda path: path.symlink_to("nowhere"), os.EX_NOINPUT, ["no such file"]),
 }
 
 
@@ -179,7 +174,7 @@ def test_a_key_file_of_somebody_else(host: Host, tmp_path: Path, key_file: str, 
     shutil.copy(key_file, mine)
     os.chown(mine, nobody, -1)
     for more in ([], ["--check"]):
-        status = NO_PERMISSION if not more else CONFIG
+        status = os.EX_NOPERM if not more else os.EX_CONFIG
         command = [program(daemon), "--key-file", str(mine), *more]
         fails(host, tmp_path, command, status, str(mine), f"user {nobody}", "chown root")
     # The daemon's own user may have it, and what is said to cure does.
@@ -200,7 +195,7 @@ def test_a_configuration_that_cannot_be_seen_is_not_taken_for_none(host: Host, t
     finally:
         if made:
             os.rmdir("/etc/tcpknock")
-    assert result.returncode == CONFIG
+    assert result.returncode == os.EX_CONFIG
     assert "/etc/tcpknock" in result.stderr and "run this as root" in result.stderr
     assert "key file" not in result.stderr
 
@@ -209,27 +204,27 @@ def test_a_configuration_that_cannot_be_seen_is_not_taken_for_none(host: Host, t
 def test_the_default_key_file(host: Host, tmp_path: Path, daemon: str) -> None:
     if os.path.exists("/etc/port_protector.dat"):
         pytest.skip("this machine has a key of its own")
-    fails(host, tmp_path, [program(daemon)], NO_INPUT, "/etc/port_protector.dat")
+    fails(host, tmp_path, [program(daemon)], os.EX_NOINPUT, "/etc/port_protector.dat")
 
 
 def test_keygen_leaves_what_is_there(host: Host, tmp_path: Path) -> None:
     for kind in ("short", "world-readable", "folder", "pipe", "dangling link"):
         path = tmp_path / kind
         BAD_KEYS[kind].make(path)
-        fails(host, tmp_path, [program("keygen"), str(path)], CANNOT_CREATE, str(path), "exists")
+        fails(host, tmp_path, [program("keygen"), str(path)], os.EX_CANTCREAT, str(path), "exists")
     for kind in ("folder", "pipe"):
-        fails(host, tmp_path, [program("keygen"), "--force", str(tmp_path / kind)], DATA, "not a regular file")
+        fails(host, tmp_path, [program("keygen"), "--force", str(tmp_path / kind)], os.EX_DATAERR, "not a regular file")
 
 
 def test_keygen_in_a_folder_that_is_not_there(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "the.key"
-    result = fails(host, tmp_path, [program("keygen"), str(path)], CANNOT_CREATE, str(path))
+    result = fails(host, tmp_path, [program("keygen"), str(path)], os.EX_CANTCREAT, str(path))
     assert "make one with 'keygen" not in result.stderr, "this is not the advice that helps here"
 
 
 def test_keygen_below_a_file(host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    fails(host, tmp_path, [program("keygen"), str(tmp_path / "file" / "the.key")], CANNOT_CREATE, "file/the.key")
+    fails(host, tmp_path, [program("keygen"), str(tmp_path / "file" / "the.key")], os.EX_CANTCREAT, "file/the.key")
 
 
 def test_keygen_on_a_full_disk(host: Host, tmp_path: Path) -> None:
@@ -248,7 +243,7 @@ def test_a_queue_that_somebody_else_has(host: Host, tmp_path: Path, key_file: st
     for start in (start_server, start_client):
         holder: Program = start(host, key_file, queue_num=77)
         command = [program(daemon), "--key-file", key_file, "--queue-num", "77"]
-        fails(host, tmp_path, command, UNAVAILABLE, "queue 77", "another process", str(holder.pid), "--queue-num")
+        fails(host, tmp_path, command, os.EX_UNAVAILABLE, "queue 77", "another process", str(holder.pid), "--queue-num")
         assert holder.alive and queue_counters(host)[77].portid
         assert holder.stop() == 0
 
@@ -276,7 +271,7 @@ def for_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @daemons
 def test_not_root(host: Host, for_nobody: Path, tmp_path: Path, daemon: str) -> None:
     command = [str(for_nobody / daemon), "--key-file", str(for_nobody / "key")]
-    fails(host, tmp_path, command, NO_PERMISSION, "not permitted", "root", as_nobody=True)
+    fails(host, tmp_path, command, os.EX_NOPERM, "not permitted", "root", as_nobody=True)
 
 
 @daemons
@@ -284,7 +279,7 @@ def test_root_without_the_capability(
     host: Host, for_nobody: Path, tmp_path: Path, key_file: str, daemon: str
 ) -> None:
     command = ["setpriv", "--bounding-set", "-net_admin", str(for_nobody / daemon), "--key-file", key_file]
-    fails(host, tmp_path, command, NO_PERMISSION, "CAP_NET_ADMIN")
+    fails(host, tmp_path, command, os.EX_NOPERM, "CAP_NET_ADMIN")
 
 
 @pytest.mark.parametrize("name", (*DAEMONS, "keygen"))
@@ -294,10 +289,10 @@ def test_the_key_of_another_user(host: Host, for_nobody: Path, tmp_path: Path, n
     key.chmod(0o600)
     flag = "--fingerprint" if name == "keygen" else "--key-file"
     command = [str(for_nobody / name), flag, str(key)]
-    fails(host, tmp_path, command, NO_PERMISSION, str(key), "ermission denied", as_nobody=True)
+    fails(host, tmp_path, command, os.EX_NOPERM, str(key), "ermission denied", as_nobody=True)
 
 
 def test_keygen_where_one_may_not_write(host: Host, for_nobody: Path) -> None:
     path = for_nobody / "the.key"
     command = [str(for_nobody / "keygen"), str(path)]
-    fails(host, for_nobody, command, NO_PERMISSION, str(path), "ermission denied", as_nobody=True)
+    fails(host, for_nobody, command, os.EX_NOPERM, str(path), "ermission denied", as_nobody=True)

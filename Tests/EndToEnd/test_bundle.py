@@ -11,8 +11,6 @@ import pytest
 
 from harness.daemons import keygen, program
 
-# sysexits.h
-USAGE, DATA, NO_INPUT, CANNOT_CREATE, IO, NO_PERMISSION, CONFIG = 64, 65, 66, 73, 74, 77, 78
 
 HOST = "server.example.org"
 
@@ -209,18 +207,18 @@ def test_who_has_the_default_key_gets_in_as_before(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_flags(tmp_path: Path, flags: "list[str]", part: str) -> None:
-    changes_nothing(tmp_path, lambda: run("keygen", *flags, before=("env", "--chdir", str(tmp_path))), USAGE, part)
+    changes_nothing(tmp_path, lambda: run("keygen", *flags, before=("env", "--chdir", str(tmp_path))), os.EX_USAGE, part)
 
 
 def test_what_is_there_already_on_the_server(hosts: Hosts) -> None:
     good(hosts.keygen())
-    changes_nothing(hosts.folder, lambda: hosts.keygen("alice"), CANNOT_CREATE, '"alice"', "nothing was changed")
-    changes_nothing(hosts.folder, lambda: hosts.keygen("bob"), CANNOT_CREATE, str(hosts.bundle), "exists")
+    changes_nothing(hosts.folder, lambda: hosts.keygen("alice"), os.EX_CANTCREAT, '"alice"', "nothing was changed")
+    changes_nothing(hosts.folder, lambda: hosts.keygen("bob"), os.EX_CANTCREAT, str(hosts.bundle), "exists")
     hosts.bundle.unlink()
     keygen(hosts.server.parent / "guests" / "bob.dat")
-    changes_nothing(hosts.folder, lambda: hosts.keygen("bob"), CANNOT_CREATE, "guests/bob.dat", "exists")
+    changes_nothing(hosts.folder, lambda: hosts.keygen("bob"), os.EX_CANTCREAT, "guests/bob.dat", "exists")
     (hosts.server.parent / "guests" / "carol.dat").symlink_to("/etc/passwd")
-    changes_nothing(hosts.folder, lambda: hosts.keygen("carol"), CANNOT_CREATE, "guests/carol.dat", "exists")
+    changes_nothing(hosts.folder, lambda: hosts.keygen("carol"), os.EX_CANTCREAT, "guests/carol.dat", "exists")
 
 
 @pytest.mark.parametrize(
@@ -235,11 +233,11 @@ def test_what_is_there_already_on_the_server(hosts: Hosts) -> None:
 )
 def test_configurations_that_nothing_can_be_added_to(hosts: Hosts, text: str, mode: int, parts: "list[str]") -> None:
     hosts.write(hosts.server, text, mode)
-    changes_nothing(hosts.folder, hosts.keygen, CONFIG, str(hosts.server), *parts)
+    changes_nothing(hosts.folder, hosts.keygen, os.EX_CONFIG, str(hosts.server), *parts)
 
 
 def test_a_port_that_is_not_protected(hosts: Hosts) -> None:
-    changes_nothing(hosts.folder, lambda: hosts.keygen("alice", "--port", "443"), CONFIG, "443", "target_ports")
+    changes_nothing(hosts.folder, lambda: hosts.keygen("alice", "--port", "443"), os.EX_CONFIG, "443", "target_ports")
 
 
 # --- what is refused on the client --------------------------------------------------------------------------------
@@ -252,19 +250,19 @@ def carried(hosts: Hosts) -> Hosts:
 
 
 HOSTILE = {
-    "another key": ('key = """\n', 'key = """\nAAAA', DATA, ["bundle"]),
-    "another fingerprint": ('fingerprint = "', 'fingerprint = "0000-" #', DATA, ["fingerprint"]),
-    "a path": (f'"{HOST}"', '"../../../etc/cron.d/x"', DATA, ["host"]),
-    "a network": (f'"{HOST}"', '"0.0.0.0/0"', DATA, ["host", "network"]),
-    "a terminal": ('"alice"', '"\\u001b[2J"', DATA, ["guest"]),
-    "a command": ("version = 1", 'version = 1\non_admit = "reboot"', DATA, ["unknown key 'on_admit'"]),
-    "a later version": ("version = 1", "version = 2", DATA, ["version"]),
-    "no ports": ("[22]", "[]", DATA, ["ports"]),
-    "no TOML": ("version = 1", "version", DATA, ["no TOML"]),
-    "deep": ("version = 1", "version = " + "[" * 3000, DATA, ["no TOML"]),
-    "a long head": ("version = 1", "#" + "x" * 5000 + "\nversion = 1", DATA, ["bundle"]),
-    "too long": ('"""\n', '"""\n' + "A" * 100_000, DATA, ["bundle"]),
-    "something behind": (HOST, HOST, DATA, ["bundle"]),
+    "another key": ('key = """\n', 'key = """\nAAAA', os.EX_DATAERR, ["bundle"]),
+    "another fingerprint": ('fingerprint = "', 'fingerprint = "0000-" #', os.EX_DATAERR, ["fingerprint"]),
+    "a path": (f'"{HOST}"', '"../../../etc/cron.d/x"', os.EX_DATAERR, ["host"]),
+    "a network": (f'"{HOST}"', '"0.0.0.0/0"', os.EX_DATAERR, ["host", "network"]),
+    "a terminal": ('"alice"', '"\\u001b[2J"', os.EX_DATAERR, ["guest"]),
+    "a command": ("version = 1", 'version = 1\non_admit = "reboot"', os.EX_DATAERR, ["unknown key 'on_admit'"]),
+    "a later version": ("version = 1", "version = 2", os.EX_DATAERR, ["version"]),
+    "no ports": ("[22]", "[]", os.EX_DATAERR, ["ports"]),
+    "no TOML": ("version = 1", "version", os.EX_DATAERR, ["no TOML"]),
+    "deep": ("version = 1", "version = " + "[" * 3000, os.EX_DATAERR, ["no TOML"]),
+    "a long head": ("version = 1", "#" + "x" * 5000 + "\nversion = 1", os.EX_DATAERR, ["bundle"]),
+    "too long": ('"""\n', '"""\n' + "A" * 100_000, os.EX_DATAERR, ["bundle"]),
+    "something behind": (HOST, HOST, os.EX_DATAERR, ["bundle"]),
 }
 
 
@@ -282,23 +280,23 @@ def test_one_changed_digit_of_the_key(carried: Hosts) -> None:
     at = text.index('key = """\n') + 1000
     at += text[at] == "\n"
     carried.bundle.write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :])
-    changes_nothing(carried.folder, carried.add, DATA, "fingerprint", "changed on the way")
+    changes_nothing(carried.folder, carried.add, os.EX_DATAERR, "fingerprint", "changed on the way")
 
 
 def test_bundles_that_cannot_be_read(carried: Hosts) -> None:
     carried.bundle.chmod(0o644)
-    changes_nothing(carried.folder, carried.add, NO_PERMISSION, "0644", "chmod 600")
+    changes_nothing(carried.folder, carried.add, os.EX_NOPERM, "0644", "chmod 600")
     carried.bundle.chmod(0o600)
     real = carried.bundle.rename(carried.folder / "real")
-    changes_nothing(carried.folder, carried.add, NO_INPUT, str(carried.bundle))
+    changes_nothing(carried.folder, carried.add, os.EX_NOINPUT, str(carried.bundle))
     carried.bundle.symlink_to(real)
-    changes_nothing(carried.folder, carried.add, DATA, "not a regular file")
+    changes_nothing(carried.folder, carried.add, os.EX_DATAERR, "not a regular file")
     carried.bundle.unlink()
     os.mkfifo(carried.bundle, 0o600)
-    changes_nothing(carried.folder, carried.add, DATA, "not a regular file")
+    changes_nothing(carried.folder, carried.add, os.EX_DATAERR, "not a regular file")
     carried.bundle.unlink()
     carried.bundle.mkdir(0o700)
-    changes_nothing(carried.folder, carried.add, DATA, "not a regular file")
+    changes_nothing(carried.folder, carried.add, os.EX_DATAERR, "not a regular file")
 
 
 def test_the_same_bundle_again_changes_nothing(carried: Hosts) -> None:
@@ -313,7 +311,7 @@ def test_another_key_for_the_same_server(carried: Hosts) -> None:
     good(carried.add())
     carried.bundle.unlink()
     good(carried.keygen("alice2"))
-    changes_nothing(carried.folder, carried.add, CANNOT_CREATE, f"keys/{HOST}.dat", "--force")
+    changes_nothing(carried.folder, carried.add, os.EX_CANTCREAT, f"keys/{HOST}.dat", "--force")
     config = carried.client.read_bytes()
     good(carried.add("--force"))
     new = (carried.server.parent / "guests" / "alice2.dat").read_bytes()
@@ -324,7 +322,7 @@ def test_another_key_for_the_same_server(carried: Hosts) -> None:
 def test_a_target_with_a_key_elsewhere(carried: Hosts) -> None:
     key = Path(keygen(carried.folder / "elsewhere"))
     carried.write(carried.client, f'[[target]]\nhost = "{HOST}"\nkey_file = "{key}"\n')
-    changes_nothing(carried.folder, carried.add, CANNOT_CREATE, str(key), "--force")
+    changes_nothing(carried.folder, carried.add, os.EX_CANTCREAT, str(key), "--force")
     good(carried.add("--force"))
     assert key.read_bytes() == (carried.server.parent / "guests" / "alice.dat").read_bytes()
     assert not (carried.client.parent / "keys").exists()
@@ -334,7 +332,7 @@ def test_a_target_with_some_of_the_ports(hosts: Hosts) -> None:
     hosts.write(hosts.server, "target_ports = [22, 443]\n")
     good(hosts.keygen())
     hosts.write(hosts.client, f'[[target]]\nhost = "{HOST}"\nkey_file = "k"\n')
-    changes_nothing(hosts.folder, lambda: hosts.add("--force"), CANNOT_CREATE, "[22, 443]", "nothing was changed")
+    changes_nothing(hosts.folder, lambda: hosts.add("--force"), os.EX_CANTCREAT, "[22, 443]", "nothing was changed")
 
 
 def test_a_link_in_the_place_of_the_key(carried: Hosts) -> None:
@@ -342,8 +340,8 @@ def test_a_link_in_the_place_of_the_key(carried: Hosts) -> None:
     victim = carried.folder / "victim"
     victim.write_text("mine")
     (carried.client.parent / "keys" / f"{HOST}.dat").symlink_to(victim)
-    changes_nothing(carried.folder, carried.add, CANNOT_CREATE, f"keys/{HOST}.dat")
-    changes_nothing(carried.folder, lambda: carried.add("--force"), CANNOT_CREATE, "not a regular file")
+    changes_nothing(carried.folder, carried.add, os.EX_CANTCREAT, f"keys/{HOST}.dat")
+    changes_nothing(carried.folder, lambda: carried.add("--force"), os.EX_CANTCREAT, "not a regular file")
 
 
 # --- all or nothing -----------------------------------------------------------------------------------------------
@@ -375,7 +373,7 @@ def test_a_full_disk_on_the_server(hosts: Hosts, size: str) -> None:
     before = on_small_disk(size, hosts.server.parent, hosts.folder / "source")
     bundle = hosts.server.parent / "carried"
     result = run("keygen", "--bundle", "alice", "--host", HOST, "--config", config, "--output", bundle, before=before)
-    assert result.returncode == IO and "No space left" in result.stderr, f"{result.returncode}\n{result.stderr}"
+    assert result.returncode == os.EX_IOERR and "No space left" in result.stderr, f"{result.returncode}\n{result.stderr}"
 
 
 @pytest.mark.parametrize("size", ["16k", "64k"])
@@ -385,7 +383,7 @@ def test_a_full_disk_on_the_client(carried: Hosts, size: str) -> None:
     config = carried.client.parent / "source" / "client.toml"
     before = on_small_disk(size, carried.client.parent, carried.folder / "source")
     result = run("tcpknock", "add-server", carried.bundle, "--config", config, before=before)
-    assert result.returncode == IO and "No space left" in result.stderr, f"{result.returncode}\n{result.stderr}"
+    assert result.returncode == os.EX_IOERR and "No space left" in result.stderr, f"{result.returncode}\n{result.stderr}"
 
 
 _READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && "$@"'
@@ -398,7 +396,7 @@ def test_folders_that_may_only_be_read(carried: Hosts) -> None:
     changes_nothing(
         carried.folder,
         lambda: carried.keygen("bob", "--output", carried.folder / "b", before=read_only(carried.server.parent)),
-        CANNOT_CREATE,
+        os.EX_CANTCREAT,
         "Read-only file system",
     )
     elsewhere = carried.folder / "elsewhere"
@@ -406,11 +404,11 @@ def test_folders_that_may_only_be_read(carried: Hosts) -> None:
     changes_nothing(
         carried.folder,
         lambda: carried.keygen("bob", "--output", elsewhere / "b", before=read_only(elsewhere)),
-        CANNOT_CREATE,
+        os.EX_CANTCREAT,
         "elsewhere/b",
         "Read-only file system",
     )
     carried.write(carried.client, "# mine\n")
     changes_nothing(
-        carried.folder, lambda: carried.add(before=read_only(carried.client.parent)), CANNOT_CREATE, "Read-only"
+        carried.folder, lambda: carried.add(before=read_only(carried.client.parent)), os.EX_CANTCREAT, "Read-only"
     )

@@ -7,24 +7,23 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List
+from typing import Iterator, List
 
 import pytest
 
 from harness import topologies
-from harness.daemons import control_socket, program, start_client, start_server, tool
+from harness.daemons import control_socket, program, tool
 from harness.daemons import status as status_of
 from harness.echo import echo, echo_server
 from harness.hosts import Host
 from harness.inside import connect, echoes
 from harness.knock import WRONG, keep_kernel_quiet, peer, protect
 from harness.processes import Program
+from harness.roles import START, roles
 from harness.settings import Configured, keys
 from harness.topologies import Network
 from harness.waiting import eventually
 
-START: Dict[str, Callable[..., Program]] = {"server": start_server, "client": start_client}
-roles = pytest.mark.parametrize("role", ("server", "client"))
 
 
 class Pair:
@@ -59,9 +58,7 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def pair(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with topologies.direct() as network:
         yield Pair(network, tmp_path_factory.mktemp("pair"))
 
@@ -84,7 +81,7 @@ def test_a_stale_socket_is_replaced(host: Host, role: str, key_file: str) -> Non
     START[role](host, key_file).kill()
     assert os.path.lexists(control_socket(host, role)), "kill -9 leaves it behind"
     result = tool(host, role, "status", check=False)
-    assert result.returncode == 69 and "no daemon answers there" in result.stderr
+    assert result.returncode == os.EX_UNAVAILABLE and "no daemon answers there" in result.stderr
     with START[role](host, key_file):
         assert status_of(host, role)["program"] == f"tcpknock-{role}"
 
@@ -94,7 +91,7 @@ def test_a_socket_in_use_is_not_taken(host: Host, role: str, key_file: str) -> N
     START[role](host, key_file)
     second = host.popen([program(f"tcpknock-{role}"), "--key-file", key_file, "--queue-num", "7",
                          "--control-socket", control_socket(host, role)])  # fmt: skip
-    assert second.wait(5) == 73
+    assert second.wait(5) == os.EX_CANTCREAT
     assert f"control socket {control_socket(host, role)}: another daemon answers on it" in second.output
     assert status_of(host, role)["program"] == f"tcpknock-{role}"
 
@@ -103,7 +100,7 @@ def test_what_is_no_socket_is_not_removed(host: Host, key_file: str, tmp_path: P
     (tmp_path / "precious").write_text("data")
     daemon = host.popen([program("tcpknock-server"), "--state-dir", "", "--key-file", key_file,
                          "--control-socket", str(tmp_path / "precious")])  # fmt: skip
-    assert daemon.wait(5) == 73
+    assert daemon.wait(5) == os.EX_CANTCREAT
     assert str(tmp_path / "precious") in daemon.output
     assert (tmp_path / "precious").read_text() == "data"
 
@@ -117,7 +114,7 @@ def test_other_users_are_refused(pair: Pair) -> None:
          "/proc/self/fd/3", "status", "--socket", pair.server.socket_path],
         check=False,
     )  # fmt: skip
-    assert result.returncode == 77, result
+    assert result.returncode == os.EX_NOPERM, result
     assert "only root and the daemon's own user may ask" in result.stderr
     # A socket whose mode somebody has changed does not help either.
     os.chmod(pair.server.socket_path, 0o666)
@@ -175,7 +172,7 @@ def test_locks_and_unlock(pair: Pair) -> None:
 def test_what_the_client_cannot_do(pair: Pair) -> None:
     for arguments in (["locks"], ["unlock", "192.0.2.1"]):
         result = pair.client.tool(*arguments, check=False)
-        assert result.returncode == 64 and "only the server locks anybody out" in result.stderr
+        assert result.returncode == os.EX_USAGE and "only the server locks anybody out" in result.stderr
 
 
 @roles
@@ -269,7 +266,7 @@ def test_watch_ends_with_the_daemon(direct: Network, key_file: str) -> None:
 
         eventually(sees, 5, "the first line")
     assert daemon.stop() == 0
-    assert watcher.wait(3) == 69
+    assert watcher.wait(3) == os.EX_UNAVAILABLE
     assert "the daemon has ended" in watcher.output
 
 

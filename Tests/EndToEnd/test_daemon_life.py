@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any
 
 import pytest
 
@@ -17,11 +17,9 @@ from harness.inside import connect, echoes, gets_in, inside
 from harness.knock import FAMILIES, WRONG, assert_nobody_locked_out, equip, keep_kernel_quiet, peer, protect
 from harness.processes import Program
 from harness.queues import queue_counters
+from harness.roles import QUEUE, START, roles
 from harness.topologies import Network
 
-START: Dict[str, Callable[..., Program]] = {"server": start_server, "client": start_client}
-QUEUE = {"server": 100, "client": 200}
-roles = pytest.mark.parametrize("role", ("server", "client"))
 
 
 # --- connections --------------------------------------------------------------------------------------------------

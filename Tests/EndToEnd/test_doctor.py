@@ -5,10 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
@@ -83,19 +82,6 @@ def client(direct: Network, tmp_path: Path) -> Patient:
     host = direct.client
     key_file = keygen(tmp_path / "key")
     return Patient(host, direct.server, key_file, equip(host, key_file), None, tmp_path)
-
-
-@pytest.fixture
-def pins() -> Iterator[str]:
-    """A BPF file system for one test, which the programs on all hosts see."""
-    if os.geteuid() != 0 or "bpf" not in Path("/proc/filesystems").read_text():
-        pytest.skip("loads programs into the kernel, so it must run as root on a kernel with BPF")
-    with tempfile.TemporaryDirectory(prefix="tcpknock-test-bpf-") as folder:
-        subprocess.run(["mount", "-t", "bpf", "bpf", folder], timeout=20, check=True)
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", "-l", folder], timeout=20, check=True)
 
 
 @pytest.mark.parametrize("backend", ("nft", "legacy"))
@@ -557,4 +543,4 @@ def test_wrong_usage(arguments: List[str]) -> None:
     result = subprocess.run(
         [program("tcpknock"), "doctor", *arguments], capture_output=True, text=True, timeout=20, check=False
     )
-    assert result.returncode == 64 and result.stdout == "" and "Usage: tcpknock doctor" in result.stderr
+    assert result.returncode == os.EX_USAGE and result.stdout == "" and "Usage: tcpknock doctor" in result.stderr

@@ -1,6 +1,7 @@
 """`tcpknock doctor` where there are several servers on one host: it examines each, and its cures name the right one."""
 
 import json
+import os
 from typing import Any, Dict, Iterator, List
 
 import pytest
@@ -134,6 +135,6 @@ def test_flags_for_one_server(installed: Installed) -> None:
     for name in ("mail", "web"):
         configure(installed, name)
     result = installed.run("tcpknock", "doctor", "--queue-num", "7", check=False)
-    assert result.returncode == 64 and "give --instance NAME" in result.stderr
+    assert result.returncode == os.EX_USAGE and "give --instance NAME" in result.stderr
     for arguments in (["--client", "--instance", "web"], ["--instance", "a_b"]):
-        assert installed.run("tcpknock", "doctor", *arguments, check=False).returncode == 64
+        assert installed.run("tcpknock", "doctor", *arguments, check=False).returncode == os.EX_USAGE

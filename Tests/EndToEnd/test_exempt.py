@@ -1,6 +1,7 @@
 """Who needs no knock: addresses, prefixes and interfaces. Everybody else needs it as before."""
 
 import json
+import os
 from typing import Iterator
 
 import pytest
@@ -10,10 +11,10 @@ from harness.echo import HeldConnection, echo, echo_server
 from harness.firewall import BACKENDS, connection_marks, firewall, snapshot
 from harness.hosts import Host
 from harness.inside import gets_in
+from harness.kernel_filter import filtering_server
 from harness.knock import FAMILIES, WITHOUT_FILTER, assert_nobody_locked_out, counters, equip, peer, protect
 from harness.topologies import Network
 from harness.waiting import eventually
-from test_kernel_filter import filtering_server, pins  # noqa: F401
 
 
 def up(host: Host, *whom: str, backend: str = "auto", more: "tuple[object, ...]" = ()) -> str:
@@ -91,7 +92,7 @@ def test_behind_a_gateway(routed: Network) -> None:
 
 
 @pytest.mark.parametrize("way", ("off", "hook"))
-def test_the_end_of_an_exemption(direct: Network, way: str, key_file: str, pins: str) -> None:  # noqa: F811
+def test_the_end_of_an_exemption(direct: Network, way: str, key_file: str, pins: str) -> None:
     """With the kernel filter attached to the network, too."""
     client, server = direct.client, direct.server
     echo_server(server, 22)
@@ -157,5 +158,5 @@ def test_status_says_it(host: Host, backend: str) -> None:
 def test_who_cannot_be_exempt(host: Host, whom: str) -> None:
     before = snapshot(host)
     refused = firewall(host, "server", "up", "--exempt", whom, check=False)
-    assert refused.returncode == 64 and "--exempt" in refused.stderr
+    assert refused.returncode == os.EX_USAGE and "--exempt" in refused.stderr
     assert snapshot(host) == before

@@ -35,14 +35,12 @@ from harness.knock import (
 )
 from harness.processes import Program
 from harness.queues import queue_counters
+from harness.roles import QUEUE, roles
 from harness.topologies import Network
 from harness.waiting import eventually
 
-UNAVAILABLE, OS_ERROR, CANNOT_CREATE = 69, 71, 73
-QUEUE = {"server": 100, "client": 200}
 NAMES = {signal.SIGKILL: "kill", signal.SIGTERM: "term", signal.SIGHUP: "hangup"}
 signals = pytest.mark.parametrize("number", NAMES, ids=NAMES.values())
-roles = pytest.mark.parametrize("role", ("server", "client"))
 STAGES = ("SYN accepted", "SYN/ACK sent", "verified")
 
 
@@ -291,7 +289,7 @@ def test_a_queue_that_is_taken_during_a_restart(protected: Protected, role: str,
         eventually(lambda: number in queue_counters(host), what="the queue to be taken")
         command = [program(f"tcpknock-{role}"), "--config", "", "--control-socket", "", "--key-file", key_file]
         ended = host.run(command, check=False, timeout=10)
-        assert ended.returncode == UNAVAILABLE
+        assert ended.returncode == os.EX_UNAVAILABLE
         assert f"queue {number}" in ended.stderr and "another process" in ended.stderr
         assert all(map(echoes, protected.established))
         assert not gets_in(protected.other, protected.server.ipv4, timeout=0.3)
@@ -426,7 +424,7 @@ def test_a_control_socket_that_cannot_be_made(
     path = tmp_path / "server.sock"
     options = "nr_inodes=1" if trouble == "full" else "ro"
     disk = SmallDisk(two_clients.server, tmp_path, key_file, options, "--control-socket", str(path))
-    assert disk.daemon.wait(10) == CANNOT_CREATE
+    assert disk.daemon.wait(10) == os.EX_CANTCREAT
     reason = "No space left" if trouble == "full" else "Read-only"
     assert str(path) in disk.daemon.output and reason in disk.daemon.output
     assert 100 not in queue_counters(two_clients.server)
@@ -508,7 +506,7 @@ def test_little_address_space(protected: Protected, role: str, key_file: str) ->
             ["prlimit", f"--as={megabytes << 20}", *command], name=f"daemon with {megabytes} MB",
         )  # fmt: skip
         if megabytes < least:
-            assert daemon.wait(10) == OS_ERROR
+            assert daemon.wait(10) == os.EX_OSERR
             assert "address space" in daemon.output and f"{megabytes} MB" in daemon.output
             assert QUEUE[role] not in queue_counters(host)
             continue

@@ -14,15 +14,14 @@ from harness.capture import Capture
 from harness.echo import HeldConnection, echo, echo_server
 from harness.firewall import BACKENDS, PROJECT, connection_marks, firewall, rule_counters, script, snapshot
 from harness.hosts import Host
-from harness.knock import EVERYWHERE
+from harness.knock import EVERYWHERE, FAMILIES
 from harness.queue_stand_in import queue_stand_in
 from harness.queues import queue_counters
+from harness.roles import ROLES
 from harness.segments import segment, send
 from harness.topologies import Network
 from harness.waiting import eventually
 
-ROLES = ("server", "client")
-FAMILIES = (4, 6)
 MARK = 0x1000
 
 FOREIGN_RULES = """*mangle
@@ -280,7 +279,7 @@ def test_not_root(host: Host, role: str, scripts_copy: Path) -> None:
     for command in ("up", "down", "status"):
         command_line = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"{scripts_copy}/{role}.sh", command]
         result = host.run(command_line, check=False)
-        assert result.returncode == 77 and "must run as root" in result.stderr
+        assert result.returncode == os.EX_NOPERM and "must run as root" in result.stderr
     assert "TCPKNOCK" not in "".join(snapshot(host).values())
 
 
@@ -303,7 +302,7 @@ def test_a_missing_tool_is_named(host: Host, tmp_path: Path, scripts_copy: Path,
     common = scripts_copy / "common.sh"
     common.write_text(re.sub(r"^PATH=.*$", f"PATH={tools}", common.read_text(), flags=re.MULTILINE))
     result = host.run([f"{scripts_copy}/server.sh", "up"], check=False)
-    assert result.returncode == 69 and f"'{missing}' is missing" in result.stderr, result
+    assert result.returncode == os.EX_UNAVAILABLE and f"'{missing}' is missing" in result.stderr, result
     assert "TCPKNOCK" not in "".join(snapshot(host).values())
 
 

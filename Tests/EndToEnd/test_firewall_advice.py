@@ -1,5 +1,6 @@
 """What the firewall scripts tell people to type is typed as it is printed, and helps."""
 
+import os
 import re
 from typing import List
 
@@ -51,7 +52,7 @@ def test_rules_that_are_up_in_the_other_iptables(host: Host, flags: "tuple[str, 
 def test_less_than_before(host: Host, fewer: List[str]) -> None:
     firewall(host, "server", "up", "--target-port", "22", "--target-port", "443")
     result = firewall(host, "server", "up", *fewer, check=False)
-    assert result.returncode == 64
+    assert result.returncode == os.EX_USAGE
     (flag,) = re.findall(r"to want that, add (--[a-z-]+)", result.stderr)
     firewall(host, "server", "up", *fewer, flag)
     assert state(host) == 0
@@ -80,5 +81,5 @@ def test_a_part_of_the_rules(host: Host) -> None:
 @pytest.mark.parametrize("role", ("server", "client"))
 def test_help(host: Host, role: str, arguments: List[str]) -> None:
     result = firewall(host, role, *arguments, check=False)
-    assert result.returncode == 64
+    assert result.returncode == os.EX_USAGE
     assert host.run(["sh", "-c", quoted(result.stderr, "--help")]).stdout.startswith(f"Usage: {role}.sh")

@@ -144,7 +144,7 @@ def test_a_reload_of_the_daemon_puts_the_rules_right_first(host: Host, unit: Uni
     assert host.run(up).returncode == 0 and ports(host) == [22, 443]
     # With a mistake the reload ends there.
     unit.configuration.write_text(MISTAKE)
-    assert host.run(up, check=False).returncode == 78 and ports(host) == [22, 443]
+    assert host.run(up, check=False).returncode == os.EX_CONFIG and ports(host) == [22, 443]
 
 
 def test_the_network_waits_for_the_rules() -> None:
@@ -169,7 +169,7 @@ def test_unconfirmed_flags_are_not_what_a_boot_falls_back_to(host: Host, unit: U
 def test_the_client_changes_nothing_without_its_flags(host: Host, tmp_path: Path) -> None:
     before = snapshot(host)
     result = firewall(host, "client", "up", "--flags-from", "/bin/false", check=False)
-    assert result.returncode == 78 and "nothing was changed" in result.stderr
+    assert result.returncode == os.EX_CONFIG and "nothing was changed" in result.stderr
     assert snapshot(host) == before
 
 

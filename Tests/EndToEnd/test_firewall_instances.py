@@ -1,6 +1,7 @@
 """Several servers on one host: the rules of each have names of their own and do not touch the others'."""
 
 import json
+import os
 from pathlib import Path
 from typing import List
 
@@ -74,21 +75,21 @@ def test_what_another_instance_has_is_refused(host: Host, flags: "tuple[object, 
     firewall(host, "server", "up")
     before = snapshot(host)
     result = firewall(host, "server", "up", *WEB, *flags, check=False)
-    assert result.returncode == 64 and message in result.stderr and "nothing was changed" in result.stderr
+    assert result.returncode == os.EX_USAGE and message in result.stderr and "nothing was changed" in result.stderr
     assert snapshot(host) == before
 
 
 @pytest.mark.parametrize("name", ("", "-x", "a b", "a_b", "a.b", "12345678901", "$(reboot)"))
 def test_what_is_no_name(host: Host, name: str) -> None:
     result = firewall(host, "server", "up", f"--instance={name}", check=False)
-    assert result.returncode == 64 and "is not a name" in result.stderr
+    assert result.returncode == os.EX_USAGE and "is not a name" in result.stderr
 
 
 def test_fewer_ports_must_be_asked_for(host: Host) -> None:
     firewall(host, "server", "up", "--target-port", 22, "--target-port", 443)
     before = snapshot(host)
     result = firewall(host, "server", "up", "--target-port", 443, "--target-port", 80, check=False)
-    assert result.returncode == 64
+    assert result.returncode == os.EX_USAGE
     assert "TCP port 22 would not be protected any more" in result.stderr and "--drop-ports" in result.stderr
     assert snapshot(host) == before
     result = firewall(host, "server", "up", "--target-port", 443, "--target-port", 80, "--drop-ports")

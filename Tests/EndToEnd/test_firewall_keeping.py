@@ -8,9 +8,9 @@ import pytest
 
 from harness.echo import HeldConnection, echo_server
 from harness.firewall import BACKENDS, firewall
+from harness.knock import FAMILIES
 from harness.topologies import Network
 
-FAMILIES = (4, 6)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -4,13 +4,11 @@ import pytest
 
 from harness.daemons import start_server
 from harness.echo import echo, echo_server
-from harness.firewall import BACKENDS, firewall, snapshot
 from harness import topologies
+from harness.firewall import BACKENDS, firewall, snapshot
+from harness.knock import FAMILIES
 from harness.topologies import Network
-from test_kernel_filter import pins
 
-__all__ = ["pins"]
-FAMILIES = (4, 6)
 HOSTS_OWN = "INPUT -p tcp -m tcp --dport 80 -j DROP"
 
 

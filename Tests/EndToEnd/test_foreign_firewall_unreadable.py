@@ -6,9 +6,9 @@ import pytest
 
 from harness.firewall import firewall, snapshot
 from harness.hosts import Host
+from harness.roles import ROLES
 from harness.waiting import eventually
 
-ROLES = ("server", "client")
 # What iptables-nft has no words for. (Some it only learned to read in later versions.)
 UNREADABLE = (
     "numgen inc mod 2 1 accept",

@@ -1,6 +1,5 @@
 """Several guests of one server, each with a key, ports and networks of their own."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -79,9 +78,7 @@ class Party:
 
 
 @pytest.fixture(scope="module")
-def one_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Party]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def one_party(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Party]:
     with topologies.switched("server", *NAMES) as hosts:
         yield Party(hosts, tmp_path_factory.mktemp("party"))
 

@@ -1,5 +1,6 @@
 """The hooks in packaging/hooks, with stand-ins for the programs that they call."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,8 +70,8 @@ def test_mail_without_sendmail(tmp_path: Path) -> None:
 
 def test_mail_that_cannot_be_sent(tmp_path: Path) -> None:
     result = run("mail.sh", tmp_path, "root", **LOCKOUT)
-    assert result.returncode == 69 and "neither sendmail nor mail" in result.stderr
-    assert subprocess.run([EXAMPLES / "mail.sh"], capture_output=True).returncode == 64
+    assert result.returncode == os.EX_UNAVAILABLE and "neither sendmail nor mail" in result.stderr
+    assert subprocess.run([EXAMPLES / "mail.sh"], capture_output=True).returncode == os.EX_USAGE
 
 
 def test_ban(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_ban(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ({"TCPKNOCK_EVENT": "admit"}, {"TCPKNOCK_CLIENT_ADDRESS": ""}))
 def test_only_lockouts_ban(tmp_path: Path, change: dict[str, str]) -> None:
     stand_in(tmp_path, "fail2ban-client")
-    assert run("fail2ban/ban.sh", tmp_path, **(LOCKOUT | change)).returncode == 64
+    assert run("fail2ban/ban.sh", tmp_path, **(LOCKOUT | change)).returncode == os.EX_USAGE
     assert not (tmp_path / "arguments").exists()
 
 

@@ -80,9 +80,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def one_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def one_place(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with topologies.direct() as network:
         yield Place(network, tmp_path_factory.mktemp("place"))
 

@@ -7,7 +7,6 @@ mallory's handshakes at once.)
 
 import itertools
 import json
-import os
 import random
 import socket
 import time
@@ -91,9 +90,7 @@ def finish(client: KnockClient) -> None:
 
 
 @pytest.fixture(scope="module")
-def one_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def one_place(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with topologies.two_clients() as network:
         yield Place(network, tmp_path_factory.mktemp("place"))
 

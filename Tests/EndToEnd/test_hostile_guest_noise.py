@@ -1,6 +1,5 @@
 """A guest who knocks without a pause fills neither the log nor the line of waiting hooks."""
 
-import os
 import re
 import threading
 import time
@@ -35,9 +34,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def place(as_root: None, tmp_path: Path) -> Iterator[Place]:
     with topologies.direct() as network:
         yield Place(network, tmp_path)
 

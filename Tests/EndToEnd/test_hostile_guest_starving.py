@@ -17,9 +17,7 @@ FLOOD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness", "gue
 
 
 @pytest.mark.parametrize("rate", (None, 0), ids=("bounded", "not bounded"))
-def test_two_hundred_of_two_hundred_get_in_during_a_guests_flood(rate: object, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def test_two_hundred_of_two_hundred_get_in_during_a_guests_flood(as_root: None, rate: object, tmp_path: Path) -> None:
     with topologies.two_clients() as network:
         assert network.other
         server, alice, mallory = network.server, network.client, network.other

@@ -1,16 +1,12 @@
 """The filter in the kernel: wrong codes end there, right ones pass, and it never stands in the way of a daemon."""
 
-import ctypes
 import os
 import re
 import signal
 import stat
-import struct
-import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, List
 
 import pytest
 
@@ -18,136 +14,25 @@ from harness.daemons import keygen, program, start_server
 from harness.echo import echo, echo_server
 from harness.firewall import BACKENDS, firewall, rule_counters, script, snapshot
 from harness.hosts import Host
-from harness.knock import EVERYWHERE, counters, equip
-from harness.processes import Program
+from harness.kernel_filter import (
+    any_rules_up,
+    codes,
+    dropped,
+    filtering_server,
+    fragments,
+    has_filter_rule,
+    rules_up,
+    send_to_be_dropped,
+    syn,
+)
+from harness.knock import EVERYWHERE, FAMILIES, counters, equip
 from harness.queues import queue_counters
 from harness.segments import segment, send
 from harness.topologies import Network
 from harness.waiting import eventually
 
-from knockprotocol import Keys, address_bytes, read_key, syn_codes, time_slot  # isort: skip
-
-FAMILIES = (4, 6)
 #: How the filter gets at the packets: asked by a rule, in one of the two kinds of iptables, or at the hook itself.
 WAYS = (*BACKENDS, "hook")
-
-
-@pytest.fixture
-def pins() -> Iterator[str]:
-    """A BPF file system for one test, which the programs on all hosts see."""
-    _require_filter()
-    with tempfile.TemporaryDirectory(prefix="tcpknock-test-bpf-") as folder:
-        subprocess.run(["mount", "-t", "bpf", "bpf", folder], timeout=20, check=True)
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", "-l", folder], timeout=20, check=True)
-
-
-def _require_filter() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("loads programs into the kernel, so it must run as root")
-    if "bpf" not in Path("/proc/filesystems").read_text():
-        pytest.skip("this kernel has no BPF file system")
-    help_text = subprocess.run([program("tcpknock-server"), "--help"], capture_output=True, text=True, timeout=20)
-    if "--pin-folder" not in help_text.stdout:
-        pytest.skip("this build of tcpknock-server has no kernel filter")
-
-
-def filtering_server(host: Host, key_file: str, pins: str, mode: str = "on", **options: Any) -> Program:
-    """tcpknock-server with its filter; what flushes its rules is the test's business, so it puts none back."""
-    more = ["--kernel-filter", mode, "--pin-folder", pins, "--rules-guard", "off", *options.pop("more", [])]
-    return start_server(host, key_file, more=more, **options)
-
-
-def rules_up(host: Host, pins: str, way: str, *more: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """server.sh up, with the filter in this way and in no other."""
-    mode = ["--kernel-filter", "hook"] if way == "hook" else ["--kernel-filter", "rule"]
-    if way == "hook" and list(Path(pins).glob("*-100/syn_code")) and not list(Path(pins).glob("*-100/syn_code_hook")):
-        pytest.skip("this kernel has no BPF netfilter links (Linux 6.4)")
-    return any_rules_up(host, pins, "nft" if way == "hook" else way, *mode, *more, check=check)
-
-
-def any_rules_up(
-    host: Host, pins: str, backend: str, *more: object, check: bool = True
-) -> "subprocess.CompletedProcess[str]":
-    """server.sh up, which chooses the way."""
-    return firewall(host, "server", "up", "--iptables", backend, "--pin-folder", pins, *more, check=check)
-
-
-def dropped(host: Host, family: int, way: str, pins: str) -> int:
-    """How many SYNs of a family the rule with the filter has dropped; at the hook, of both families."""
-    if way == "hook":
-        return counted_wrong(pins)
-    rules = rule_counters(host, family, way, "raw")
-    (count,) = (count for rule, count in rules.items() if "--object-pinned" in rule)
-    return count
-
-
-def counted_wrong(pins: str) -> int:
-    """How many wrong codes the programs have counted, from their map: a daemon may or may not be there to be asked."""
-    (path,) = Path(pins).glob("*-100/counters")
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    descriptor = bpf(7, struct.pack("=QII", ctypes.addressof(name), 0, 0))  # BPF_OBJ_GET
-    try:
-        key = ctypes.c_uint32(0)
-        # struct syn_code_counters, for each CPU that there could be.
-        values = ctypes.create_string_buffer(24 * 4096)
-        bpf(1, struct.pack("=IIQQQ", descriptor, 0, ctypes.addressof(key), ctypes.addressof(values), 0))  # LOOKUP_ELEM
-        return sum(wrong for wrong, _, _ in struct.iter_unpack("=QQQ", values.raw))
-    finally:
-        os.close(descriptor)
-
-
-def bpf(command: int, attributes: bytes) -> int:
-    """bpf(2)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    result = libc.syscall(number, command, attributes, len(attributes))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "bpf")
-    return int(result)
-
-
-def send_to_be_dropped(client: Host, server: Host, family: int, way: str, pins: str, packets: List[Any]) -> None:
-    """Sends packets, and waits until the filter has dropped all of them."""
-    before = dropped(server, family, way, pins)
-    send(client, packets)
-    what = "the wrong SYNs to be dropped"
-    eventually(lambda: dropped(server, family, way, pins) == before + len(packets), what=what)
-
-
-def has_filter_rule(host: Host) -> bool:
-    return "--object-pinned" in "".join(snapshot(host).values())
-
-
-def codes(key_file: str, source: str, isn: int, *, slots_from_now: int = 0, no_time: bool = False) -> "tuple[int, int]":
-    """Both right codes, by the second implementation."""
-    slot = 0 if no_time else time_slot(time.time()) + slots_from_now
-    return syn_codes(Keys.derive(read_key(key_file)).k1, address_bytes(source), isn, slot)
-
-
-def syn(network: Network, family: int, isn: int, code: int, **more: Any) -> Any:
-    source, destination = network.client.address(family), network.server.address(family)
-    return segment(source, destination, sport=6000 + isn % 1000, dport=22, flags="S", seq=isn, ack=code, **more)
-
-
-def fragments(whole: Any, number: int, size: int = 24) -> List[Any]:
-    """The packet in fragments with so many bytes each; over IPv6, Linux wants the whole TCP header in the first."""
-    from scapy.layers.inet import fragment
-    from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
-
-    if IPv6 not in whole:
-        return list(fragment(whole, fragsize=size))
-    # By hand: scapy's fragments have 1280 bytes at least.
-    data = bytes(IPv6(bytes(whole)).payload)
-    pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    return [
-        IPv6(src=whole[IPv6].src, dst=whole[IPv6].dst)
-        / IPv6ExtHdrFragment(nh=6, offset=size // 8 * position, m=position < len(pieces) - 1, id=number)
-        / piece
-        for position, piece in enumerate(pieces)
-    ]
 
 
 def wrong_syns(network: Network, family: int) -> List[Any]:
@@ -341,7 +226,7 @@ def test_where_there_is_no_bpf_file_system(direct: Network, key_file: str, tmp_p
     daemon.stop()
     command = [program("tcpknock-server"), "--key-file", key_file, "--kernel-filter", "on", "--pin-folder", str(tmp_path)]
     result = direct.server.run(command, check=False)
-    assert result.returncode == 69 and "not on a BPF file system" in result.stderr
+    assert result.returncode == os.EX_UNAVAILABLE and "not on a BPF file system" in result.stderr
 
 
 # --- the rules ----------------------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from harness.daemons import start_server
 from harness.echo import HeldConnection, echo, echo_server
 from harness.firewall import connection_marks, firewall, snapshot
 from harness.hosts import Host
+from harness.kernel_filter import codes, filtering_server, fragments, rules_up
 from harness.knock import EVERYWHERE, FAMILIES, counters, equip, keep_kernel_quiet
 from harness.segments import segment, send
 from harness.topologies import Network
 from harness.waiting import eventually
-from test_kernel_filter import codes, filtering_server, fragments, pins, rules_up  # noqa: F401
 
 #: What others leave behind: nothing, or a rule of theirs for which connection tracking goes on.
 FLUSHES = {
@@ -38,7 +38,7 @@ def flush(host: Host, how: str) -> None:
         host.run(command)
 
 
-def links(pins: str) -> "Set[str]":  # noqa: F811
+def links(pins: str) -> "Set[str]":
     (folder,) = Path(pins).glob("*-100")
     return {path.name for path in folder.iterdir() if path.name.startswith("link-")}
 
@@ -47,7 +47,7 @@ ALL_LINKS = {f"link-{place}{family}" for place in ("", "in-", "forward-") for fa
 
 
 @pytest.mark.parametrize("how", FLUSHES)
-def test_nobody_gets_in_after_a_flush(direct: Network, how: str, key_file: str, pins: str) -> None:  # noqa: F811
+def test_nobody_gets_in_after_a_flush(direct: Network, how: str, key_file: str, pins: str) -> None:
     client, server = direct.client, direct.server
     echo_server(server, 22, OPEN)
     filtering_server(server, key_file, pins)
@@ -70,7 +70,7 @@ def test_nobody_gets_in_after_a_flush(direct: Network, how: str, key_file: str, 
             assert echo(client, server.address(family), 22, connections=3).complete == 3
 
 
-def test_a_gateway_closes_too(routed: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_a_gateway_closes_too(routed: Network, key_file: str, pins: str) -> None:
     client, server, router = routed.client, routed.server, routed.router
     assert router
     echo_server(server, 22, OPEN)
@@ -115,7 +115,7 @@ def behind_many_headers(network: Network, port: int, sport: int) -> Any:
 
 
 @pytest.mark.parametrize("how", ("nft flush ruleset", ANOTHER))
-def test_what_the_filter_cannot_read(direct: Network, how: str, key_file: str, pins: str) -> None:  # noqa: F811
+def test_what_the_filter_cannot_read(direct: Network, how: str, key_file: str, pins: str) -> None:
     """SYNs without a code that the filter lets through to be judged by the daemon, when nothing is behind it."""
     client, server = direct.client, direct.server
     keep_kernel_quiet(client)
@@ -134,7 +134,7 @@ def test_what_the_filter_cannot_read(direct: Network, how: str, key_file: str, p
 
 
 @pytest.mark.parametrize("is_wanted", (False, True))
-def test_data_in_a_syn(direct: Network, is_wanted: bool, key_file: str, pins: str) -> None:  # noqa: F811
+def test_data_in_a_syn(direct: Network, is_wanted: bool, key_file: str, pins: str) -> None:
     """A service that takes data with the SYN would have it by a right code alone, while others' rules are there."""
     client, server = direct.client, direct.server
     keep_kernel_quiet(client)
@@ -155,7 +155,7 @@ def test_data_in_a_syn(direct: Network, is_wanted: bool, key_file: str, pins: st
     assert (23000 in accepted()) == is_wanted
 
 
-def test_the_gate_comes_and_goes_with_the_rules(direct: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_the_gate_comes_and_goes_with_the_rules(direct: Network, key_file: str, pins: str) -> None:
     client, server = direct.client, direct.server
     before = snapshot(server)
     echo_server(server, 22, OPEN)
@@ -194,7 +194,7 @@ def test_the_gate_comes_and_goes_with_the_rules(direct: Network, key_file: str, 
     assert daemon.stop() == 0
 
 
-def test_where_the_kernel_has_no_gate(direct: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_where_the_kernel_has_no_gate(direct: Network, key_file: str, pins: str) -> None:
     server = direct.server
     filtering_server(server, key_file, pins)
     (folder,) = Path(pins).glob("*-100")
@@ -205,7 +205,7 @@ def test_where_the_kernel_has_no_gate(direct: Network, key_file: str, pins: str)
     assert "has no gate" in firewall(server, "server", "status").stdout
 
 
-def test_two_servers_on_one_host(direct: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_two_servers_on_one_host(direct: Network, key_file: str, pins: str) -> None:
     """At one place of a hook there can be only one program."""
     client, server = direct.client, direct.server
     echo_server(server, 22, OPEN)

@@ -8,10 +8,10 @@ from harness.echo import echo, echo_server
 from harness.firewall import firewall
 from harness.hosts import Host
 from harness.inside import gets_in
+from harness.kernel_filter import filtering_server, rules_up, send_to_be_dropped, syn
 from harness.knock import EVERYWHERE, FAMILIES, equip
 from harness.topologies import Network
 from harness.waiting import eventually
-from test_kernel_filter import filtering_server, pins, rules_up, send_to_be_dropped, syn  # noqa: F401
 
 FLUSH = ["nft", "flush", "ruleset"]
 
@@ -38,7 +38,7 @@ def router_of(network: Network) -> Host:
     ),
 )
 def test_who_is_protected(
-    routed: Network, places: List[str], protected: List[bool], is_flushed: bool, key_file: str, pins: str  # noqa: F811
+    routed: Network, places: List[str], protected: List[bool], is_flushed: bool, key_file: str, pins: str
 ) -> None:
     """SYNs without a code where there is no knock to be asked for get in, and nowhere else."""
     router, client, server = router_of(routed), routed.client, routed.server
@@ -53,7 +53,7 @@ def test_who_is_protected(
         assert [not opens(host, to.address(family)) for host, to in ways] == protected, f"IPv{family}"
 
 
-def test_who_is_exempt(two_clients: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_who_is_exempt(two_clients: Network, key_file: str, pins: str) -> None:
     """The other gets in without a code, also while the rules are flushed; the client never."""
     client, server, other = two_clients.client, two_clients.server, two_clients.other
     assert other
@@ -73,7 +73,7 @@ def test_who_is_exempt(two_clients: Network, key_file: str, pins: str) -> None: 
     assert opens(client, server.ipv4) and opens(other, server.ipv6)
 
 
-def test_a_new_address_of_the_host(direct: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_a_new_address_of_the_host(direct: Network, key_file: str, pins: str) -> None:
     """The filter learns of it within a second or two; until then the daemon judges."""
     client, server = direct.client, direct.server
     echo_server(server, 22)
@@ -96,7 +96,7 @@ def test_a_new_address_of_the_host(direct: Network, key_file: str, pins: str) ->
     assert echo(client, "10.81.1.77", 22).complete == 1
 
 
-def test_more_places_than_the_filter_can_know(direct: Network, key_file: str, pins: str) -> None:  # noqa: F811
+def test_more_places_than_the_filter_can_know(direct: Network, key_file: str, pins: str) -> None:
     server = direct.server
     filtering_server(server, key_file, pins)
     places = [word for number in range(33) for word in ("--protect", f"10.0.{number}.0/24")]

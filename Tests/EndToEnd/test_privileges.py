@@ -12,30 +12,26 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List
+from typing import Dict, Iterator, List
 
 import pytest
 
-from harness.daemons import control_socket, keygen, program, start_client, start_server, state_folder, status, tool
+from harness.daemons import control_socket, keygen, program, start_server, state_folder, status, tool
 from harness.echo import echo_server
 from harness.firewall import firewall
 from harness.hosts import Host
 from harness.inside import connect, echoes, gets_in
 from harness.knock import WITHOUT_FILTER, WRONG, counted, equip, keep_kernel_quiet, peer, protect, put_rules
 from harness.processes import Program
+from harness.roles import START, roles
 from harness.topologies import Network
 from harness.waiting import eventually
-
-from test_kernel_filter import pins  # noqa: F401
 
 NET_ADMIN = 1 << 12  # linux/capability.h
 # What the guard of the rules keeps, with CAP_NET_RAW and CAP_BPF.
 GUARD = NET_ADMIN | 1 << 13 | 1 << 39
-START: Dict[str, Callable[..., Program]] = {"server": start_server, "client": start_client}
 USER = "nobody"
 USER_ID = pwd.getpwnam(USER).pw_uid
-NO_USER, NO_PERMISSION = 67, 77
-roles = pytest.mark.parametrize("role", ("server", "client"))
 users = pytest.mark.parametrize("user", ("", USER))
 
 
@@ -139,8 +135,8 @@ def test_a_group(host: Host, key_file: str, role: str) -> None:
 @roles
 def test_users_that_are_not(host: Host, key_file: str, role: str) -> None:
     for user, status_expected, text in (
-        ("no-such-user", NO_USER, "no user"),
-        (f"{USER}:no-such-group", NO_USER, "no group"),
+        ("no-such-user", os.EX_NOUSER, "no user"),
+        (f"{USER}:no-such-group", os.EX_NOUSER, "no group"),
         ("a b", 64, "is neither a user"),
     ):
         command = [program(f"tcpknock-{role}"), "--config", "", "--control-socket", "", "--key-file", key_file]
@@ -303,7 +299,7 @@ def test_a_reload_that_may_not_read(host: Host, open_folder: Path) -> None:
     daemon = start_server(host, key, more=[*WITHOUT_FILTER, "--user", USER])
     os.chown(key, USER_ID - 1, 65_534)
     result = tool(host, "server", "reload", check=False)
-    assert result.returncode == NO_PERMISSION
+    assert result.returncode == os.EX_NOPERM
     assert f'user "{USER}"' in result.stderr and "Permission denied" in result.stderr
     assert daemon.alive
     os.chown(key, 0, 0)
@@ -398,7 +394,7 @@ def test_the_user_where_none_is_named(host: Host, open_folder: Path) -> None:
 
 
 @users
-def test_the_kernel_filter(direct: Network, open_folder: Path, pins: str, user: str) -> None:  # noqa: F811
+def test_the_kernel_filter(direct: Network, open_folder: Path, pins: str, user: str) -> None:
     server = direct.server
     keys = [own_key(open_folder, f"{name}.dat") if user else keygen(open_folder / f"{name}.dat") for name in "abc"]
     config = open_folder / "server.toml"
@@ -436,7 +432,7 @@ def test_the_kernel_filter(direct: Network, open_folder: Path, pins: str, user: 
     assert daemon.stop() == 0
 
 
-def test_the_kernel_filter_without_a_hook(host: Host, open_folder: Path, pins: str) -> None:  # noqa: F811
+def test_the_kernel_filter_without_a_hook(host: Host, open_folder: Path, pins: str) -> None:
     """As on kernels that have none: it goes on, also when the daemon may not look into its folder any more."""
     for name in ("tcpknock-server", "syn_code.bpf.o"):
         shutil.copy(Path(program("tcpknock-server")).parent / name, open_folder)

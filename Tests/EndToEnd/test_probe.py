@@ -1,5 +1,6 @@
 """`tcpknock probe` names what is wrong with a knock, and locks nobody out."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any, List
@@ -525,5 +526,5 @@ def test_without_permission(direct: Network, key_file: str, tmp_path: Path) -> N
     command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--reset-env",
                program("tcpknock"), "probe", "--key-file", key_file, direct.server.ipv4, "22"]  # fmt: skip
     result = direct.client.run(command, check=False)
-    assert result.returncode == 77, result.stderr
+    assert result.returncode == os.EX_NOPERM, result.stderr
     assert "run this as root" in result.stderr

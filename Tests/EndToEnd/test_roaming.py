@@ -1,6 +1,5 @@
 """Codes that are bound to no address, for who does not know the own one: behind a NAT, or behind another each day."""
 
-import os
 from pathlib import Path
 from typing import Iterator
 
@@ -35,9 +34,7 @@ class Journey:
 
 
 @pytest.fixture(scope="module")
-def one_journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def one_journey(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     with topologies.two_ways() as network:
         yield Journey(network, tmp_path_factory.mktemp("journey"))
 

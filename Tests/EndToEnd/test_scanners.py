@@ -1,6 +1,5 @@
 """To a scanner a protected port looks like one whose packets a firewall drops."""
 
-import os
 import random
 import xml.etree.ElementTree as XML
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,10 +23,8 @@ SCANS = ("-sS", "-sT", "-sA", "-sW", "-sM", "-sF", "-sX", "-sN", "-sS -sV")
 
 
 @pytest.fixture(scope="module")
-def scanned(key_file: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["tuple[Network, Program]"]:
+def scanned(as_root: None, key_file: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["tuple[Network, Program]"]:
     """A server with a protected sshd, a port that is dropped by an ordinary rule, a closed one and an open one."""
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
     with topologies.direct() as network, Sshd(network.server, tmp_path_factory.mktemp("sshd"), PROTECTED):
         daemon = protect(network.server, key_file, (PROTECTED,))
         echo_server(network.server, OPEN)

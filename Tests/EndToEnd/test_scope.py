@@ -1,6 +1,7 @@
 """Whose ports are protected: by default this host's own, and nothing that it forwards or bridges for others."""
 
 import json
+import os
 from typing import Iterator, List
 
 import pytest
@@ -10,9 +11,9 @@ from harness.echo import HeldConnection, echo, echo_server
 from harness.firewall import BACKENDS, firewall, rule_counters, snapshot
 from harness.hosts import Host
 from harness.inside import gets_in
+from harness.kernel_filter import filtering_server
 from harness.knock import FAMILIES, WITHOUT_FILTER, counted, counters, equip
 from harness.topologies import Network
-from test_kernel_filter import filtering_server, pins  # noqa: F401
 
 PORTS = (22, 443)
 PORT_FLAGS = [word for port in PORTS for word in ("--target-port", port)]
@@ -148,7 +149,7 @@ def publishing(routed: Network) -> Network:
 
 
 @pytest.mark.parametrize("way", ("off", "hook"))
-def test_a_published_port(publishing: Network, way: str, key_file: str, pins: str) -> None:  # noqa: F811
+def test_a_published_port(publishing: Network, way: str, key_file: str, pins: str) -> None:
     router, client = router_of(publishing), publishing.client
     if way == "off":
         daemon = start_server(router, key_file, target_ports=PORTS, more=WITHOUT_FILTER)
@@ -190,7 +191,7 @@ def bridged(host: Host) -> Iterator[List[Host]]:
 
 
 def test_hosts_on_one_bridge_with_the_kernel_filter(
-    host: Host, bridged: List[Host], key_file: str, pins: str  # noqa: F811
+    host: Host, bridged: List[Host], key_file: str, pins: str
 ) -> None:
     one, two = bridged
     echo_server(two, *PORTS)
@@ -244,7 +245,7 @@ def test_less_protection_must_be_asked_for(host: Host) -> None:
     flags = [*PORT_FLAGS, *WITHOUT_FILTER]
     before = snapshot(host)
     refused = firewall(host, "server", "up", *flags, check=False)
-    assert refused.returncode == 64 and "10.0.0.0/24 would not be protected any more" in refused.stderr
+    assert refused.returncode == os.EX_USAGE and "10.0.0.0/24 would not be protected any more" in refused.stderr
     assert snapshot(host) == before
     assert "no longer protected: 10.0.0.0/24" in up(host, more=("--drop-ports",))
 
@@ -267,7 +268,7 @@ def test_what_is_open_when_more_is_protected(routed: Network) -> None:
 def test_what_is_no_place(host: Host, place: str) -> None:
     before = snapshot(host)
     refused = firewall(host, "server", "up", "--protect", place, check=False)
-    assert refused.returncode == 64 and "--protect" in refused.stderr
+    assert refused.returncode == os.EX_USAGE and "--protect" in refused.stderr
     assert snapshot(host) == before
 
 

@@ -11,17 +11,13 @@ import pytest
 from harness.daemons import keygen, program
 from harness.hosts import Host
 from harness.queues import queue_counters
+from harness.roles import daemons
 
-# sysexits.h
-USAGE, NO_INPUT, CONFIG = 64, 66, 78
 
-daemons = pytest.mark.parametrize("daemon", ("tcpknock-server", "tcpknock-client"))
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def host(as_root: None) -> Iterator[Host]:
     with Host("alone") as alone:
         yield alone
 
@@ -65,22 +61,22 @@ WRONG = [
 @pytest.mark.parametrize("flags", [[], ["--check"], ["--firewall-flags"]])
 def test_wrong_files(tmp_path: Path, daemon: str, text: str, parts: List[str], flags: List[str]) -> None:
     path = write(tmp_path, text)
-    refused(run(daemon, "--config", path, *flags), CONFIG, *(f"{path}:{part}" if ":" in part else part for part in parts))
+    refused(run(daemon, "--config", path, *flags), os.EX_CONFIG, *(f"{path}:{part}" if ":" in part else part for part in parts))
 
 
 @daemons
 def test_files_that_cannot_be_trusted(tmp_path: Path, daemon: str) -> None:
     path = write(tmp_path, "", 0o620)
-    refused(run(daemon, "--config", path), CONFIG, str(path), "0620", "chmod go-w")
+    refused(run(daemon, "--config", path), os.EX_CONFIG, str(path), "0620", "chmod go-w")
     path.chmod(0o600)
     os.chown(path, 65534, 65534)
-    refused(run(daemon, "--config", path), CONFIG, str(path), "65534")
+    refused(run(daemon, "--config", path), os.EX_CONFIG, str(path), "65534")
 
 
 @daemons
 def test_a_file_that_is_not_there(tmp_path: Path, daemon: str) -> None:
-    refused(run(daemon, "--config", tmp_path / "none"), NO_INPUT, str(tmp_path / "none"), "no such file")
-    refused(run(daemon, "--config", tmp_path / "none", "--check"), CONFIG, str(tmp_path / "none"), "no such file")
+    refused(run(daemon, "--config", tmp_path / "none"), os.EX_NOINPUT, str(tmp_path / "none"), "no such file")
+    refused(run(daemon, "--config", tmp_path / "none", "--check"), os.EX_CONFIG, str(tmp_path / "none"), "no such file")
 
 
 @daemons
@@ -103,12 +99,12 @@ def test_check_reads_all_keys(tmp_path: Path, key_file: str) -> None:
     path = write(tmp_path, guests)
     keygen(tmp_path / "alice.dat")
     result = run("tcpknock-server", "--config", path, "--check")
-    refused(result, CONFIG, f"{tmp_path}/bob.dat: there is no such file", f"{tmp_path}/carol.dat: there is no such")
+    refused(result, os.EX_CONFIG, f"{tmp_path}/bob.dat: there is no such file", f"{tmp_path}/carol.dat: there is no such")
     keygen(tmp_path / "bob.dat")
     (tmp_path / "carol.dat").write_bytes((tmp_path / "alice.dat").read_bytes())
     (tmp_path / "carol.dat").chmod(0o600)
     result = run("tcpknock-server", "--config", path, "--check")
-    refused(result, CONFIG, 'guest "carol"', 'the same key as guest "alice"')
+    refused(result, os.EX_CONFIG, 'guest "carol"', 'the same key as guest "alice"')
     (tmp_path / "carol.dat").unlink()
     keygen(tmp_path / "carol.dat")
     assert run("tcpknock-server", "--config", path, "--check").returncode == 0
@@ -131,8 +127,8 @@ def test_no_file(key_file: str, daemon: str) -> None:
 
 def test_flags_that_do_not_go_with_the_file(tmp_path: Path, key_file: str) -> None:
     path = write(tmp_path, f'[[guest]]\nname = "alice"\nkey_file = "{key_file}"\nports = [22]\n')
-    refused(run("tcpknock-server", "--config", path, "--key-file", key_file), USAGE, "key_file", str(path))
-    refused(run("tcpknock-server", "--config", path, "--target-port", "80"), USAGE, "guest.ports: 22", str(path))
+    refused(run("tcpknock-server", "--config", path, "--key-file", key_file), os.EX_USAGE, "key_file", str(path))
+    refused(run("tcpknock-server", "--config", path, "--target-port", "80"), os.EX_USAGE, "guest.ports: 22", str(path))
 
 
 def test_flags_for_the_firewall(tmp_path: Path) -> None:

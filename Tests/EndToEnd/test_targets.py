@@ -52,9 +52,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces, so it must run as root")
+def world(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with topologies.switched("client", "one", "two", "plain") as hosts:
         one = None
         try:

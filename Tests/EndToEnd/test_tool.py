@@ -1,6 +1,7 @@
 """The tool on its own: what it explains, where it looks for daemons, and what it says when it may not or cannot."""
 
 import json
+import os
 import re
 import subprocess
 from typing import List, Sequence
@@ -13,7 +14,6 @@ from harness.knock import equip, protect
 from harness.processes import Program
 from harness.topologies import Network
 
-USAGE, UNAVAILABLE, OS_ERROR, NO_PERMISSION = 64, 69, 71, 77
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -66,7 +66,7 @@ def test_a_daemon_at_its_usual_place_is_found(host: Host, key_file: str, role: s
         assert f"tcpknock-{role} " in ask_beside(daemon, host, "status", *flags).stdout, flags
     other = "client" if role == "server" else "server"
     result = ask_beside(daemon, host, "status", f"--{other}")
-    assert result.returncode == UNAVAILABLE
+    assert result.returncode == os.EX_UNAVAILABLE
     assert f"/run/tcpknock/{other}.sock: no daemon answers there" in result.stderr
     assert daemon.stop() == 0
 
@@ -75,7 +75,7 @@ def test_where_there_is_no_daemon(host: Host) -> None:
     for command in ("status", "watch", "reload"):
         script = 'mount -t tmpfs none /run && exec "$@"'
         result = host.run(["unshare", "-m", "sh", "-c", script, "sh", program("tcpknock"), command], check=False)
-        assert result.returncode == UNAVAILABLE
+        assert result.returncode == os.EX_UNAVAILABLE
         assert "no daemon is running here: there is no socket in /run/tcpknock" in result.stderr
 
 
@@ -97,7 +97,7 @@ def test_a_probe_by_a_named_interface(direct: Network, key_file: str) -> None:
     assert result.returncode == 1, result.stderr
     assert [reason["cause"] for reason in json.loads(result.stdout)["reasons"]] == ["service-down"]
     result = probe(direct, key_file, "--interface", "nowhere")
-    assert (result.returncode, result.stdout) == (OS_ERROR, "") and "nowhere" in result.stderr
+    assert (result.returncode, result.stdout) == (os.EX_OSERR, "") and "nowhere" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def test_a_probe_by_a_named_interface(direct: Network, key_file: str) -> None:
 )
 def test_probes_that_cannot_be_meant(direct: Network, key_file: str, flags: List[str], part: str) -> None:
     result = probe(direct, key_file, *flags)
-    assert (result.returncode, result.stdout) == (USAGE, "") and part in result.stderr
+    assert (result.returncode, result.stdout) == (os.EX_USAGE, "") and part in result.stderr
 
 
 def test_minutes_that_cannot_be_meant() -> None:
     result = run("trace", "--slots", "1441", "/dev/null")
-    assert result.returncode == USAGE and "from 0 to 1440" in result.stderr
+    assert result.returncode == os.EX_USAGE and "from 0 to 1440" in result.stderr
 
 
 def test_a_probe_needs_root(direct: Network, key_file: str) -> None:
     before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
     result = probe(direct, key_file, before=before)
-    assert (result.returncode, result.stdout) == (NO_PERMISSION, "")
+    assert (result.returncode, result.stdout) == (os.EX_NOPERM, "")
     assert "not permitted; run this as root" in result.stderr
