@@ -36,6 +36,8 @@ WORKERS = 3
 # Of PyPI, since Debian has none, or an old one.
 RUFF = .build/lint/bin/ruff
 MYPY = .build/lint/bin/mypy
+# Those of Python, without the ending.
+CHECKS = scripts/rooms scripts/documents
 
 # The fuzz targets to run, and for how long each.
 FUZZ = $$($(FUZZER))
@@ -120,10 +122,10 @@ bench: build bench-packages ## speed and memory, against baselines measured in t
 
 lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
-	scripts/rooms
+	for check in $(CHECKS); do $$check || exit; done
 	@$(MAKE) --no-print-directory $(RUFF) $(MYPY)
-	$(RUFF) check .
-	$(MYPY) Tests/EndToEnd Benchmarks scripts/rooms
+	$(RUFF) check . $(CHECKS)
+	$(MYPY) Tests/EndToEnd Benchmarks $(CHECKS)
 	$(MYPY) Tests/VM
 	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh \
 		scripts/coverage scripts/coverage-rooms scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
