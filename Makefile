@@ -37,7 +37,7 @@ WORKERS = 3
 RUFF = .build/lint/bin/ruff
 MYPY = .build/lint/bin/mypy
 # Those of Python, without the ending.
-CHECKS = scripts/rooms scripts/documents
+CHECKS = scripts/modules scripts/documents
 
 # The fuzz targets to run, and for how long each.
 FUZZ = $$($(FUZZER))
@@ -78,7 +78,7 @@ kernel-filter: build-packages ## the programs for the kernel, in FOLDER (that of
 
 test: unit-test end-to-end-test ## all tests (as root: they make network namespaces)
 
-unit-test: build-packages test-packages ## the tests of each room
+unit-test: build-packages test-packages ## the tests of each module
 	swift build --build-tests
 	@$(MAKE) --no-print-directory kernel-filter FOLDER="$$(swift build --show-bin-path)"
 	swift test --disable-xctest
@@ -128,7 +128,7 @@ lint: test-packages ## format and style
 	$(MYPY) Tests/EndToEnd Benchmarks $(CHECKS)
 	$(MYPY) Tests/VM
 	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh \
-		scripts/coverage scripts/coverage-rooms scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
+		scripts/coverage scripts/coverage-report scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
 		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 
 $(RUFF) $(MYPY): .build/lint/bin/pip
@@ -138,7 +138,7 @@ $(RUFF) $(MYPY): .build/lint/bin/pip
 	scripts/install-packages python3-venv
 	/usr/bin/python3 -m venv $(@D)/..
 
-coverage: build-packages test-packages ## line coverage of all tests, room by room (as root; 25 minutes or so)
+coverage: build-packages test-packages ## line coverage of all tests, module by module (as root; 25 minutes or so)
 	@WORKERS=$(WORKERS) scripts/coverage
 
 install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents

@@ -52,7 +52,7 @@ def diagram(uses: Dict[str, List[str]], pure: Iterable[str], programs: Iterable[
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'role="img" aria-label="The modules of tcpknock and which may use which">',
-        "  <!-- Drawn by scripts/rooms from Package.swift. -->",
+        "  <!-- Drawn by scripts/modules from Package.swift. -->",
         f"  <style>{STYLE}  </style>",
         '  <defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
         '<path d="M0 1 L10 5 L0 9 z"/></marker></defs>',
