@@ -146,7 +146,7 @@ install: build ## to $(PREFIX): programs, firewall scripts, services, completion
 	install -d $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
-	install -m 644 firewall/common.sh "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
+	install -m 644 firewall/common.sh firewall/foreign.awk "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	cp -r packaging/hooks/. $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks/
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done

@@ -201,7 +201,8 @@ let package = Package(
         .testTarget(
             name: "DoctorTests",
             dependencies: [
-                "Wire", "KnockProtocol", "Linux", "KeyFiles", "Settings", "Netfilter", "Program", "Doctor",
+                "Wire", "KnockProtocol", "Linux", "KeyFiles", "Settings", "Netfilter", "Program", "Control",
+                "Doctor",
                 "TestSupport", system,
             ],
             swiftSettings: common),

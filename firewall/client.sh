@@ -13,8 +13,9 @@
 # reach.
 
 set -u
+HERE=$(dirname -- "$(readlink -f -- "$0")")
 # shellcheck source-path=SCRIPTDIR source=common.sh
-. "$(dirname -- "$(readlink -f -- "$0")")/common.sh"
+. "$HERE/common.sh"
 
 ROLE=client
 OWN=TCPKNOCK-CLI
@@ -107,6 +108,8 @@ down() {
     take_down || die $EX_FAILED "some rules could not be removed; see above"
     echo "tcpknock client rules are down"
 }
+
+more_json() { :; }
 
 read_command_line 'up down status' "$@" ||
     die $EX_CONFIG "'$FLAGS_FROM --firewall-flags' failed, so the flags are not known; nothing was changed"

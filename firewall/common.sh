@@ -598,34 +598,45 @@ put_all() {
 
 # --- the state of the rules --------------------------------------------------------------------------------------
 
-# Prints the wanted rules that a table does not contain. `wanted_rules` writes them as iptables-save does, except for
-# quotation marks, so this compares text and needs no process for each rule. For a rule that iptables writes
-# differently, iptables itself is asked; iptables-legacy only if the number of rules shows that none can be missing,
-# because its -C takes a rule for port 443 for one for port 22.
-missing_rules() { # FAMILY TABLE
-    local rule
-    own_rules "$1" "$2" | tr -d '"' >"$WORK/now"
+# Compares our rules in a table with the wanted ones. Fills $WORK/missing with those that are not there, or not in their
+# order, and $WORK/unexpected with those that should not be there. True if both are empty. `wanted_rules` writes rules as
+# iptables-save does, except for quotation marks, so this compares text and needs no process for each rule.
+compare_rules() { # FAMILY TABLE
+    local rule chain
     # $GROWING is the chain whose rules depend on the connections that `up` found.
-    wanted_with_notes "$1" "$2" | grep '^-A' | grep -v "^-A ${GROWING:-$OWN-NOTE-NONE} " | tr -d '"' >"$WORK/expected"
-    grep -vxF -f "$WORK/now" "$WORK/expected" | while read -r rule; do
+    own_rules "$1" "$2" | grep '^-A' |
+        grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " >"$WORK/present"
+    wanted_with_notes "$1" "$2" | grep '^-A' | grep -v "^-A ${GROWING:-$OWN-NOTE-NONE} " >"$WORK/expected"
+    : >"$WORK/absent" && : >"$WORK/missing"
+    awk -v absent="$WORK/absent" -v missing="$WORK/missing" '
+        { text = $0; gsub(/"/, ""); chain = $2 }
+        FILENAME == ARGV[1] {
+            size[chain]++; place[++total] = chain SUBSEP size[chain]
+            rule[place[total]] = $0; original[total] = text; is_there[$0] = 1
+            next
+        }
+        {
+            for (i = last[chain] + 1; i <= size[chain] && rule[chain, i] != $0; i++) continue
+            if (i <= size[chain]) { last[chain] = i; is_wanted[chain, i] = 1 }
+            else if ($0 in is_there) print text >missing
+            else print text >absent
+        }
+        END { for (i = 1; i <= total; i++) if (!(place[i] in is_wanted)) print original[i] }
+    ' "$WORK/present" "$WORK/expected" >"$WORK/unexpected"
+    # What is absent may be what is unexpected, in the words of another version of iptables; or in a chain that
+    # iptables-nft cannot list. So iptables itself is asked.
+    while read -r rule; do
+        chain=${rule#-A } chain=${chain%% *}
         # shellcheck disable=SC2086 # the rule is words without quotes
-        if [ "$BACKEND" = nft ] || [ "$(count_own_rules)" -ge "$(grep -c '' "$WORK/expected")" ] &&
+        if { grep -q -- "^-A $chain " "$WORK/unexpected" || is_unreadable "$1" "$2"; } &&
             "$(program "$1")" -w -t "$2" -C ${rule#-A } 2>/dev/null; then
-            continue
+            awk -v chain="$chain" '$2 != chain || found++' "$WORK/unexpected" >"$WORK/rest"
+            mv "$WORK/rest" "$WORK/unexpected"
+        else
+            printf '%s\n' "$rule" >>"$WORK/missing"
         fi
-        printf '%s\n' "$rule"
-    done
-}
-
-# Prints the number of our rules that `missing_rules` found, without those that differ from host to host.
-count_own_rules() {
-    grep -v -e "^-A $OWN-NOTE .*created=" -e "^-A ${GROWING:-$OWN-NOTE-NONE} " "$WORK/now" | grep -c '^-A'
-}
-
-# True if a table contains exactly the wanted rules.
-table_is_as_wanted() { # FAMILY TABLE
-    # Are there more rules in our chains than ours? (There are fewer if iptables-nft cannot read a chain with hooks.)
-    [ -z "$(missing_rules "$1" "$2")" ] && [ "$(count_own_rules)" -le "$(grep -c '' "$WORK/expected")" ]
+    done <"$WORK/absent"
+    [ ! -s "$WORK/missing" ] && [ ! -s "$WORK/unexpected" ]
 }
 
 # False if a rule of another program comes before a hook of ours, and so could decide before we do.
@@ -651,7 +662,9 @@ check_result() {
     [ "$(state)" != up ] || return 0
     complain "the rules went in, but what is there now is not what was put in; '$(type_this status)' shows it"
     for family in $FAMILIES; do
-        for table in $TABLES; do missing_rules "$family" "$table" | sed "s/^/    missing in IPv$family, $table: /" >&2; done
+        for table in $TABLES; do
+            compare_rules "$family" "$table" || sed "s/^/    missing in IPv$family, $table: /" "$WORK/missing" >&2
+        done
     done
     exit $EX_FAILED
 }
@@ -662,7 +675,7 @@ state() {
     for family in $FAMILIES; do
         for table in $TABLES; do
             [ -z "$(own_rules "$family" "$table")" ] || any=yes
-            table_is_as_wanted "$family" "$table" || all=''
+            compare_rules "$family" "$table" || all=''
         done
     done
     if [ -n "$any" ] && [ -n "$all" ]; then echo up; elif [ -n "$any" ]; then echo partial; else echo down; fi
@@ -705,6 +718,9 @@ read_configuration() {
     return 1
 }
 
+# The values of rules that are not there.
+forget_values() { PORTS='' QUEUE='' MARK='' FILTER='' PROTECT='' EXEMPT=''; }
+
 # Prints the netlink port id of the process that is bound to the queue, or to the first of several; false if nobody is
 # bound to one of them.
 queue_owner() { # QUEUE
@@ -719,35 +735,100 @@ describe() { # prints a one-line summary of the rules
     echo "TCP port $PORTS$([ "$PROTECT" = own ] || echo "${PROTECT:+ of $PROTECT}")${EXEMPT:+, not from $EXEMPT}, queue $QUEUE${MARK:+, mark $MARK}, $(family_names), iptables-$BACKEND${FILTER:+, kernel filter}$([ "$ON_FAILURE" = drop ] || echo ", refused by RST")"
 }
 
-# Prints a JSON array of the values; numbers stay numbers.
-json_array() { # TEXT, one value a line
-    printf '%s\n' "$1" | awk '
+# Prints a JSON array of the lines of the input. Of any kind, numbers stay numbers.
+json_array() { # text|any
+    awk -v kind="$1" '
         $0 == "" { next }
-        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); text = text (text == "" ? "" : ", ") ($0 ~ /^[0-9]+$/ ? $0 : "\"" $0 "\"") }
+        kind == "text" || !/^(0|[1-9][0-9]*)$/ { gsub(/[\001-\037\177]/, "?"); gsub(/[\\"]/, "\\\\&"); $0 = "\"" $0 "\"" }
+        { text = text (text == "" ? "" : ", ") $0 }
         END { printf "[%s]", text }'
 }
 
-# Prints the status as a JSON object, and exits with its exit status.
+json_list() { printf '%s\n' "$@" | json_array any; } # VALUE...
+
+# Prints the state of the rules as a JSON object on one line: see docs/FIREWALLS.md. The rules of others are judged for
+# the given values. `--report`, for the guard, leaves out the lists of rules, and of the rules of others all but those
+# that lead past the knock.
+print_json() { # STATE WANTED PORTS QUEUE MARK PROTECT
+    local family table list
+    # shellcheck disable=SC2086 # lists of words
+    {
+        printf '{"role": "%s", "state": "%s", "instance": "%s", ' "$ROLE" "$1" "$INSTANCE"
+        printf '"ports": %s, "queue": "%s", "mark": "%s", ' "$(json_list $PORTS)" "$QUEUE" "$MARK"
+        printf '"protect": %s, "exempt": %s, ' "$(json_list $PROTECT)" "$(json_list $EXEMPT)"
+        printf '"on_failure": "%s", "kernel_filter": "%s", "kernel_filter_inode": %s, ' "$ON_FAILURE" "${FILTER%:*}" \
+            "$(is_number "${FILTER##*:}" 0 4294967295 && echo "${FILTER##*:}" || echo null)"
+        printf '"iptables": "%s", "iptables_in_use": %s, ' "$BACKEND" "$(json_list $IN_USE)"
+        printf '"families": %s, ' "$(json_list $FAMILIES)"
+        more_json "$1" "$2" "$4"
+        if [ -z "$REPORT" ]; then
+            for family in $FAMILIES; do
+                for table in $TABLES; do
+                    [ -n "$PORTS$IN_USE" ] || continue
+                    compare_rules "$family" "$table"
+                    for list in expected present missing unexpected; do
+                        sed "s/^/$list IPv$family $table /" "$WORK/$list"
+                    done
+                done
+            done >"$WORK/lists"
+            for list in expected present missing unexpected; do
+                printf '"%s": %s, ' "$list" "$(sed -n "s/^$list //p" "$WORK/lists" | json_array text)"
+            done
+        fi
+        foreign_rules json "$3" "$4" "$5" "$6" >"$WORK/foreign"
+        printf '"foreign": [%s], "unread": %s, ' "$(paste -s -d , "$WORK/foreign")" "$(json_array text <"$WORK/unread")"
+        printf '"warnings": %s}\n' "$(sed '' "$(record warning)" 2>/dev/null | json_array text)"
+    }
+}
+
+# Prints the rules of other programs that get in the way of ours, as foreign.awk does, which says in what form. Fills
+# $WORK/unread with what could not be looked at.
+foreign_rules() { # json|text PORTS QUEUE MARK PROTECT
+    local form="$1" ports="$2" queue="$3" mark="$4" protect="$5" BACKEND family file names
+    set --
+    : >"$WORK/unread"
+    for family in $FAMILIES; do
+        for BACKEND in nft legacy; do
+            names=/proc/net/ip_tables_names
+            [ "$family" = 4 ] || names=/proc/net/ip6_tables_names
+            # Listing a legacy table creates it. iptables-legacy-save lists only those in this file.
+            [ "$BACKEND" = nft ] || grep -qs . "$names" || continue
+            file=$WORK/every.$BACKEND.$family
+            save_all_tables "$family" >"$file" || continue
+            set -- "$@" kind=iptables "family=$family" "backend=$BACKEND" "program=$(program "$family")" "$file"
+        done
+    done
+    ! nft -a list ruleset >"$WORK/every.nft" 2>/dev/null || set -- "$@" kind=nft "$WORK/every.nft"
+    LC_ALL=C awk -v form="$form" -v only="${REPORT:+bypass}" -v role="$ROLE" -v own="$OWN-" -v ports="$ports" \
+        -v queue="$queue" -v mark="$mark" -v gateway="$([ "$protect" = own ] || echo yes)" \
+        -f "$HERE/foreign.awk" "$@" </dev/null
+}
+
+# Prints all tables of a family as iptables-save does; false, with a line in $WORK/unread, if it cannot.
+save_all_tables() { # FAMILY
+    local name
+    name=$([ "$1" = 4 ] || echo 6)
+    name=ip${name}tables-$BACKEND
+    if ! backend_exists "$BACKEND" || ! command -v "$(program "$1" save)" >/dev/null; then
+        [ "$BACKEND" = legacy ] || echo "$name: the program is missing (Debian package: iptables)" >>"$WORK/unread"
+        return 1
+    fi
+    "$(program "$1" save)" 2>"$WORK/errors" && return
+    echo "$name: $(tail -n 1 "$WORK/errors")" >>"$WORK/unread"
+    return 1
+}
+
+# Prints the status as a JSON object, and exits with its exit status. If ports are given, the rules of others are judged
+# for the given values, else for those that our rules were made with.
 report_json() {
-    local state=down missing='' family table
+    local state=down ports="$PORTS" queue="$QUEUE" mark="$MARK" protect="$PROTECT"
     if read_configuration || [ -n "$IN_USE" ]; then
         state=$(state)
-        for family in $FAMILIES; do
-            for table in $TABLES; do
-                missing="$missing$(missing_rules "$family" "$table" | sed "s/^/IPv$family $table /")
-"
-            done
-        done
+        [ -n "$GIVEN_PORTS" ] || ports=$PORTS queue=$QUEUE mark=$MARK protect=$PROTECT
     else
-        PORTS='' QUEUE='' MARK='' FILTER='' PROTECT='' EXEMPT=''
+        forget_values
     fi
-    printf '{"state": "%s", "instance": "%s", "ports": %s, "queue": "%s", "mark": "%s", "iptables": "%s", ' \
-        "$state" "$INSTANCE" "$(json_array "$(printf '%s' "$PORTS" | tr ' ' '\n')")" "$QUEUE" "$MARK" "$BACKEND"
-    printf '"protect": %s, "exempt": %s, "families": %s, "missing": %s, "kernel_filter": "%s", "warnings": %s}\n' \
-        "$(json_array "$(printf '%s' "$PROTECT" | tr ' ' '\n')")" \
-        "$(json_array "$(printf '%s' "$EXEMPT" | tr ' ' '\n')")" \
-        "$(json_array "$(printf '%s' "$FAMILIES" | tr ' ' '\n')")" "$(json_array "$missing")" "${FILTER%:*}" \
-        "$(json_array "$(cat "$(record warning)" 2>/dev/null)")"
+    print_json "$state" '' "$ports" "$queue" "$mark" "$protect"
     case $state in up) exit 0 ;; down) exit $EX_DOWN ;; *) exit $EX_FAILED ;; esac
 }
 
@@ -785,6 +866,8 @@ report_status() {
     [ -z "$MARK" ] || echo "  mark         $MARK"
     [ "$ON_FAILURE" = drop ] || echo "  refused      by a RST of tcpknock-server"
     [ -z "$FILTER" ] || describe_filter
+    foreign_rules text "$PORTS" "$QUEUE" "$MARK" "$PROTECT" | sed 's/^/  WARNING      /'
+    sed 's/^/  NOT READ     /' "$WORK/unread"
     for family in $FAMILIES; do
         for table in $TABLES; do
             echo "  IPv$family, table $table, iptables-$BACKEND"
@@ -792,6 +875,10 @@ report_status() {
                 [ -z "$(wanted_rules "$family" "$table")" ] || echo "    no rules"
                 continue
             fi
+            compare_rules "$family" "$table" || {
+                sed 's/^/    MISSING     /' "$WORK/missing"
+                sed 's/^/    NOT OURS    /' "$WORK/unexpected" | tr '\001-\010\013-\037\177' '?'
+            }
             if is_unreadable "$family" "$table"; then
                 echo "    somebody else's rules are there that iptables-nft cannot read: 'up' refuses to change this" \
                     "table, 'down' removes ours by nft"
@@ -801,7 +888,7 @@ report_status() {
                 grep -v -- "-A $OWN-NOTE" | awk '{
                     split(substr($1, 2), n, ":"); chain = $3; sub(/^[^ ]+ -A [^ ]+ /, "")
                     printf "    %10s packets  %-18s %s\n", n[1], chain, $0
-                }'
+                }' | tr '\001-\010\013-\037\177' '?'
         done
     done
     [ "$state" = up ] || exit $EX_FAILED

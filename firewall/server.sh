@@ -24,8 +24,9 @@
 # would.
 
 set -u
+HERE=$(dirname -- "$(readlink -f -- "$0")")
 # shellcheck source-path=SCRIPTDIR source=common.sh
-. "$(dirname -- "$(readlink -f -- "$0")")/common.sh"
+. "$HERE/common.sh"
 
 ROLE=server
 OWN=TCPKNOCK-SRV
@@ -403,9 +404,8 @@ detach_all() {
 
 # Runs the program `tcpknock`: of the same installation, of the build beside the source, or from the PATH.
 tcpknock_tool() { # ARGUMENT...
-    local here path
-    here=$(dirname -- "$(readlink -f -- "$0")")
-    for path in "$here/../../sbin/tcpknock" "${TCPKNOCK_BIN:-$here/../.build/release}/tcpknock"; do
+    local path
+    for path in "$HERE/../../sbin/tcpknock" "${TCPKNOCK_BIN:-$HERE/../.build/release}/tcpknock"; do
         [ ! -x "$path" ] || break
         path=tcpknock
     done
@@ -759,22 +759,9 @@ watch_confirmation() { # TOKEN SECONDS BACKEND INSTANCE
 #
 # With --report, the guard works for tcpknock-server, which may neither read nor change rules. It looks whenever it
 # reads `look NUMBER`, and ends at the end of its standard input, so it ends with the daemon, however that ends. Its
-# answer is one of
-#
-#   rules NUMBER state=up|partial|down iptables=nft|legacy instance=NAME wanted=yes|no|unconfirmed ports=22,443 whole=22
-#       protect=own,10.0.0.0/24 exempt=interface:wg0 closed=22,443 past=22 mended=up|rule rule=iptables-nft -t mangle: ...
-#       (all this on one line)
-#   unknown NUMBER WHY
-#
-# for the rules of the queue --queue-num, whichever instance has it:
-# - ports: the ports that the rules are for.
-# - whole: the ports whose rules are complete.
-# - closed: the ports that the gate of the kernel filter closes to everybody, whatever the rules are.
-# - past: the ports for which a rule of another program leads past the knock.
-# - mended: whether `up` removes that bypass, or that rule must be changed.
-# - rule: the first such rule.
-#
-# When it has tried to put rules back, it prints `say err|notice TEXT`, and then `rules` once more.
+# answer is `rules NUMBER JSON`, as `status --json` prints it, for the rules of the queue --queue-num, whichever instance
+# has it; or `unknown NUMBER WHY`. When it has tried to put rules back, it prints `say err|notice TEXT`, and then `rules`
+# once more.
 
 # The interval between looks, and the time to wait after rules could not be put back, in seconds.
 GUARD_INTERVAL=1 GUARD_PATIENCE=10
@@ -856,9 +843,9 @@ whole_ports() {
     local family table port whole="$PORTS"
     for family in $FAMILIES; do
         for table in $TABLES; do
-            missing_rules "$family" "$table" >"$WORK/missing"
+            compare_rules "$family" "$table"
             # Somebody has added a rule to our chains, or removed one that all ports share.
-            [ -s "$WORK/missing" ] || table_is_as_wanted "$family" "$table" || return
+            [ ! -s "$WORK/unexpected" ] || return
             ! grep -q -- "^-A $OWN-" "$WORK/missing" || return
             for port in $PORTS; do
                 grep -Eq -- "--[ds]port $port( |\$)" "$WORK/missing" || echo "$port"
@@ -882,50 +869,40 @@ wanted() { # SEEN: whether this guard has seen them
     fi
 }
 
-# Prints the state as in the answer `rules`, or exits with an error. Waits while another run changes rules.
+# Prints the state as `print_json` does, or exits with an error. Waits while another run changes rules.
 look() { # QUEUE SEEN
     (
         exec 9>"$(lock_file)"
         flock -w 30 9 || die $EX_FAILED "another run of these scripts has been busy for 30 seconds"
         tables_may_have_changed
-        BACKEND=auto state=down wanted=no ports='' whole='' places=''
+        BACKEND=auto state=down wanted=no
         choose_backend
         if [ -z "$REPORT" ] || choose_instance "$1"; then
             wanted=$(wanted "$2")
-            if read_configuration || [ -n "$IN_USE" ]; then
-                state=$(state) ports=$PORTS
-                places="protect=$(printf %s "$PROTECT" | tr ' ' ,) exempt=$(printf %s "$EXEMPT" | tr ' ' ,)"
-            fi
+            ! { read_configuration || [ -n "$IN_USE" ]; } || state=$(state)
         fi
-        case $state in up) whole=$ports ;; partial) whole=$(whole_ports) ;; esac
         [ "$state,$wanted" != up,yes ] || is_as_recorded || state=partial
-        places="$places closed=$(closed_ports "$1")"
-        [ "$state" = down ] || places="$places$(led_past)"
-        echo "state=$state iptables=$BACKEND instance=$INSTANCE wanted=$wanted" \
-            "ports=$(printf %s "$ports" | tr ' ' ,) whole=$(printf %s "$whole" | tr ' \n' ,,) $places"
+        [ "$state" != down ] || forget_values
+        print_json "$state" "$wanted" "$PORTS" "${QUEUE:-$1}" "$MARK" "$PROTECT"
     ) 2>"$WORK/look"
+}
+
+# Prints the members of the JSON object that only a server has.
+more_json() { # STATE WANTED QUEUE
+    local complete=''
+    case $1 in up) complete=$PORTS ;; partial) complete=$(whole_ports) ;; esac
+    # shellcheck disable=SC2086 # a list of ports
+    printf '"wanted": "%s", "complete_ports": %s, "closed_ports": %s, "instances": %s, ' "${2:-$(wanted yes)}" \
+        "$(json_list $complete)" "$(closed_ports "$3" | json_array any)" \
+        "$(instances | sed -n 's/^TCPKNOCK-\(.*\)_$/\1/p' | json_array text)"
 }
 
 # Prints the ports that the gate closes to everybody.
 closed_ports() { # QUEUE
     local folder
     folder=$PIN_FOLDER/$(stat -L -c %i /proc/self/ns/net)-${1%%:*}
-    ! is_gate_closed "$folder" || tcpknock_tool kernel-filter closed --folder "$folder" 2>/dev/null | paste -s -d , -
+    ! is_gate_closed "$folder" || tcpknock_tool kernel-filter closed --folder "$folder" 2>/dev/null
 }
-
-# Prints the ports that a rule of another program leads past the knock, how to mend that, and the first such rule.
-led_past() {
-    local port
-    # shellcheck disable=SC2046 # flags are words
-    tcpknock_tool bypasses ${INSTANCE:+--instance "$INSTANCE"} --mark "$MARK" \
-        $(for port in $PORTS; do echo "--target-port $port"; done) 2>/dev/null | awk '
-        !($1 in seen) { ports = ports (ports == "" ? "" : ",") $1; seen[$1] = 1 }
-        $2 == "rule" { mended = "rule" }
-        NR == 1 { rule = $0; sub(/^[0-9]+ [a-z]+ /, "", rule); mended = $2 }
-        END { if (NR) printf " past=%s mended=%s rule=%s", ports, mended, rule }'
-}
-
-value_of() { printf '%s\n' "$2" | sed -n "s/.* $1=\([^ ]*\).*/\1/p"; } # NAME LINE
 
 # Each look is cheap: it lists the rules. Only after a change are they compared with the wanted ones.
 guard() {
@@ -942,13 +919,13 @@ guard() {
                 line=''
                 known=unknown
             fi
-            case " $line" in *' state=up '*) seen=yes ;; esac
+            case $line in *'"state": "up"'*) seen=yes ;; esac
         fi
         [ -z "$REPORT" ] || say_rules "$line"
         # Rules that wait for `up --confirm` are left alone: the watcher must find the rules that it knows.
-        case " $line" in
-        *' state=up '*) continue ;;
-        *' wanted=yes '*) ;;
+        case $line in
+        *'"state": "up"'*) continue ;;
+        *'"wanted": "yes"'*) ;;
         *) continue ;;
         esac
         [ "$not_before" = 0 ] || [ "$(date +%s)" -ge "$not_before" ] || continue
@@ -959,7 +936,7 @@ guard() {
             continue
         fi
         known=unknown
-        put_back "$(value_of instance " $line")" || not_before=$(($(date +%s) + GUARD_PATIENCE))
+        put_back "$(printf '%s\n' "$line" | sed 's/.*"instance": "\([^"]*\)".*/\1/')" || not_before=$(($(date +%s) + GUARD_PATIENCE))
         if [ -n "$REPORT" ]; then
             now=$(guarded)
             ! line=$(look "$queue" "$seen") || known=$now

@@ -30,7 +30,7 @@ package struct Protection: Equatable, Sendable {
             switch self {
             case .missing: true
             // A rule that marks connections also makes them count as verified for the gate.
-            case .bypassed(let rule, _): !rule.contains("MARK ")
+            case .bypassed(let rule, _): !rule.contains("MARK ") && !rule.contains(" mark set ")
             case .incomplete, .elsewhere: false
             }
         }

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
 internal import Program
 internal import Settings
 internal import SystemPackage
 
 /// A search for the tcpknock installations of a host and their intended values.
 package struct Discovery {
-    private let firewall: Firewall
     private let processes: Processes
     private let host: Host
+    /// What the scripts say of the rules of the client and of the server without a name.
+    private let firewalls: [Installation: Firewall]
 
-    package init(_ firewall: Firewall, _ processes: Processes, _ host: Host) {
-        self.firewall = firewall
+    package init(_ processes: Processes, _ host: Host) {
         self.processes = processes
         self.host = host
+        firewalls = Dictionary(
+            uniqueKeysWithValues: Role.allCases.map { (Installation($0), Firewall(host, Installation($0))) })
+    }
+
+    /// Whether all rules could be looked at.
+    package var isComplete: Bool { firewalls.values.allSatisfy(\.unread.isEmpty) }
+
+    /// What the script says of the rules of an installation, and of those of others that get in the way of it.
+    package func firewall(_ subject: DoctorSubject) -> Firewall {
+        if let firewall = firewalls[subject.installation], firewall.status.map(subject.hasValues) ?? true {
+            return firewall
+        }
+        return Firewall(host, subject.installation, for: subject)
     }
 
     /// The installations on this host: those whose daemon runs, that have rules, or that a usual configuration file
@@ -34,7 +48,7 @@ package struct Discovery {
     }
 
     private func isHere(_ installation: Installation) -> Bool {
-        !processes.daemons(of: installation).isEmpty || firewall.sets.contains { $0.hasRules(of: installation) }
+        !processes.daemons(of: installation).isEmpty || firewalls[installation]?.hasRules == true
             || isDeclared(installation)
     }
 
@@ -50,7 +64,8 @@ package struct Discovery {
             Installation.instance(ofFile: $0, ".toml")
         }
         let sockets = ServerSettings().controlSocket.map { host.list($0.removingLastComponent().string) } ?? []
-        let found = firewall.instances.union(processes.daemons.compactMap(\.installation.instance)).union(files)
+        let withRules = firewalls[Installation(.server)]?.status?.instances ?? []
+        let found = Set(withRules).union(processes.daemons.compactMap(\.installation.instance)).union(files)
             .union(sockets.compactMap { Installation.instance(ofFile: $0, ".sock") })
         return found.sorted()
     }
@@ -63,6 +78,12 @@ package struct Discovery {
     ///   - configuration: The path of a configuration; nil for the usual one, if it exists.
     /// - Returns: The values that the checks compare with.
     package func subject(_ installation: Installation, configuration: String? = nil) -> DoctorSubject {
+        var subject = values(installation, configuration)
+        if let scripts = host.scripts { subject.scripts = scripts }
+        return subject
+    }
+
+    private func values(_ installation: Installation, _ configuration: String?) -> DoctorSubject {
         let daemons = processes.daemons(of: installation)
         let named = configuration.map { ["--config", $0] } ?? []
         if daemons.count == 1, let daemon = daemons.first, !daemon.arguments.isEmpty {
@@ -75,17 +96,15 @@ package struct Discovery {
 
     /// Takes values from the rules where no configuration gives them.
     private func adjusted(_ subject: DoctorSubject) -> DoctorSubject {
-        let notes = firewall.notes(of: subject.installation)
-        guard !notes.isEmpty else { return subject }
+        let firewall = firewalls[subject.installation] ?? Firewall(host, subject.installation)
+        guard let status = firewall.status, status.state != .down else { return subject }
         var subject = subject
         subject.origin = "the rules that are up"
-        let ports = (notes["target-port"] ?? []).compactMap { try? ValueKind.port.parse($0) }
-        if !ports.isEmpty { subject.targetPorts = ports }
-        if let queues = notes["queue-num"]?.first.flatMap({ try? ValueKind.queues.parse($0) }) {
-            subject.queues = queues
-        }
-        if let mark = notes["mark"]?.first.flatMap({ try? ValueKind.markBit.parse($0) }) { subject.mark = mark }
-        subject.answersRefused = notes["on-failure"]?.first == "reset"
+        if !status.ports.isEmpty { subject.targetPorts = status.ports }
+        if let queues = try? ValueKind.queues.parse(status.queue) { subject.queues = queues }
+        if let mark = try? ValueKind.markBit.parse(status.mark) { subject.mark = mark }
+        if !status.protect.isEmpty { (subject.protect, subject.exempt) = (status.protect, status.exempt) }
+        subject.answersRefused = status.onFailure == "reset"
         return subject
     }
 }

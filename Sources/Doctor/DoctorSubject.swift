@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
 package import Settings
+package import SystemPackage
 package import Wire
 
 /// The two roles of a host; it may have both.
@@ -74,6 +76,8 @@ package struct DoctorSubject: Sendable {
     ///
     /// With an error, the other values are not those of the daemon.
     package var configurationError: String?
+    /// The folder of the firewall scripts.
+    package var scripts = FirewallScript.installedFolder
     /// Daemon flags that override the configuration.
     package var given: [String] = []
     /// A description of where these values come from.
@@ -114,7 +118,7 @@ extension DoctorSubject {
     ///   - dropsPorts: Whether `up` may protect fewer ports than now, which it otherwise refuses.
     /// - Returns: The line for a person to type.
     func script(_ command: String, dropsPorts: Bool = false) -> String {
-        let words = ["/usr/local/lib/tcpknock/\(role.rawValue).sh", command] + installation.flags
+        let words = [scripts.appending("\(role.rawValue).sh").string, command] + installation.flags
         var line = words.joined(separator: " ")
         guard command == "up" else { return line }
         if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
@@ -126,6 +130,19 @@ extension DoctorSubject {
         if iptables != .auto { line += " --iptables \(iptables.rawValue)" }
         if dropsPorts { line += " --drop-ports" }
         return line
+    }
+
+    /// The flags with which the script's `status` judges the rules of others.
+    var statusFlags: [String] {
+        let flags = targetPorts.flatMap { ["--target-port", "\($0)"] } + ["--queue-num", queueText]
+        guard role == .server else { return flags }
+        return flags + ["--mark", markText] + protect.flatMap { ["--protect", "\($0)"] }
+    }
+
+    /// Whether rules that are up were made with the values that `statusFlags` give.
+    func hasValues(of status: FirewallStatus) -> Bool {
+        status.state != .down && status.ports == targetPorts.sorted() && status.queue == queueText
+            && (role == .client || status.mark == markText && status.protect == protect)
     }
 
     /// The command line that starts the daemon.

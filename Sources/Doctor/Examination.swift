@@ -7,7 +7,7 @@ internal import Wire
 package struct Examination {
     /// The host.
     package let host: Host
-    /// All firewall rules of the host, read once.
+    /// What its firewall script says.
     package let firewall: Firewall
     /// The processes of the host, read once.
     package let processes: Processes
@@ -24,7 +24,8 @@ package struct Examination {
     /// All checks, in the order in which a person would look.
     private static let checks: [@Sendable (Examination) -> [Finding]] = [
         KernelFeatureCheck.run, KeyCheck.run, FileCheck.run, DaemonCheck.run, QueueCheck.run, RuleCheck.run,
-        RuleOrderCheck.run, FilterCheck.run, BackendCheck.run, ForeignQueueCheck.run, MarkCheck.run, TrackingCheck.run,
+        ForeignRuleCheck.order, ForeignRuleCheck.filter, BackendCheck.run, ForeignRuleCheck.queue, MarkCheck.run,
+        TrackingCheck.run,
         TranslationCheck.run, ScopeCheck.run, ServiceCheck.run, AddressCheck.run, TargetCheck.run, RoutingCheck.run,
         ClockCheck.run,
         KernelFilterCheck.run, LockoutCheck.run, ConfirmationCheck.run,

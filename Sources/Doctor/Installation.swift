@@ -14,12 +14,6 @@ package struct Installation: Hashable, Sendable {
         (self.role, self.instance) = (role, instance)
     }
 
-    /// The prefix of the names of all its chains (`OWN` in the firewall scripts).
-    package var chainPrefix: String {
-        if let instance { return "TCPKNOCK-\(instance)_-" }
-        return role == .server ? "TCPKNOCK-SRV-" : "TCPKNOCK-CLI-"
-    }
-
     /// The configuration that its daemon reads by default.
     var usualFile: String {
         (role == .server ? ServerSettings.defaultFile(of: instance) : ClientSettings.defaultFile).string
@@ -30,13 +24,6 @@ package struct Installation: Hashable, Sendable {
 
     /// The name for messages: `server` or `server web`.
     package var title: String { ([role.rawValue] + (instance.map { [$0] } ?? [])).joined(separator: " ") }
-
-    /// The name of the server that a chain such as `TCPKNOCK-web_-IN` belongs to; nil if it does not belong to a named
-    /// server.
-    static func instance(ofChain chain: String) -> String? {
-        guard chain.hasPrefix("TCPKNOCK-"), let end = chain.firstIndex(of: "_") else { return nil }
-        return try? ValueKind.instance.parse(String(chain[..<end].dropFirst("TCPKNOCK-".count)))
-    }
 
     /// The name of the server that a file such as `server@web.toml` or `server@web.sock` belongs to; nil if it does not
     /// belong to a named server.

@@ -101,19 +101,19 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         let host = Host.live
-        let firewall = Firewall(host)
         let processes = Processes(host)
-        let discovery = Discovery(firewall, processes, host)
+        let discovery = Discovery(processes, host)
         let installations = chosen(discovery)
         try refuseFlagsForOne(installations)
         let parts = installations.map { installation in
             let subject = adjusted(discovery.subject(installation, configuration: config))
-            let examination = Examination(host: host, firewall: firewall, processes: processes, subject: subject)
+            let examination = Examination(
+                host: host, firewall: discovery.firewall(subject), processes: processes, subject: subject)
             return Report.Part(subject: subject, findings: examination.run())
         }
         let report = Report(parts)
         if parts.isEmpty, !json {
-            StandardOutput.write(Self.nothing(firewall))
+            StandardOutput.write(Self.nothing(discovery))
             return
         }
         StandardOutput.write(json ? report.json : report.text)
@@ -155,8 +155,8 @@ struct DoctorCommand: ParsableCommand {
         return subject
     }
 
-    private static func nothing(_ firewall: Firewall) -> String {
-        let blind = firewall.unread.isEmpty ? "" : " that this user may see (run this as root)"
+    private static func nothing(_ discovery: Discovery) -> String {
+        let blind = discovery.isComplete ? "" : " that this user may see (run this as root)"
         return "there are neither rules nor daemons nor configurations of tcpknock here\(blind); "
             + "'tcpknock doctor --server' or '--client' examines what is missing\n"
     }

@@ -11,6 +11,6 @@ struct ToolCommand: ParsableCommand {
         subcommands: [
             StatusCommand.self, WatchCommand.self, LocksCommand.self, UnlockCommand.self, ReloadCommand.self,
             AddServerCommand.self, DoctorCommand.self, ProbeCommand.self, TraceCommand.self,
-            ReasonsCommand.self, KernelFilterCommand.self, BypassesCommand.self,
+            ReasonsCommand.self, KernelFilterCommand.self,
         ])
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import Control
 import Testing
 
 @testable import Doctor
 
 @Suite("What leads past the knock") struct BypassTests {
     /// Rules of a server, with others before or behind ours.
-    private func bypasses(mangle: String = "", raw: String = "", instance: String? = nil) -> [String] {
+    private func bypasses(
+        mangle: String = "", raw: String = "", native: String = "", instance: String? = nil
+    ) -> [String] {
         let own = instance.map { "TCPKNOCK-\($0)_" } ?? "TCPKNOCK-SRV"
         var made = MadeUpHost()
         made.say(
@@ -29,8 +32,9 @@ import Testing
             COMMIT
 
             """)
-        return Bypass.all(Firewall(made.host), DoctorSubject(.server, instance: instance)).map {
-            "\($0.port) \($0.yields) \($0.rule)"
+        made.say("nft -a list ruleset", native)
+        return made.foreignRules(DoctorSubject(.server, instance: instance)).filter { $0.effect == .bypass }.map {
+            "\($0.port ?? 0) \($0.yields) \($0.rule)"
         }
     }
 
@@ -57,5 +61,28 @@ import Testing
         #expect(bypasses(raw: "-A PREROUTING -j ACCEPT") == [])
         let mark = "-A PREROUTING -p tcp -j MARK --set-xmark 0x1000/0x1000"
         #expect(bypasses(raw: mark) == ["22 false iptables-nft -t raw: \(mark)"])
+    }
+
+    @Test(
+        "Rules of nft between our hook in the raw table and those in the mangle table",
+        arguments: [
+            ("prerouting priority raw + 10", "tcp dport 22 meta mark set 0x1000", true),
+            ("prerouting priority -300", "meta mark set meta mark | 0x00001000", true),
+            ("prerouting priority mangle", "counter packets 0 bytes 0 meta mark set 0x1001", true),
+            ("prerouting priority -310", "tcp dport 22 meta mark set 0x1000", false),
+            ("prerouting priority mangle + 1", "tcp dport 22 meta mark set 0x1000", false),
+            ("prerouting priority -250", "tcp dport 443 meta mark set 0x1000", false),
+            ("prerouting priority -250", "meta mark set 0x1", false),
+            ("prerouting priority -250", "meta mark set meta mark & 0xffffefff", false),
+            ("prerouting priority -250", "ct mark set 0x1000", false),
+            ("prerouting priority -180", "ct mark set 0x1000", true),
+            ("prerouting priority -180", "jump d", true), ("input priority -180", "meta mark set 0x1000", false),
+        ])
+    func native(_ hook: String, _ rule: String, _ isPast: Bool) {
+        let table =
+            "table inet t {\n\tchain c {\n\t\ttype filter hook \(hook); policy accept;\n\t\t\(rule) # handle 7\n\t}\n"
+            + "\tchain d {\n\t\tip saddr 192.0.2.7 ct mark set ct mark or 0x1000\n\t}\n}\n"
+        let found = rule == "jump d" ? "d: ip saddr 192.0.2.7 ct mark set ct mark or 0x1000" : "c: \(rule)"
+        #expect(bypasses(native: table) == (isPast ? ["22 false nft table inet t, chain \(found)"] : []))
     }
 }

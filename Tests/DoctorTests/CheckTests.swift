@@ -143,7 +143,7 @@ import Wire
         made.run(77, "tcpknock-server", ["--queue_num=7", "--target-port", "22", "--target-port=443", "--no-time"])
         made.statuses["/proc/77/exe"] = FileStatus(kind: .file, permissions: 0o755)
         made.say("/proc/77/exe --version", "0.0.1\n")
-        let discovery = Discovery(Firewall(made.host), Processes(made.host), made.host)
+        let discovery = Discovery(Processes(made.host), made.host)
         let subject = discovery.subject(Installation(.server))
         #expect(subject.queues == 7...7 && subject.targetPorts == [22, 443] && !subject.usesTime)
         let findings = DaemonCheck.run(made.examination(subject))
@@ -244,7 +244,7 @@ import Wire
         func findings(_ rules: String, policy: String = "DROP") -> [Finding] {
             var made = MadeUpHost()
             made.say("iptables-nft-save", "*filter\n:INPUT \(policy) [0:0]\n:OWN - [0:0]\n\(rules)\nCOMMIT\n")
-            return FilterCheck.run(made.examination())
+            return ForeignRuleCheck.filter(made.examination())
         }
         let established = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
         #expect(findings(established).severity == .warning)

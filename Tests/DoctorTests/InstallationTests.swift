@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Which daemons a host has") struct InstallationTests {
     private func found(_ made: MadeUpHost) -> [Installation] {
-        Discovery(Firewall(made.host), Processes(made.host), made.host).installations
+        Discovery(Processes(made.host), made.host).installations
     }
 
     @Test("Servers by name: by configuration, socket, rules or daemon, each once") func instances() {
@@ -16,9 +16,7 @@ import Testing
             "client.toml", "server@file.toml", "server@both.toml", "server@a;b.toml", "keys",
         ]
         made.folders["/run/tcpknock"] = ["server@sock.sock", "server@both.sock", "server.sock", "server@-x.sock"]
-        made.say(
-            "iptables-nft-save",
-            "*mangle\n:PREROUTING ACCEPT\n:TCPKNOCK-rules_-IN -\n:TCPKNOCK-CLI-IN -\n:OTHER_-IN -\nCOMMIT\n")
+        made.rules = [.server: ["instances": #"["rules"]"#], .client: ["state": #""partial""#]]
         made.run(5, "tcpknock-server", ["--instance", "runs"])
         made.run(6, "tcpknock-server", ["--instance=$(reboot)"])
         let names = ["both", "file", "rules", "runs", "sock"]
@@ -32,7 +30,7 @@ import Testing
         var made = MadeUpHost()
         made.run(5, "tcpknock-server", ["--instance", "web", "--config", "", "--queue-num", "101"])
         made.run(6, "tcpknock-server", ["--config", ""])
-        let discovery = Discovery(Firewall(made.host), Processes(made.host), made.host)
+        let discovery = Discovery(Processes(made.host), made.host)
         let subject = discovery.subject(Installation(.server, instance: "web"))
         #expect(subject.queues == 101...101 && subject.controlSocket == "/run/tcpknock/server@web.sock")
         #expect(subject.script("up") == "/usr/local/lib/tcpknock/server.sh up --instance web --queue-num 101")
@@ -96,7 +94,7 @@ import Testing
 
     @Test("Rules in another iptables than the setting says") func backends() {
         var made = MadeUpHost()
-        made.say("iptables-nft-save", "*mangle\n:TCPKNOCK-SRV-IN -\nCOMMIT\n")
+        made.putRules()
         var subject = DoctorSubject(.server)
         func finding() -> Finding? { BackendCheck.run(made.examination(subject)).first }
         for (choice, severity) in [(IPTablesChoice.auto, Severity.ok), (.nft, .ok), (.legacy, .warning)] {

@@ -11,9 +11,9 @@ import Testing
     private func host(note: String? = nil) -> MadeUpHost {
         var made = MadeUpHost()
         made.run(77, "tcpknock-server")
-        let notes = ["queue-num=100"] + (note.map { ["kernel-filter=\($0)"] } ?? [])
-        let rules = notes.map { "-A TCPKNOCK-SRV-NOTE -m comment --comment \"\($0)\"\n" }
-        made.say("iptables-nft-save", "*mangle\n:TCPKNOCK-SRV-NOTE - [0:0]\n\(rules.joined())COMMIT\n")
+        let parts = note?.split(separator: ":").map(String.init) ?? []
+        made.putRules(
+            ["kernel_filter": "\"\(parts.first ?? "")\"", "kernel_filter_inode": parts.count > 1 ? parts[1] : "null"])
         return made
     }
 

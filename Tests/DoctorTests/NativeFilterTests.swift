@@ -73,7 +73,7 @@ private func firewalld(_ allowed: String) -> String {
             ("jump nowhere", true), ("jump c", false),
         ])
     func policy(_ rules: String, _ drops: Bool) {
-        let findings = FilterCheck.run(examination(chain(rules)))
+        let findings = ForeignRuleCheck.filter(examination(chain(rules)))
         #expect(findings.map(\.severity) == [drops ? .warning : .ok])
         #expect(!drops || findings.first?.cure?.hasPrefix("nft insert rule inet mine c tcp dport 22 accept;") == true)
     }
@@ -91,19 +91,19 @@ private func firewalld(_ allowed: String) -> String {
     func rule(_ rules: String, _ drops: Bool) {
         for hook in ["input", "prerouting"] {
             #expect(
-                FilterCheck.run(examination(chain(rules, policy: "accept", hook: hook))).severity
+                ForeignRuleCheck.filter(examination(chain(rules, policy: "accept", hook: hook))).severity
                     == (drops ? .warning : .ok))
         }
-        #expect(FilterCheck.run(examination(chain(rules, policy: "accept", hook: "output"))).severity == .ok)
-        #expect(FilterCheck.run(examination(chain(rules, policy: "accept", type: "nat"))).severity == .ok)
+        #expect(ForeignRuleCheck.filter(examination(chain(rules, policy: "accept", hook: "output"))).severity == .ok)
+        #expect(ForeignRuleCheck.filter(examination(chain(rules, policy: "accept", type: "nat"))).severity == .ok)
     }
 
     @Test("firewalld lets in the ports of a zone, and translates none") func zones() {
         for allowed in ["tcp dport 22 accept", "tcp dport 22 ct state { new, untracked } accept"] {
-            #expect(FilterCheck.run(examination(firewalld(allowed))).map(\.severity) == [.ok])
+            #expect(ForeignRuleCheck.filter(examination(firewalld(allowed))).map(\.severity) == [.ok])
             #expect(TranslationCheck.run(examination(firewalld(allowed))).map(\.severity) == [.ok])
         }
-        let findings = FilterCheck.run(examination(firewalld("tcp dport 80 accept")))
+        let findings = ForeignRuleCheck.filter(examination(firewalld("tcp dport 80 accept")))
         #expect(findings.map(\.severity) == [.warning])
         #expect(findings.first?.cure?.hasPrefix("firewall-cmd --add-port=22/tcp") == true)
     }
@@ -186,7 +186,7 @@ private func firewalld(_ allowed: String) -> String {
     @Test("What the configuration declares is examined, also where nothing runs") func declared() {
         var made = MadeUpHost()
         func roles() -> [Role] {
-            Discovery(Firewall(made.host), Processes(made.host), made.host).installations.map(\.role)
+            Discovery(Processes(made.host), made.host).installations.map(\.role)
         }
         #expect(roles() == [])
         made.statuses["/etc/tcpknock/server.toml"] = FileStatus(kind: .file, permissions: 0o600)

@@ -70,8 +70,14 @@ def _calls(source: str) -> Iterator[str]:
         yield source[start:end]
 
 
+_FOREIGN = re.compile(r'" ?(?:(?:error|warning|note) )*((?:a rule|this host|nft drops|drops what|is translated|is excluded) [^"]*[^" ]) ?"')
+
+
 def findings_with_cures() -> "Counter[str]":
-    """What doctor can say that has a cure, as it is in the sources: the file, and the first text of the finding."""
+    """What doctor can say that has a cure, as it is in the sources: the file, and the first text of the finding.
+
+    What it says of the rules of others is in firewall/foreign.awk, and each text has a cure.
+    """
     found: "Counter[str]" = Counter()
     for path in sorted(Path(PROJECT, "Sources", "Doctor").rglob("*.swift")):
         for call in _calls(path.read_text()):
@@ -79,6 +85,8 @@ def findings_with_cures() -> "Counter[str]":
             # A finding of somebody else is passed on.
             if texts and "found, cure: cure" not in call:
                 found[f"{path.stem}: {texts[0].strip()}"] += 1
+    for text in set(_FOREIGN.findall(Path(PROJECT, "firewall", "foreign.awk").read_text())):
+        found[f"foreign: {text}"] = 1
     return found
 
 
@@ -637,9 +645,9 @@ CASES = [
          leaves=("rules-ipv4", "rules-ipv6", "service")),
     Case("QueueCheck: queue {} has lost packets since it was bound: {} because too", _overflow, _more_queues),
     Case("QueueCheck: {} packets wait in queue {}", _stop_and_fill, _look_and_continue),
-    Case("QueueCheck: a rule of another program uses the daemon's queue: {} -t {}: {}",
+    Case("foreign: a rule of another program uses the daemon's queue",
          shell("iptables-nft -w -A INPUT -p udp -m comment --comment \"it's mine\" -j NFQUEUE --queue-num 100"), typed(RULE)),
-    Case("QueueCheck: a rule of another program uses the daemon's queue: {}", _queue_by_nft,
+    Case("foreign: a rule of another program uses the daemon's queue", _queue_by_nft,
          typed("nft delete rule [^;]*")),
     # Configuration and sockets
     Case("FileCheck: the configuration cannot be used, so what follows may be about other values: {}",
@@ -683,46 +691,65 @@ CASES = [
          shell(f"{SCRIPTS}/server.sh up --target-port 22 --target-port 80"), typed(UP)),
     Case("RuleCheck: the rules are for the mark {}, but the daemon sets {}", shell(f"{SCRIPTS}/server.sh up --mark 0x2000"),
          typed(UP)),
-    Case("RuleCheck: the chain {} was changed: {} of its rules are missing or in",
+    Case("RuleCheck: the rules for port {} are not whole: a jump is missing in",
+         shell("iptables-nft -w -t mangle -D PREROUTING -p tcp --dport 22 -j TCPKNOCK-SRV-IN"), typed(UP)),
+    Case("RuleCheck: the chain {} was changed: {} of its rules are missing or in another order",
          shell("iptables-nft -w -t mangle -D TCPKNOCK-SRV-DONE 1"), typed(UP)),
+    Case("RuleCheck: the rules have another 'protect' or 'exempt' than the daemon",
+         shell(f"{SCRIPTS}/server.sh up --protect own --protect 192.0.2.0/24"), typed(UP)),
+    Case("RuleCheck: the rules have another 'on_failure' than the daemon",
+         shell(f"{SCRIPTS}/server.sh up --on-failure reset"), typed(UP)),
     Case("RuleCheck: somebody has put a rule into our chain: {}",
          shell("iptables-nft -w -t mangle -I TCPKNOCK-SRV-IN -s 192.0.2.0/24 -j ACCEPT"), typed(UP)),
     Case("RuleCheck: the rules send packets to queue {}, but the daemon's is {}",
          shell(f"{SCRIPTS}/server.sh up --queue-num 300"), typed(UP)),
     Case("RuleCheck: with --queue-bypass, everybody gets in while the daemon does not run: {}",
          shell("iptables-nft -w -t mangle -R TCPKNOCK-SRV-IN 7 -j NFQUEUE --queue-num 100 --queue-bypass"), typed(UP)),
-    Case("RuleOrderCheck: a rule before ours {} packets of the ports: {} -t {}: {}",
+    Case("foreign: a rule before ours decides about packets of the ports",
          shell("iptables-nft -w -t mangle -I PREROUTING -p tcp --dport 22 -j ACCEPT"), typed(UP)),
-    Case("RuleOrderCheck: a rule before ours {} packets of the ports: {} -t {}: {}",
+    Case("foreign: a rule before ours decides about packets of the ports",
          shell("ip6tables-nft -w -t mangle -I PREROUTING -p tcp --dport 22 -m comment --comment '$(a) \"b\"' -j ACCEPT"),
          typed(RULE)),
-    Case("RuleOrderCheck: a rule before ours {} packets of the ports: {} -t {}: {}",
+    Case("foreign: a rule before ours decides about packets of the ports",
          shell("iptables-nft -w -t mangle -I POSTROUTING -p tcp --dport 22 -j ACCEPT"), typed(UP), role="client"),
-    Case("RuleOrderCheck: a rule before ours takes the daemon's mark off packets, which never get further then: {} -t",
+    Case("foreign: a rule before ours drops packets of the ports",
+         shell("iptables-nft -w -t mangle -I PREROUTING -p tcp --dport 22 -j DROP"), typed(RULE)),
+    Case("foreign: a rule before ours takes the daemon's mark off packets, which never get further then",
          shell("iptables-nft -w -t mangle -I PREROUTING -i eth0 -j MARK --set-mark 0x1"), typed(UP)),
-    Case("RuleOrderCheck: the {}'s rules are in iptables-nft and in iptables-legacy, so packets are queued", _both_backends,
+    Case("BackendCheck: the {}'s rules are in iptables-nft and in iptables-legacy, so packets are queued", _both_backends,
          typed(".*&&.*")),
-    Case("RuleOrderCheck: the rules are in iptables-{}, but the setting 'iptables' says", _another_backend, typed(".*&&.*")),
-    Case("RuleOrderCheck: could not look at all rules: {}", _without_root, _as_root),
-    Case("FilterCheck: {} drops what the daemon has admitted to port {}: {}", shell("iptables-nft -w -P INPUT DROP"),
+    Case("BackendCheck: the rules are in iptables-{}, but the setting 'iptables' says", _another_backend, typed(".*&&.*")),
+    Case("BackendCheck: could not look at all rules: {}", _without_root, _as_root),
+    Case("foreign: drops what the daemon has admitted to port", shell("iptables-nft -w -P INPUT DROP"),
          typed("iptables-nft -I [^;]*")),
-    Case("FilterCheck: nft drops what is for port {}, with the knock too: chain {}: {}",
+    Case("foreign: nft drops what is for port",
          _other_nft("ct state established accept", "type filter hook input priority 10; policy drop;"),
          typed("nft insert [^;]*")),
     Case("LockoutCheck: {} is locked out {}", _lock_out, typed("tcpknock unlock .*")),
     Case("LockoutCheck: the rules come down again soon: 'up --confirm' waits to be confirmed",
          shell(f"{SCRIPTS}/server.sh up --confirm 300"), typed(UP)),
     # Marks
-    Case("MarkCheck: {}: {} -t {}: {}", shell("iptables-nft -w -t mangle -A FORWARD -j CONNMARK --set-mark 0x1"), _mask_rule),
-    Case("MarkCheck: {}: {}", _other_nft("ct mark set 0x1"), _keep_bit),
+    *(Case(f"foreign: {what}", shell(f"iptables-nft -w -t mangle -A FORWARD {rule}"), _mask_rule) for what, rule in {
+        "a rule takes our bit out of verified connections, which cuts them off": "-j CONNMARK --set-mark 0x1",
+        "a rule marks connections as verified that are not": "-j CONNMARK --set-xmark 0x1000/0x1000",
+        "a rule copies packet marks, without our bit, to verified connections": "-j CONNMARK --save-mark",
+        "a rule copies our bit from connections to their packets": "-j CONNMARK --restore-mark",
+        "a rule sets the bit that says 'verified' on packets": "-j MARK --set-xmark 0x1000/0x1000",
+        "a rule looks for our bit": "-m mark --mark 0x1000/0x1000 -j ACCEPT",
+    }.items()),
+    *(Case(f"foreign: {what}", _other_nft(rule), _keep_bit) for what, rule in {
+        "a rule takes our bit out of verified connections, which cuts them off": "ct mark set 0x1",
+        "a rule overwrites the whole mark of packets, our bit with it": "meta mark set 0x1",
+        "a rule may overwrite our bit in the mark of": "ct mark set meta mark",
+    }.items()),
     Case("MarkCheck: a routing rule takes packets with the bit {} elsewhere: ip {}",
          shell("ip rule add fwmark 0x1000/0x1000 lookup 100"), _another_fwmark),
     Case("MarkCheck: {} seems to be here, and uses the bit {} too", shell("ip link add kube-ipvs0 type veth peer name kube"), _another_mark,
          settings={"mark": "0x4000"}),
     # Connection tracking, translation, routes
-    Case("TrackingCheck: port {} is excluded from connection tracking, so no connection can be verified:",
+    Case("foreign: is excluded from connection tracking, so no connection can be verified",
          shell("iptables-nft -w -t raw -A PREROUTING -p tcp --dport 22 -j CT --notrack"), typed(RULE)),
-    Case("TrackingCheck: port {} is excluded from connection tracking, so no connection can be verified: {}",
+    Case("foreign: is excluded from connection tracking, so no connection can be verified",
          _other_nft("tcp dport 22 notrack"), typed("nft delete rule .*")),
     Case("TrackingCheck: nf_conntrack_tcp_loose is 0: connections from before the rules that are not tracked yet will not be kept",
          shell("sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0"), both(typed("sysctl -w [^ ,]*"), typed(UP))),
@@ -730,11 +757,11 @@ CASES = [
          shell("sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=300"), typed("sysctl -w [^ ,]*")),
     Case("TrackingCheck: nf_conntrack_acct is 0: the kernel does not count the bytes of connections",
          shell("sysctl -qw net.netfilter.nf_conntrack_acct=0"), typed("sysctl -w [^ ,]*")),
-    Case("TranslationCheck: port {} is translated on this host, where the knock cannot follow: {} -t {}:",
+    Case("foreign: is translated on this host, where the knock cannot follow",
          shell("iptables-nft -w -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2222"), typed(RULE)),
-    Case("TranslationCheck: port {} is translated on this host, where the knock cannot follow: {}",
+    Case("foreign: is translated on this host, where the knock cannot follow",
          _other_nft("tcp dport 22 redirect to :2222", "type nat hook prerouting priority -100;"), typed("nft delete rule .*")),
-    Case("TranslationCheck: this host changes its source address behind the daemon, for which the code is: {}",
+    Case("foreign: this host changes its source address behind the daemon, for which the code is",
          shell("iptables-nft -w -t nat -A POSTROUTING -j SNAT --to-source 203.0.113.7"), _outer_address("--nat-ip ADDRESS"),
          role="client"),
     Case("RoutingCheck: SYN cookies are off: who has the key could fill the service's backlog",
@@ -803,6 +830,7 @@ CASES = [
 ]  # fmt: skip
 
 UNTYPED = {
+    "foreign: a rule of another program leads past the knock": "is for `tcpknock status`: test_bypass types its cure",
     "ClockCheck: the clock was never set: it says a time before 2025": "would set the clock of the machine",
     "ClockCheck: the clock may be {} seconds off": "would set the clock of the machine",
     "DaemonCheck: {}, process {}, is version {}, but this is {}": "takes a build of another version",
@@ -837,8 +865,9 @@ def test_what_is_listed_from_the_sources() -> None:
 
 
 def _pattern(key: str) -> "re.Pattern[str]":
-    text = key.split(": ", 1)[1]
-    return re.compile(".*".join(map(re.escape, text.split("{}"))), re.DOTALL)
+    place, text = key.split(": ", 1)
+    start = ".*" if place == "foreign" else ""
+    return re.compile(start + ".*".join(map(re.escape, text.split("{}"))), re.DOTALL)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.role}-{number}-{case.key[:60]}" for number, case in enumerate(CASES)])

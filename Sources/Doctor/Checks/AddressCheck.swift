@@ -10,7 +10,7 @@ enum AddressCheck {
         let subject = examination.subject
         guard subject.role == .client else { return [] }
         let own = examination.host.addresses()
-        let translates = !TranslationCheck.sourceRules(examination).isEmpty
+        let translates = TranslationCheck.translates(examination)
         var findings = subject.natAddresses.compactMap { finding(nat: $0, own, translates) }
         if subject.natAddresses.isEmpty, !subject.isRoaming {
             let ipv4 = own.map(\.address).filter { $0.family == .ipv4 && $0.ipv4.map { $0 >> 24 != 127 } == true }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
 internal import SystemPackage
 internal import Wire
 
@@ -12,8 +13,8 @@ enum KernelFilterCheck {
         let path = folder(examination) + "/syn_code"
         let pinned = examination.host.status(path)
         let isRunning = !examination.daemons.isEmpty
-        let noted = examination.firewall.notes(of: subject.installation)["kernel-filter"]?.first
-        if noted?.contains("/syn_code_hook:") != true, let link = leftLink(examination) {
+        let noted = examination.firewall.status?.kernelFilter ?? ""
+        if !noted.hasSuffix("/syn_code_hook"), let link = leftLink(examination) {
             return [
                 Finding(
                     name, .warning,
@@ -22,8 +23,8 @@ enum KernelFilterCheck {
             ]
         }
         switch pinned {
-        case _ where noted != nil && (isRunning || (try? pinned.get()) == nil):
-            return [ruleFinding(noted ?? "", examination)]
+        case _ where !noted.isEmpty && (isRunning || (try? pinned.get()) == nil):
+            return [ruleFinding(noted, examination)]
         case .success where !isRunning:
             return [
                 Finding(
@@ -128,14 +129,13 @@ enum KernelFilterCheck {
     /// The finding where the rules use a program.
     ///
     /// It is the one at the noted path if the file there still has the noted inode number.
-    private static func ruleFinding(_ noted: String, _ examination: Examination) -> Finding {
+    private static func ruleFinding(_ path: String, _ examination: Examination) -> Finding {
         let subject = examination.subject
-        guard let colon = noted.lastIndex(of: ":") else {
+        guard let inode = examination.firewall.status?.kernelFilterInode else {
             return Finding(name, .warning, "the rules name no file of the kernel filter", cure: subject.script("up"))
         }
-        let path = String(noted[..<colon])
         switch examination.host.status(path) {
-        case .success(let status) where noted[colon...].dropFirst() == "\(status.inode)":
+        case .success(let status) where status.inode == inode:
             return finding(using: path, examination)
         case .success:
             return Finding(

@@ -104,26 +104,3 @@ enum QueueCheck {
         return (number, name ?? "an unknown program")
     }
 }
-
-/// A check for rules of other programs that send packets to the daemon's queues.
-enum ForeignQueueCheck {
-    static func run(_ examination: Examination) -> [Finding] {
-        let queues = examination.subject.queues
-        let name = "foreign-queue"
-        var findings = examination.firewall.foreignRules.compactMap { set, table, rule -> Finding? in
-            guard let itsQueues = rule.queues, itsQueues.overlaps(queues) else { return nil }
-            return Finding(
-                name, .error,
-                "a rule of another program uses the daemon's queue: \(set.program) -t \(table.name): \(rule.text)",
-                cure: set.removal(of: rule, in: table) + "; or give the daemon and its rules another --queue-num")
-        }
-        findings += examination.firewall.native.compactMap { rule in
-            guard let itsQueues = rule.queues, itsQueues.overlaps(queues) else { return nil }
-            return Finding(
-                name, .error, "a rule of another program uses the daemon's queue: \(rule.description)",
-                cure: "\(rule.removal); or give the daemon and its rules another --queue-num")
-        }
-        return examination.findings(
-            aboutRules: findings, or: name, "only its own rules use queue \(examination.subject.queueText)")
-    }
-}

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
 internal import Wire
 
 /// A check that the rules are up for both families, are complete, and have the daemon's values.
@@ -9,10 +10,18 @@ enum RuleCheck {
             guard examination.families.contains(family) else {
                 return [Finding(name, .ok, "this kernel runs without IPv\(family.rawValue)")]
             }
-            let sets = examination.firewall.sets(of: examination.subject.installation, family)
-            guard !sets.isEmpty else { return [missing(name, family, examination)] }
-            let findings = sets.flatMap { hooks(name, $0, examination) + chains(name, $0, examination) }
-            let backends = sets.map { "iptables-\($0.backend.rawValue)" }.joined(separator: " and ")
+            guard let status = examination.firewall.status else {
+                let reason = examination.firewall.unread.joined(separator: "; ")
+                return [
+                    Finding(
+                        name, .note, "could not look at the rules: \(reason)", cure: examination.firewall.cure)
+                ]
+            }
+            guard status.present.contains(where: { $0.family == family }) else {
+                return [missing(name, family, examination)]
+            }
+            let findings = values(name, status, examination.subject) + rules(name, family, status, examination.subject)
+            let backends = status.iptablesInUse.map { "iptables-\($0)" }.joined(separator: " and ")
             let ports = Examination.text(ports: examination.subject.targetPorts)
             return Examination.findings(findings, or: name, "up in \(backends) for \(ports)")
         }
@@ -20,12 +29,6 @@ enum RuleCheck {
 
     private static func missing(_ name: String, _ family: IPFamily, _ examination: Examination) -> Finding {
         let subject = examination.subject
-        let program = family == .ipv4 ? "iptables" : "ip6tables"
-        if let reason = examination.firewall.unread.first(where: { $0.hasPrefix(program + "-") }) {
-            return Finding(
-                name, .note, "could not look at the rules: \(reason)",
-                cure: examination.host.userID == 0 ? "look yourself: \(subject.script("status"))" : "run this as root")
-        }
         let ports = Examination.text(ports: subject.targetPorts)
         let consequence =
             KernelFilterCheck.isGateClosed(family, examination)
@@ -37,128 +40,93 @@ enum RuleCheck {
             name, .error, "there are no rules for IPv\(family.rawValue): \(consequence)", cure: subject.script("up"))
     }
 
-    // MARK: Jumps
-
-    private static func hooks(_ name: String, _ set: RuleSet, _ examination: Examination) -> [Finding] {
-        let subject = examination.subject
-        var findings: [Finding] = []
-        var missing: [UInt16: [String]] = [:]
-        for hook in OwnHook.all(subject) {
-            for port in subject.targetPorts {
-                let count = set.table(hook.table).map { hook.rules(in: $0, port: port).count } ?? 0
-                if count < hook.count { missing[port, default: []].append("\(hook.table) \(hook.chain)") }
-            }
+    /// Compares the values that the rules were made with with those of the daemon.
+    private static func values(_ name: String, _ status: FirewallStatus, _ subject: DoctorSubject) -> [Finding] {
+        let others = status.ports.filter { !subject.targetPorts.contains($0) }
+        let isElsewhere =
+            subject.role == .server && !status.protect.isEmpty
+            && (Set(status.protect) != Set(subject.protect) || Set(status.exempt) != Set(subject.exempt))
+        let dropsPlaces = isElsewhere && !Set(status.protect).isSubset(of: subject.protect)
+        let cure = subject.script("up", dropsPorts: !others.isEmpty || dropsPlaces)
+        var findings = subject.targetPorts.filter { !status.ports.contains($0) }.map {
+            Finding(name, .error, "the rules leave out port \($0)", cure: cure)
         }
-        let total = OwnHook.all(subject).count
-        let others = otherPorts(set, subject)
-        let cure = subject.script("up", dropsPorts: !others.isEmpty)
-        for (port, places) in missing.sorted(by: { $0.key < $1.key }) {
-            let isWhole = places.count == total
+        findings += others.map {
+            Finding(
+                name, subject.role == .server ? .error : .warning,
+                "the rules are for port \($0) too, which the daemon knows nothing of",
+                cure: "give the daemon --target-port \($0) as well, or take it out: \(cure)")
+        }
+        if status.mark != subject.markText, subject.role == .server {
+            findings.append(
+                Finding(
+                    name, .error, "the rules are for the mark \(status.mark), but the daemon sets \(subject.markText)",
+                    cure: "give both the same --mark: \(cure)"))
+        }
+        if status.queue != subject.queueText {
             findings.append(
                 Finding(
                     name, .error,
-                    isWhole
-                        ? "the rules leave out port \(port)"
-                        : "the rules for port \(port) are not whole: a jump is missing in \(places.joined(separator: ", "))",
-                    cure: cure))
+                    "the rules send packets to queue \(status.queue), but the daemon's is \(subject.queueText)",
+                    cure: "give both the same --queue-num: \(cure)"))
         }
-        for port in others {
+        if isElsewhere {
             findings.append(
-                Finding(
-                    name, subject.role == .server ? .error : .warning,
-                    "the rules are for port \(port) too, which the daemon knows nothing of",
-                    cure: "give the daemon --target-port \(port) as well, or take it out: \(cure)"))
+                Finding(name, .error, "the rules have another 'protect' or 'exempt' than the daemon", cure: cure))
+        }
+        if subject.role == .server, (status.onFailure == "reset") != subject.answersRefused {
+            findings.append(
+                Finding(name, .error, "the rules have another 'on_failure' than the daemon", cure: cure))
         }
         return findings
     }
 
-    /// The ports that have jumps to our chains but should not.
-    private static func otherPorts(_ set: RuleSet, _ subject: DoctorSubject) -> [UInt16] {
-        var ports: Set<UInt16> = []
-        for hook in OwnHook.all(subject) {
-            for rule in set.table(hook.table)?.rules(in: hook.chain) ?? [] where rule.target == hook.target {
-                if let port = rule.value(hook.direction == .toPort ? "--dport" : "--sport").flatMap({ UInt16($0.text) })
-                {
-                    ports.insert(port)
-                }
-            }
-        }
-        return ports.subtracting(subject.targetPorts).sorted()
-    }
-
-    // MARK: The contents of our chains
-
-    private static func chains(_ name: String, _ set: RuleSet, _ examination: Examination) -> [Finding] {
-        let subject = examination.subject
-        var findings: [Finding] = []
-        for chain in OwnChain.all(subject, set.family) {
-            let rules = set.table(chain.table)?.rules(in: chain.name) ?? []
-            findings += content(name, chain, rules, subject)
-            findings += rules.compactMap { queue(name, $0, subject) }
-        }
-        return unique(findings)
-    }
-
-    private static func content(
-        _ name: String, _ chain: OwnChain, _ rules: [Rule], _ subject: DoctorSubject
+    /// Reports what is not as the script put it.
+    private static func rules(
+        _ name: String, _ family: IPFamily, _ status: FirewallStatus, _ subject: DoctorSubject
     ) -> [Finding] {
-        var rest = rules[...]
-        var strange: [Rule] = []
-        var missing: [String] = []
-        for pattern in chain.rules {
-            guard let index = rest.firstIndex(where: { OwnChain.matches($0, pattern) }) else {
-                missing.append(pattern)
-                continue
-            }
-            strange += rest[rest.startIndex..<index]
-            rest = rest[(index + 1)...]
+        func severity(_ rule: FirewallRule) -> Severity {
+            // The daemon drops everything that the raw table would drop.
+            rule.table == "raw" && subject.role == .server ? .warning : .error
         }
-        strange = (strange + rest).filter { rule in !chain.optional.contains { OwnChain.matches(rule, $0) } }
-        // The daemon drops everything that the raw table would drop.
-        let severity: Severity = chain.table == "raw" && subject.role == .server ? .warning : .error
-        if let mark = otherMark(missing, rules, subject) {
-            return [
-                Finding(
-                    name, .error, "the rules are for the mark \(mark), but the daemon sets \(subject.markText)",
-                    cure: "give both the same --mark: \(subject.script("up"))")
-            ]
-        }
+        let missing = status.missing.filter { $0.family == family }
         var findings: [Finding] = []
-        if !missing.isEmpty {
+        for port in status.ports {
+            let places = missing.filter { !$0.isInOurChain && $0.port == port }.map { "\($0.table) \($0.chain)" }
+            guard !places.isEmpty else { continue }
             findings.append(
                 Finding(
-                    name, severity,
-                    "the chain \(chain.name) was changed: \(missing.count) of its rules are missing or in "
-                        + "another order", cure: subject.script("up")))
+                    name, .error,
+                    "the rules for port \(port) are not whole: a jump is missing in "
+                        + unique(places).joined(separator: ", "), cure: subject.script("up")))
         }
-        findings += strange.map { rule in
-            Finding(
-                name, severity, "somebody has put a rule into our chain: \(rule.text)",
-                cure: "'\(subject.script("up"))' takes it out")
+        let changed = missing.filter(\.isInOurChain)
+        for chain in unique(changed.map(\.chain)) {
+            let rules = changed.filter { $0.chain == chain }
+            findings.append(
+                Finding(
+                    name, rules.map(severity).max() ?? .error,
+                    "the chain \(chain) was changed: \(rules.count) of its rules are missing or in another order",
+                    cure: subject.script("up")))
         }
         return findings
+            + status.unexpected.filter { $0.family == family }.map { rule in
+                if let bypasses = rule.bypassesQueue, bypasses == (subject.role == .server) {
+                    return queue(name, rule, bypasses, subject)
+                }
+                return Finding(
+                    name, severity(rule),
+                    rule.isInOurChain
+                        ? "somebody has put a rule into our chain: \(rule.text)"
+                        : "somebody has added a jump to our chain: \(rule.text)",
+                    cure: "'\(subject.script("up"))' takes it out")
+            }
     }
 
-    /// The mark in our rules if a different mark is what is wrong with them; nil otherwise.
-    private static func otherMark(_ missing: [String], _ rules: [Rule], _ subject: DoctorSubject) -> String? {
-        guard subject.role == .server,
-            missing.contains(where: { $0.contains("/\(subject.markText)") || $0.contains("-mask") })
-        else { return nil }
-        let values = rules.compactMap { $0.value("--set-xmark", "--mark")?.text.split(separator: "/").last }
-        return values.first { $0 != subject.markText }.map(String.init)
-    }
-
-    private static func queue(_ name: String, _ rule: Rule, _ subject: DoctorSubject) -> Finding? {
-        guard let queues = rule.queues else { return nil }
-        if queues != subject.queues {
-            let text = queues.count == 1 ? "\(queues.lowerBound)" : "\(queues.lowerBound):\(queues.upperBound)"
-            return Finding(
-                name, .error, "the rules send packets to queue \(text), but the daemon's is \(subject.queueText)",
-                cure: "give both the same --queue-num: \(subject.script("up"))")
-        }
-        let bypasses = rule.has("--queue-bypass")
-        guard bypasses != (subject.role == .client) else { return nil }
-        return Finding(
+    private static func queue(
+        _ name: String, _ rule: FirewallRule, _ bypasses: Bool, _ subject: DoctorSubject
+    ) -> Finding {
+        Finding(
             name, subject.role == .server ? .error : .warning,
             bypasses
                 ? "with --queue-bypass, everybody gets in while the daemon does not run: \(rule.text)"
@@ -166,7 +134,7 @@ enum RuleCheck {
             cure: subject.script("up"))
     }
 
-    private static func unique(_ findings: [Finding]) -> [Finding] {
-        findings.enumerated().filter { !findings.prefix($0.offset).contains($0.element) }.map(\.element)
+    private static func unique<Element: Equatable>(_ elements: [Element]) -> [Element] {
+        elements.enumerated().filter { !elements.prefix($0.offset).contains($0.element) }.map(\.element)
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Control
 
 /// A check that connections to the ports are tracked, and that there is room to track more.
 enum TrackingCheck {
@@ -10,38 +11,9 @@ enum TrackingCheck {
 
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
-        let findings = untracked(examination) + fill(examination.host) + settings(examination.host, examination.subject)
-        return examination.findings(
-            aboutRules: findings, or: name, "connections are tracked, and there is room for more")
-    }
-
-    /// Checks for rules that exclude the ports from connection tracking.
-    ///
-    /// Without tracking, no verdict can be kept.
-    private static func untracked(_ examination: Examination) -> [Finding] {
-        let subject = examination.subject
-        let both: [Rule.Direction] = [.toPort, .fromPort]
-        let rules = examination.firewall.foreignRules(reachedBy: subject.targetPorts, both) {
-            $0.target == "NOTRACK" || $0.target == "CT" && $0.has("--notrack")
-        }
-        var findings = rules.map { set, table, port, reached in
-            Finding(
-                name, reached.isConditional ? .warning : .error,
-                "port \(port) is excluded from connection tracking, so no connection can be verified: "
-                    + "\(set.program) -t \(table.name): \(reached.rule.text)",
-                cure: set.removal(of: reached.rule, in: table))
-        }
-        findings += examination.firewall.native.compactMap { rule in
-            guard rule.has("notrack"),
-                let port = subject.targetPorts.first(where: { port in both.contains { rule.mayConcern(port: port, $0) }
-                })
-            else { return nil }
-            return Finding(
-                name, .error,
-                "port \(port) is excluded from connection tracking, so no connection can be verified: \(rule.description)",
-                cure: rule.removal)
-        }
-        return findings
+        return ForeignRuleCheck.findings(
+            .tracking, name, examination, isWell: "connections are tracked, and there is room for more",
+            others: fill(examination.host) + settings(examination.host, examination.subject), advice: \.undo)
     }
 
     private static func fill(_ host: Host) -> [Finding] {

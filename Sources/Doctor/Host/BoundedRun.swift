@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+internal import Control
 internal import Glibc
 internal import Linux
 internal import SystemPackage
@@ -17,13 +18,14 @@ extension Host {
     ///
     /// - Parameters:
     ///   - words: The name or path of the program, then its arguments.
-    ///   - seconds: The time limit, after which the program is killed.
+    ///   - seconds: The time limit, after which the program is killed. A firewall script may wait 30 seconds for another.
     ///   - limit: The most bytes of output that are kept; the program is killed when it writes more.
     /// - Returns: What the program wrote and how it ended.
-    package static func runBounded(_ words: [String], seconds: Int64 = 10, limit: Int = 16 << 20) -> ToolRun {
+    package static func runBounded(_ words: [String], seconds: Int64 = 40, limit: Int = 16 << 20) -> ToolRun {
         guard let name = words.first, let path = locate(name) else { return .missing }
         // In English, and with the system's programs only.
         let environment = ["LC_ALL": "C", "PATH": folders.joined(separator: ":"), "SWIFT_BACKTRACE": "enable=no"]
+            .merging(FirewallScript.environment) { own, _ in own }
         guard
             let child = try? ChildProcess(
                 [path] + words.dropFirst(), environment: environment, streams: .output)

@@ -29,6 +29,8 @@ package struct Host {
     package var signed: () -> [SignedSocket]
     /// The effective user id of this process.
     package var userID: UInt32
+    /// The folder of the firewall scripts; nil if they are not installed.
+    package var scripts: FilePath?
 }
 
 /// The result of reading a text file.

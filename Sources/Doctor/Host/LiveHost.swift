@@ -19,7 +19,7 @@ extension Host {
             link: { FilePath($0).linkTarget?.string }, run: { runBounded($0) },
             addresses: interfaceAddresses, clock: clockState, fingerprint: keyReading, locks: lockReading,
             signed: { (try? SignedSocket.all()) ?? [] },
-            userID: geteuid())
+            userID: geteuid(), scripts: FirewallScript.folder())
     }
 
     /// The most bytes that are read from a file.

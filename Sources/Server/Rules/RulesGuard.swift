@@ -19,8 +19,8 @@ internal import SystemPackage
 /// standard input is then closed.
 package final class RulesGuard: Sendable {
     private struct Knowledge {
-        var meant: RulesReport.Meant
-        var report: RulesReport?
+        var meant: IntendedRules
+        var report: FirewallStatus?
         /// The reason why there is no report.
         var reason: String
         var losses: UInt64 = 0
@@ -40,10 +40,10 @@ package final class RulesGuard: Sendable {
         var hasEnded = false
     }
 
-    /// The path of the script after `make install`.
-    private static let installed: FilePath = "/usr/local/lib/tcpknock/server.sh"
     /// The tables that contain our rules.
     private static let tables = ["raw", "mangle"]
+    /// The longest line of the child, in bytes: that of a server with many ports.
+    private static let longestLine = 1 << 20
     /// The longest time to wait for a requested check, in seconds.
     private static let patience = 10.0
     /// The time the child has to exit, in milliseconds.
@@ -80,10 +80,10 @@ package final class RulesGuard: Sendable {
     package init(_ settings: ServerSettings, logger: Logger) {
         choice = settings.rulesGuard
         self.logger = logger
-        let found = Self.locateScript()
-        script = found ?? Self.installed
+        let found = FirewallScript.folder()?.appending("server.sh")
+        script = found ?? FirewallScript.installedFolder.appending("server.sh")
         var knowledge = Knowledge(
-            meant: RulesReport.Meant(settings), reason: "nobody has looked yet")
+            meant: IntendedRules(settings), reason: "nobody has looked yet")
         (child, waker, changes) = Self.start(settings, found, &knowledge)
         self.knowledge = Mutex(knowledge)
     }
@@ -96,7 +96,7 @@ package final class RulesGuard: Sendable {
             return (nil, nil, nil)
         }
         guard let script else {
-            knowledge.reason = "server.sh is not where it is installed, \(installed)"
+            knowledge.reason = "server.sh is not where it is installed, \(FirewallScript.installedFolder)"
             return (nil, nil, nil)
         }
         guard geteuid() == 0 else {
@@ -108,16 +108,14 @@ package final class RulesGuard: Sendable {
             "--pin-folder", settings.pinFolder.string,
         ]
         if settings.rulesGuard == .tell { arguments.append("--tell") }
-        var environment: [String: String] = [:]
-        for name in ["TCPKNOCK_FIREWALL_STATE", "TCPKNOCK_BIN"] {
-            environment[name] = unsafe getenv(name).map { unsafe String(cString: $0) }
-        }
         do throws(FatalError) {
             let waker = try fatally { () throws(SystemError) in try Waker() }
             // Without it, the rules are checked every second.
             let changes = try? RuleChanges(tables: tables)
             do throws(SystemError) {
-                return (try ChildProcess(arguments, environment: environment, streams: .conversation), waker, changes)
+                let child = try ChildProcess(
+                    arguments, environment: FirewallScript.environment, streams: .conversation)
+                return (child, waker, changes)
             } catch {
                 knowledge.reason = "\(script) cannot be run: \(error)"
             }
@@ -125,19 +123,6 @@ package final class RulesGuard: Sendable {
             knowledge.reason = error.description
         }
         return (nil, nil, nil)
-    }
-
-    /// Finds the script of this installation: beside the installed program, or in the source tree it was built from.
-    private static func locateScript() -> FilePath? {
-        guard let program = FilePath.ownProgram else { return nil }
-        let folder = program.removingLastComponent()
-        var candidates = [folder.removingLastComponent().appending("lib/tcpknock/server.sh")]
-        if let build = program.components.lastIndex(where: { $0.string.hasPrefix(".build") }) {
-            var source = FilePath(root: program.root, program.components[..<build])
-            source.append("firewall/server.sh")
-            candidates.append(source)
-        }
-        return candidates.first { $0.isExecutable }
     }
 
     // MARK: The state of the rules
@@ -159,14 +144,14 @@ package final class RulesGuard: Sendable {
         }
         cure += " \(knowledge.meant.flags.joined(separator: " "))"
         return Protection(
-            ports: knowledge.meant.ports, knowledge: .looked(report.faults(knowledge.meant), cure: cure),
-            gate: report.closed)
+            ports: knowledge.meant.ports, knowledge: .looked(knowledge.meant.faults(report), cure: cure),
+            gate: report.closedPorts)
     }
 
     /// Adopts new settings.
     func adopt(_ settings: ServerSettings) {
         knowledge.withLock { knowledge in
-            let meant = RulesReport.Meant(settings)
+            let meant = IntendedRules(settings)
             knowledge.isReloaded = knowledge.isReloaded || knowledge.meant != meant
             knowledge.meant = meant
         }
@@ -212,7 +197,7 @@ package final class RulesGuard: Sendable {
     }
 
     private func serve(_ child: ChildProcess, _ waker: Waker) {
-        var lines = LineReader(child.standardError)
+        var lines = LineReader(child.standardError, capacity: Self.longestLine)
         var schedule = Schedule()
         var legacy: LegacyRules?
         while true {
@@ -356,7 +341,7 @@ package final class RulesGuard: Sendable {
         }
     }
 
-    private func note(_ report: RulesReport, _ number: UInt64) {
+    private func note(_ report: FirewallStatus, _ number: UInt64) {
         let (before, told, now, isReloaded) = knowledge.withLock { knowledge in
             let before = knowledge.report
             let told = knowledge.told
