@@ -3,10 +3,10 @@
 # packages that are missing are installed (as root).
 
 BUILD_PACKAGES = libnetfilter-queue-dev libnetfilter-conntrack-dev libmnl-dev libsodium-dev libbpf-dev libpcap-dev \
-	libtomlplusplus-dev pkg-config
+	libtomlplusplus-dev pkg-config python3
 RUN_PACKAGES = iptables conntrack nftables iproute2 procps
 TEST_PACKAGES = binutils openssh-server openssh-client nmap tcpdump ethtool faketime python3 python3-pytest python3-pytest-xdist python3-scapy \
-	python3-prometheus-client shellcheck
+	python3-prometheus-client shellcheck mandoc
 
 # Of machines for `make vm-test`: what emulates and makes them, and where disks are kept, some gigabytes.
 VM_PACKAGES = qemu-system-x86 mmdebstrap e2fsprogs
@@ -56,6 +56,7 @@ PREFIX = /usr/local
 OF_INSTANCE = -e 's|tcpknock-server-rules\.service|tcpknock-server-rules@%i.service|' \
 	-e 's|\(=[^ ]*/tcpknock-server\) |\1 --instance %i |' -e 's|^\(Description=.*\)|\1, instance %i|' \
 	-e 's|--flags-from \([^ ]*\)|--instance %i --flags-from "\1 --instance %i"|'
+MANUAL = .build/manual
 COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
 
@@ -148,6 +149,12 @@ install: build ## to $(PREFIX): programs, firewall scripts, services, completion
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	install -m 644 firewall/common.sh firewall/foreign.awk "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	cp -r packaging/hooks/. $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks/
+	scripts/manual "$(BIN)" $(MANUAL)
+	for section in 5 8; do \
+		install -d $(DESTDIR)$(PREFIX)/share/man/man$$section && \
+		install -m 644 $(MANUAL)/*.$$section $(DESTDIR)$(PREFIX)/share/man/man$$section/ || exit; done
+	for daemon in server client; do \
+		"$(BIN)/tcpknock-$$daemon" --sample > $(DESTDIR)$(PREFIX)/share/doc/tcpknock/$$daemon.toml || exit; done
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
 	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && for unit in tcpknock-server tcpknock-server-rules; do \
