@@ -125,8 +125,9 @@ lint: test-packages ## format and style
 	swift format lint --strict -r Sources Tests Benchmarks Package.swift
 	for check in $(CHECKS); do $$check || exit; done
 	@$(MAKE) --no-print-directory $(RUFF) $(MYPY)
-	$(RUFF) check . $(CHECKS)
+	$(RUFF) check . $(CHECKS) scripts/manual
 	$(MYPY) Tests/EndToEnd Benchmarks $(CHECKS)
+	$(MYPY) scripts/manual
 	$(MYPY) Tests/VM
 	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh \
 		scripts/coverage scripts/coverage-report scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
