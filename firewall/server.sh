@@ -165,6 +165,16 @@ wanted_rules() { # FAMILY TABLE
 match_of() { # FAMILY PLACE -d|-s -i|-o
     case $2 in
     own) if [ "$3" = -d ]; then echo "-m addrtype --dst-type LOCAL"; else echo "-m addrtype --src-type LOCAL"; fi ;;
+    own-in-vrf)
+        # This looks in the table of the VRF that the interface belongs to, and only for the interface's own addresses.
+        # So it does not match when the VRF's device passes the same packet through the tables once more. (The kernel
+        # loses a packet that is queued then.)
+        if [ "$4" = -i ]; then
+            echo "$(match_of "$1" own "$3" "$4") --limit-iface-in"
+        else
+            echo "$(match_of "$1" own "$3" "$4") --limit-iface-out"
+        fi
+        ;;
     interface:*) echo "$4 ${2#interface:}" ;;
     *)
         case $2 in *:*) [ "$1" = 6 ] ;; *) [ "$1" = 4 ] ;; esac || return 1
@@ -191,11 +201,11 @@ scope_rules() { # FAMILY CHAIN: IN or RAW for incoming packets, OUT for outgoing
     case $PROTECT in
     '') ;; # rules of a version without places
     own)
-        match=$(match_of "$1" own $to $interface)
-        echo "-A $OWN-$2 $(echo "$match" | sed 's/--/! --/') -j RETURN"
+        match=$(for place in own own-in-vrf; do match_of "$1" $place $to $interface; done | sed 's/--/! --/' | tr '\n' ' ')
+        echo "-A $OWN-$2 ${match}-j RETURN"
         ;;
     *)
-        for place in $PROTECT; do
+        for place in $(echo "$PROTECT" | tr ' ' '\n' | sed 's/^own$/own own-in-vrf/'); do
             match=$(match_of "$1" "$place" $to $interface) || continue
             echo "-A $OWN-$2${match:+ $match} -g $(behind_scope "$2")"
         done

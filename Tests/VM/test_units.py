@@ -1,8 +1,9 @@
 """The services as `make install` installs them, begun by systemd on stock kernels: what they do, and what they may do."""
 
+import json
 import re
 import time
-from typing import Iterator
+from typing import Dict, Iterator, Optional
 
 import pytest
 
@@ -197,6 +198,62 @@ def test_flushed_rules_come_back(host: Machine, flush: str) -> None:
     while journal(host, "tcpknock-server").count("rules are back") == before:
         assert time.monotonic() < end, journal(host, "tcpknock-server")
         time.sleep(1)
+    assert_protected(host)
+
+
+def test_own_is_also_what_a_vrf_makes_local(host: Machine) -> None:
+    """Interfaces of the server in a VRF, with a service that accepts from VRFs; then the client's interface, too."""
+    host.run("""modprobe vrf
+        ip link add vrf10 type vrf table 10
+        ip link set vrf10 up
+        ip link set to-client master vrf10
+        ip link set to-stranger master vrf10
+        sysctl -w net.ipv4.tcp_l3mdev_accept=1""")
+    try:
+        assert_protected(host)
+        host.run("""ip -n client link add vrf20 type vrf table 20
+            ip -n client link set vrf20 up
+            ip -n client link set eth0 master vrf20
+            ip netns exec client iptables -t raw -I PREROUTING -i vrf20 -p tcp --sport 22 -j ACCEPT""")
+        knock = "exec 3<>/dev/tcp/10.9.1.1/22 && head -c 4 <&3"
+        said = host.run(f"ip netns exec client ip vrf exec vrf20 timeout 20 bash -c '{knock}'", check=False)
+        assert said.stdout.endswith("SSH-"), said
+    finally:
+        host.run("""ip netns exec client iptables -t raw -D PREROUTING -i vrf20 -p tcp --sport 22 -j ACCEPT
+            ip -n client link delete vrf20
+            ip link delete vrf10
+            ip -n client route replace default via 10.9.1.1
+            sysctl -w net.ipv4.tcp_l3mdev_accept=0""", check=False)
+    assert_protected(host)
+
+
+def finding(machine: Machine, text: str) -> Optional[Dict[str, str]]:
+    """What `tcpknock doctor` finds that has this text."""
+    report = json.loads(machine.run("tcpknock doctor --server --json", check=False).stdout)
+    found = [finding for part in report["examined"] for finding in part["findings"] if text in finding["found"]]
+    return found[0] if found else None
+
+
+def test_the_cure_of_a_clock_that_was_never_set(host: Machine) -> None:
+    host.run("date -u --set '2024-01-01 00:00:00'")
+    found = finding(host, "the clock was never set")
+    assert found
+    command = re.search("date -u --set '", found["cure"])
+    assert command
+    host.run(command[0] + time.strftime("%Y-%m-%d %H:%M:%S'", time.gmtime()))
+    assert not finding(host, "the clock was never set")
+    assert_protected(host)
+
+
+def test_the_cure_of_a_full_table_of_connections(host: Machine) -> None:
+    assert gets_in(host, "client")
+    host.run("sysctl -w net.netfilter.nf_conntrack_max=1")
+    found = finding(host, "the table of connections is 100 % full")
+    assert found and found["severity"] == "error"
+    command = re.search(r"sysctl -w net\.netfilter\.nf_conntrack_max=\d+", found["cure"])
+    assert command
+    host.run(command[0])
+    assert not finding(host, "the table of connections is")
     assert_protected(host)
 
 
