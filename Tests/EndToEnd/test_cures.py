@@ -289,6 +289,14 @@ def _run_from_elsewhere(patient: Patient) -> None:
     patient.shell("rm /var/opt/old/tcpknock-server")
 
 
+def _run_an_old_version(patient: Patient) -> None:
+    patient.stop()
+    patient.shell("mkdir /var/opt/old && cp -p /usr/local/sbin/tcpknock-server /var/opt/old/ && "
+                  r"LC_ALL=C sed -i 's/0\.1\.0/0.0.9/g' /var/opt/old/tcpknock-server")  # fmt: skip
+    assert "0.0.9" in patient.shell("/var/opt/old/tcpknock-server --version")
+    patient.start("/var/opt/old/tcpknock-server")
+
+
 def _run_twice(patient: Patient) -> None:
     flags = "--config '' --queue-num 300 --control-socket '' --state-dir '' --kernel-filter off --rules-guard off"
     patient.installed.start(f"tcpknock-server --key-file /etc/tcpknock/key.dat {flags}")
@@ -637,6 +645,7 @@ CASES = [
          lambda p: p.signal(signal.SIGSTOP), typed(r"kill -CONT \d+")),
     Case("DaemonCheck: process {} still runs a program that has been replaced or removed:", _run_from_elsewhere,
          ended_and_started),
+    Case("DaemonCheck: {}, process {}, is version {}, but this is {}", _run_an_old_version, ended_and_started),
     Case("DaemonCheck: process {} was started with other values than are examined:",
          lambda p: _ask("--queue-num", "7")(p.restart("tcpknock-server --queue-num 9")), _ask_again),
     Case("QueueCheck: no process listens to queue {}: {}", Patient.stop, started),
@@ -831,14 +840,13 @@ CASES = [
 
 UNTYPED = {
     "foreign: a rule of another program leads past the knock": "is for `tcpknock status`: test_bypass types its cure",
-    "ClockCheck: the clock was never set: it says a time before 2025": "would set the clock of the machine",
-    "ClockCheck: the clock may be {} seconds off": "would set the clock of the machine",
-    "DaemonCheck: {}, process {}, is version {}, but this is {}": "takes a build of another version",
+    "ClockCheck: the clock was never set: it says a time before 2025": "sets the clock of the machine: typed in Tests/VM",
+    "ClockCheck: the clock may be {} seconds off": "takes a time service that has lost its servers for hours",
     "KernelFeatureCheck: the kernel has no {}: {}": "takes another kernel",
     "KernelFeatureCheck: it is not known whether the kernel has what is needed: {}": "takes a kernel with modules",
     "LiveHost: {}: {}": "takes a machine without memory",
     "TrackingCheck: the table of connections is {} % full ({} of {}): when it is full, new connections":
-        "would change the limit of the whole machine",
+        "changes the limit of the whole machine: typed in Tests/VM",
 }  # fmt: skip
 """Findings whose cures no test types, and why."""
 
