@@ -92,8 +92,8 @@ end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel que
 		echo "What failed is run once more, one at a time; what passes only then is unsteady, and named above."; \
 		$(PYTEST) -n 0 --last-failed --last-failed-no-failures none Tests/EndToEnd; }
 
-soak: build test-packages ## a hostile flood of ten million packets, and what it does to memory (as root; 10 minutes)
-	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py
+soak: build test-packages ## ten million hostile packets, and a full table of used codes (as root; 20 minutes)
+	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py Tests/EndToEnd/test_used_codes_full.py -n 0
 
 vm-test: build test-packages ## the services, begun by systemd on stock kernels in emulated machines (as root; half an hour)
 	scripts/install-packages $(VM_PACKAGES)

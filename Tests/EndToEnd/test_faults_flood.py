@@ -25,7 +25,7 @@ from harness.knock import (
     peer,
     protect,
 )
-from harness.processes import Program
+from harness.processes import Program, resident_kilobytes
 from harness.queues import queue_counters
 from harness.topologies import Network
 
@@ -33,11 +33,6 @@ PACKETS = int(os.environ.get("TCPKNOCK_SOAK", "200000"))
 #: So many times during the flood, a connection of each family.
 TIMES = 25
 LIMIT_KILOBYTES = 1024
-
-
-def resident_kilobytes(process: int) -> int:
-    with open(f"/proc/{process}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
 
 def used_syns(network: Network, family: int, folder: Path) -> List[str]:

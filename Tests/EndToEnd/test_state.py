@@ -29,7 +29,7 @@ from harness.knock import (
     peer,
     protect,
 )
-from harness.processes import Program
+from harness.processes import Program, resident_kilobytes
 from harness.topologies import Network
 from harness.waiting import eventually
 
@@ -220,11 +220,6 @@ def test_many_used_codes(two_clients: Network, key_file: str) -> None:
         for isn, code in sent:
             client.send_syn(isn=isn, code=code)
         assert "syn-accepted" not in counted(daemon, "syn-replayed", len(sent))
-
-
-def resident_kilobytes(process: int) -> int:
-    with open(f"/proc/{process}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
 
 def test_thousands_of_codes_a_second(two_clients: Network, key_file: str) -> None:

@@ -136,3 +136,8 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def resident_kilobytes(process: int) -> int:
+    with open(f"/proc/{process}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
