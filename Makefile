@@ -37,7 +37,7 @@ WORKERS = 3
 RUFF = .build/lint/bin/ruff
 MYPY = .build/lint/bin/mypy
 # Those of Python, without the ending.
-CHECKS = scripts/modules scripts/documents
+CHECKS = scripts/modules scripts/once scripts/documents
 
 # The fuzz targets to run, and for how long each.
 FUZZ = $$($(FUZZER))

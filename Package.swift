@@ -130,7 +130,7 @@ let package = Package(
 
         // Packets to test with, the published key, seeded randomness; and a malloc that counts.
         .target(
-            name: "TestSupport", dependencies: ["Wire", "KnockProtocol", logging, system],
+            name: "TestSupport", dependencies: ["Wire", "KnockProtocol", "KnockEngine", logging, system],
             path: "Tests/TestSupport", swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: common),

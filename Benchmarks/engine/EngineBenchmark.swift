@@ -92,7 +92,7 @@ enum EngineBenchmark {
         init(keyCount: Int) {
             self.keyCount = keyCount
             let guests = Self.guests(keyCount)
-            var configuration = ServerEngine.Configuration()
+            var configuration = ServerEngine.Configuration.usual
             configuration.targetPorts = [Handshakes.port]
             server = ServerEngine(guests: guests, configuration: configuration)
             lockingServer = ServerEngine(guests: guests, configuration: configuration)

@@ -12,7 +12,7 @@ struct Experiments {
     /// A SYN to be sent.
     struct Plan {
         let kind: Trial.Kind
-        var hopLimit: UInt8 = 64
+        var hopLimit = CraftedSegment.usualHopLimit
         var mode: MaskMode?
 
         init(_ kind: Trial.Kind) { self.kind = kind }

@@ -22,7 +22,9 @@ package struct ProbeSettings: Sendable {
     /// Whether SYNs carry the hint (`no_hint` is not set).
     package var sendsHint = true
     /// The queue of the client's daemon (`queue_num`).
-    package var queueNumber: UInt16 = 200
+    package var queueNumber: UInt16
+    /// The folder of the firewall scripts, for commands to type.
+    package let scripts: String
     /// The address family to use; nil for the first address that the name resolves to.
     package var family: IPFamily?
     /// The interface to the server; nil for the one with the local address.
@@ -36,10 +38,12 @@ package struct ProbeSettings: Sendable {
     /// A server that counts wrong codes counts some of these.
     package var experiments = true
 
-    package init(host: String, port: UInt16, key: NamedKey) {
+    package init(host: String, port: UInt16, key: NamedKey, queueNumber: UInt16, scripts: String) {
         self.host = host
         self.port = port
         self.key = key
+        self.queueNumber = queueNumber
+        self.scripts = scripts
     }
 
     /// Returns the address that the client's daemon binds codes to with these settings.

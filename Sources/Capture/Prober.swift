@@ -36,11 +36,12 @@ package enum Prober {
             route, port: settings.port, search: search, boundTo: settings.interface)
         var findings = ProbeFindings(
             localAddress: route.local, serverAddress: route.remote,
-            configured: settings.configured(local: route.local))
+            configured: settings.configured(local: route.local), queueNumber: settings.queueNumber,
+            scripts: settings.scripts)
         findings.mode = settings.mode(local: route.local)
         findings.serverIsOnLink = route.isOnLink
         findings.fingerprint = settings.key.keys.fingerprint
-        (findings.queueNumber, findings.queueIsHeld) = (settings.queueNumber, queueIsHeld)
+        findings.queueIsHeld = queueIsHeld
         findings.isSigned = isSigned(route.remote, settings.port)
 
         try connect(settings, route, traffic, &findings)

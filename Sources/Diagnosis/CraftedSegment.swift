@@ -24,7 +24,10 @@ package struct CraftedSegment: Equatable, Sendable {
     /// The kernel replaces an identification of 0 with one of its own.
     package var nonceField: UInt32 = 0
     /// The time to live or hop limit.
-    package var hopLimit: UInt8 = 64
+    package var hopLimit = usualHopLimit
+
+    /// The time to live or hop limit of ordinary packets of Linux.
+    package static let usualHopLimit: UInt8 = 64
 
     package init(source: IPAddress, sourcePort: UInt16, destination: IPAddress, destinationPort: UInt16) {
         self.source = source

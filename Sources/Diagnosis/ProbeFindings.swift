@@ -108,7 +108,9 @@ package struct ProbeFindings: Equatable, Sendable {
     /// The fingerprint of the key.
     package var fingerprint = ""
     /// The number of the queue that the client's daemon should be bound to.
-    package var queueNumber: UInt16 = 200
+    package let queueNumber: UInt16
+    /// The folder of the firewall scripts.
+    let scripts: String
     /// Whether any process is bound to that queue.
     package var queueIsHeld = false
     /// Whether a program of this host signs its segments to that address and port (TCP MD5, RFC 2385).
@@ -133,10 +135,22 @@ package struct ProbeFindings: Equatable, Sendable {
     package var windowedGetsThrough: Bool?
 
     /// Starts with what is known before anything is sent.
-    package init(localAddress: IPAddress, serverAddress: IPAddress, configured: AddressCandidate) {
+    ///
+    /// - Parameters:
+    ///   - localAddress: The address of this host on the way to the server.
+    ///   - serverAddress: The server's address.
+    ///   - configured: The address that codes are bound to according to the settings.
+    ///   - queueNumber: The number of the queue that the client's daemon should be bound to.
+    ///   - scripts: The folder of the firewall scripts, for commands to type.
+    package init(
+        localAddress: IPAddress, serverAddress: IPAddress, configured: AddressCandidate, queueNumber: UInt16,
+        scripts: String
+    ) {
         self.localAddress = localAddress
         self.serverAddress = serverAddress
         self.configured = configured
+        self.queueNumber = queueNumber
+        self.scripts = scripts
     }
 
     /// What the code of the attempt was found to be; nil if no SYN was seen.

@@ -11,7 +11,7 @@ extension ProbeFindings {
         case .coded: return reasonsForTheCode
         case .answered: return outcome == .refused ? reasonsForARefusal : reasonsForSilence
         case .proven: return reasonsForTheProof
-        case .unmasked: return [Self.notUnmasking]
+        case .unmasked: return [notUnmasking]
         case .accepted: return reasonsForTheEnd
         }
     }
@@ -55,7 +55,7 @@ extension ProbeFindings {
             .clientDaemonMissing, "the client's daemon is not running",
             evidence: "no process holds queue \(queueNumber), and the SYN left as the kernel made it",
             advice:
-                "start 'tcpknock-client'; if its rules are down, too: '\(Self.clientUp)'"
+                "start 'tcpknock-client'; if its rules are down, too: '\(clientUp)'"
         )
     }
 
@@ -64,19 +64,22 @@ extension ProbeFindings {
             .clientRulesMissing, "the client's rules do not lead this SYN to the daemon",
             evidence: "a process holds queue \(queueNumber), but the SYN left as the kernel made it",
             advice:
-                "'\(Self.clientUp)'; if it stays so, add the port to the client's target_ports, and do so again"
+                "'\(clientUp)'; if it stays so, add the port to the client's target_ports, and do so again"
         )
     }
 
     /// The command that puts up the client's rules for the ports of its daemon.
-    private static let clientUp = "/usr/local/lib/tcpknock/client.sh up --flags-from tcpknock-client"
+    private var clientUp: String { "\(scripts)/client.sh up --flags-from tcpknock-client" }
 
-    private static let notUnmasking = LikelyReason(
-        .clientNotUnmasking, "the client's rules do not lead the SYN/ACK to the daemon, or that reads it otherwise",
-        evidence: "a SYN/ACK with a right proof came to the interface, and this host's kernel did not get its true ISN",
-        advice:
-            "'\(clientUp)', which puts a rule of the raw table back; the daemon must have the same key, nat_ip "
-            + "and isn_mask as when the SYN left")
+    private var notUnmasking: LikelyReason {
+        LikelyReason(
+            .clientNotUnmasking, "the client's rules do not lead the SYN/ACK to the daemon, or that reads it otherwise",
+            evidence:
+                "a SYN/ACK with a right proof came to the interface, and this host's kernel did not get its true ISN",
+            advice:
+                "'\(clientUp)', which puts a rule of the raw table back; the daemon must have the same key, nat_ip "
+                + "and isn_mask as when the SYN left")
+    }
 
     // MARK: A RST
 

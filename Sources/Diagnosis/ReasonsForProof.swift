@@ -9,7 +9,7 @@ extension ProbeFindings {
             evidence: answer(.wrongCode).map { _ in "a SYN with a wrong code is answered as well" }
                 ?? "a SYN without a code is answered",
             advice:
-                "on the server: start 'tcpknock-server', then '/usr/local/lib/tcpknock/server.sh up --flags-from tcpknock-server'; "
+                "on the server: start 'tcpknock-server', then '\(scripts)/server.sh up --flags-from tcpknock-server'; "
                 + "the port must be among its target_ports"
         )
     }

@@ -14,7 +14,7 @@ package enum Role: String, CaseIterable, Sendable {
     /// The name of the daemon's program.
     package var program: String { "tcpknock-\(rawValue)" }
     /// The default queue.
-    package var defaultQueue: UInt16 { self == .server ? 100 : 200 }
+    package var defaultQueue: UInt16 { self == .server ? ServerSettings().queues.lowerBound : ClientSettings().queue }
     /// What happens while no daemon listens to the queue.
     var withoutDaemon: String {
         self == .server
@@ -43,17 +43,17 @@ package struct DoctorSubject: Sendable {
     /// The queues that the daemon listens to.
     package var queues: ClosedRange<UInt16>
     /// The ports of the protected services.
-    package var targetPorts: [UInt16] = [22]
+    package var targetPorts = SharedSettings.defaults.targetPorts
     /// The places whose ports are protected; only the server uses it.
     package var protect = [Place.own]
     /// The places that need no knock; only the server uses it.
     package var exempt: [Place] = []
     /// The bit of packet and connection marks that means 'verified'; only the server uses it.
-    package var mark: UInt32 = 0x1000
+    package var mark = SharedSettings.defaults.mark
     /// The key files.
-    package var keyFiles = [NamedKey(path: "/etc/port_protector.dat")]
+    package var keyFiles = [NamedKey(path: SharedSettings.defaultKeyFile.string)]
     /// The folder in which the daemon pins its programs for the kernel; only the server uses it.
-    package var pinFolder = "/sys/fs/bpf/tcpknock"
+    package var pinFolder = ServerSettings().pinFolder.string
     /// The path of the control socket; nil if there is none.
     package var controlSocket: String?
     /// The path of the configuration; nil if there is none.
@@ -105,7 +105,10 @@ package struct DoctorSubject: Sendable {
     var isGateway: Bool { role == .server && protect != [.own] }
 
     /// The mark as `--mark` takes it: `0x1000`.
-    package var markText: String { "0x" + String(mark, radix: 16) }
+    package var markText: String { Self.text(mark: mark) }
+
+    /// A mark as `--mark` takes it.
+    static func text(mark: UInt32) -> String { "0x" + String(mark, radix: 16) }
 }
 
 // MARK: Commands for people to type
@@ -121,9 +124,11 @@ extension DoctorSubject {
         let words = [scripts.appending("\(role.rawValue).sh").string, command] + installation.flags
         var line = words.joined(separator: " ")
         guard command == "up" else { return line }
-        if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
+        if targetPorts != SharedSettings.defaults.targetPorts {
+            line += targetPorts.map { " --target-port \($0)" }.joined()
+        }
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
-        if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
+        if role == .server, mark != SharedSettings.defaults.mark { line += " --mark \(markText)" }
         if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
         line += exempt.map { " --exempt \($0)" }.joined()
         if answersRefused { line += " --on-failure reset" }
@@ -151,12 +156,14 @@ extension DoctorSubject {
         if let configuration {
             return ([line, "--config", configuration.shellWord] + given.map(\.shellWord)).joined(separator: " ")
         }
-        if let key = keyFiles.first, key.path != "/etc/port_protector.dat" {
+        if let key = keyFiles.first, key.path != SharedSettings.defaultKeyFile.string {
             line += " --key-file \(key.path.shellWord)"
         }
-        if targetPorts != [22] { line += targetPorts.map { " --target-port \($0)" }.joined() }
+        if targetPorts != SharedSettings.defaults.targetPorts {
+            line += targetPorts.map { " --target-port \($0)" }.joined()
+        }
         if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
-        if role == .server, mark != 0x1000 { line += " --mark \(markText)" }
+        if role == .server, mark != SharedSettings.defaults.mark { line += " --mark \(markText)" }
         if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
         line += exempt.map { " --exempt \($0)" }.joined()
         if !usesTime { line += " --no-time" }

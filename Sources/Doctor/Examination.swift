@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Linux
 internal import Program
+internal import SystemPackage
 internal import Wire
 
 /// An examination of one installation: everything that its checks look at.
@@ -49,6 +50,9 @@ package struct Examination {
         let user = (try? Identity.find(subject.user))?.user
         return [0, host.userID] + (user.map { [$0] } ?? []) + daemons.compactMap(\.userID)
     }
+
+    /// The number of the network namespace, which names of files contain; empty if it cannot be read.
+    var networkNamespace: String { (host.link(FilePath.ownNetworkNamespace.string) ?? "").filter(\.isNumber) }
 
     /// The address families that the kernel supports.
     var families: [IPFamily] {

@@ -38,7 +38,7 @@ package enum KernelFilterError: Error, Equatable, CustomStringConvertible {
         case .gateMissing(let path):
             "there is no program for the gate at \(path): the log of tcpknock-server says why"
         case .noBPFFileSystem(let folder):
-            "\(folder) is not on a BPF file system; 'mount -t bpf bpf /sys/fs/bpf' makes one where systemd has not"
+            "\(folder) is not on a BPF file system; '\(KernelFilter.mountCommand)' makes one where systemd has not"
         case .notPermitted(let call):
             "\(call): not permitted; it needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, so run this as root"
         case .refused(let errno, let lines) where lines.isEmpty:

@@ -15,8 +15,8 @@ extension KernelFilter {
     /// The file name of the compiled gate program (`FilterHook.closeGate`), in the same folder.
     package static let gateObjectName = "syn_code_gate.bpf.o"
 
-    /// The folder in which filters are pinned, each in a folder of its own.
-    package static let defaultPinFolder: FilePath = "/sys/fs/bpf/tcpknock"
+    /// The command that mounts a BPF file system where systemd would.
+    package static let mountCommand = "mount -t bpf bpf /sys/fs/bpf"
 
     /// Finds the compiled program: next to the executable, as built, or where `make install` puts it.
     ///
@@ -44,14 +44,12 @@ extension KernelFilter {
     ///   - queue: The number of the queue.
     /// - Returns: The path of the folder.
     /// - Throws: `KernelFilterError` if the namespace cannot be read.
-    package static func pinFolder(
-        in parent: FilePath = defaultPinFolder, queue: UInt16
-    ) throws(KernelFilterError) -> FilePath {
+    package static func pinFolder(in parent: FilePath, queue: UInt16) throws(KernelFilterError) -> FilePath {
         let namespace: Stat
         do {
-            namespace = try Stat("/proc/self/ns/net" as FilePath)
+            namespace = try Stat(FilePath.ownNetworkNamespace)
         } catch {
-            throw .system(call: "stat /proc/self/ns/net", error)
+            throw .system(call: "stat \(FilePath.ownNetworkNamespace)", error)
         }
         return parent.appending("\(namespace.inode.rawValue)-\(queue)")
     }

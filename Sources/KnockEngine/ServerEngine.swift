@@ -7,17 +7,17 @@ public struct ServerEngine: Engine, ~Copyable {
     /// The settings of the engine.
     public struct Configuration: Equatable, Sendable {
         /// The protected ports.
-        public var targetPorts: [UInt16] = [22]
+        public var targetPorts: [UInt16]
         /// The sources that need no knock.
         ///
         /// The firewall rules do not queue their packets; this applies to any that are queued anyway.
         public var exempt: [IPPrefix] = []
         /// The duration of a lockout after a wrong third ACK, in seconds.
-        public var lockoutSeconds: UInt32 = 120
+        public var lockoutSeconds: UInt32
         /// Whom a wrong third ACK locks out, if there is more than one guest.
         public var lockoutScope = LockoutScope.guest
         /// The maximum number of handshakes per second and guest, if there is more than one guest; 0 means no limit.
-        public var guestSYNRate: UInt32 = 2000
+        public var guestSYNRate: UInt32
         /// Whether codes depend on the time.
         public var usesTime = true
         /// How the guest is found whose key made a code.
@@ -29,7 +29,7 @@ public struct ServerEngine: Engine, ~Copyable {
         /// The number of wrong codes within `wrongCodeSeconds` that locks out their source; 0 means no limit.
         public var wrongCodeLimit: UInt32 = 0
         /// The period over which wrong codes are counted, in seconds.
-        public var wrongCodeSeconds: UInt32 = 600
+        public var wrongCodeSeconds: UInt32
         /// Which verdicts cause an event, besides those that always do.
         public var reporting: Ledger.Reporting = []
         /// The maximum number of handshakes in progress; beyond it, the guest with the most loses its oldest.
@@ -41,7 +41,12 @@ public struct ServerEngine: Engine, ~Copyable {
         /// The maximum number of lockouts; beyond it, the oldest lockout of the guest with the most ends early.
         public var lockoutCapacity = 65_536
 
-        public init() {}
+        public init(targetPorts: [UInt16], lockoutSeconds: UInt32, guestSYNRate: UInt32, wrongCodeSeconds: UInt32) {
+            self.targetPorts = targetPorts
+            self.lockoutSeconds = lockoutSeconds
+            self.guestSYNRate = guestSYNRate
+            self.wrongCodeSeconds = wrongCodeSeconds
+        }
 
         /// Returns whether a wrong third ACK locks out the whole address; with a single guest it always does.
         ///

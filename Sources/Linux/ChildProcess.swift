@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import CLinux
 internal import Glibc
+internal import SystemPackage
 
 /// A child process with its own process group, and the parent's ends of its pipes.
 package struct ChildProcess {
@@ -137,7 +138,8 @@ package struct ChildProcess {
     /// - Throws: `SystemError`.
     package static func spawn(again arguments: [String], input: Int32) throws(SystemError) {
         _ = try spawn(
-            arguments, variables([:]), program: "/proc/self/exe", folder: nil, input: input, output: STDERR_FILENO,
+            arguments, variables([:]), program: FilePath.ownProgramLink.string, folder: nil, input: input,
+            output: STDERR_FILENO,
             errors: STDERR_FILENO)
     }
 

@@ -4,7 +4,13 @@ package import SystemPackage
 
 extension FilePath {
     /// The file of the program that this process runs; nil if /proc is not mounted.
-    package static var ownProgram: FilePath? { ("/proc/self/exe" as FilePath).linkTarget }
+    package static var ownProgram: FilePath? { ownProgramLink.linkTarget }
+
+    /// The link to that file, which can be run even if the file has been replaced or removed (proc(5)).
+    static let ownProgramLink: FilePath = "/proc/self/exe"
+
+    /// The file that stands for the network namespace of this process (namespaces(7)).
+    package static let ownNetworkNamespace: FilePath = "/proc/self/ns/net"
 
     /// Reads a file from its beginning; never waits for the other end of a pipe.
     ///

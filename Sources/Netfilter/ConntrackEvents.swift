@@ -43,7 +43,7 @@ public final class ConntrackEvents: Sendable {
     ///
     /// - Parameter receiveBuffer: The size of the socket's receive buffer in bytes; events that do not fit are lost.
     /// - Throws: `SystemError`; EPERM without CAP_NET_ADMIN.
-    public init(receiveBuffer: Int32 = 8 * 1024 * 1024) throws(SystemError) {
+    public init(receiveBuffer: Int32 = Queue.Options().receiveBuffer) throws(SystemError) {
         let socket = try NetlinkSocket(
             family: NETLINK_NETFILTER, groups: UInt32(NF_NETLINK_CONNTRACK_DESTROY), waits: false)
         socket.setReceiveBuffer(receiveBuffer)

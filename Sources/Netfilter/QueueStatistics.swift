@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Linux
-internal import SystemPackage
+package import SystemPackage
 
 /// The kernel's statistics of a queue: one line of /proc/net/netfilter/nfnetlink_queue
 /// (net/netfilter/nfnetlink_queue.c, `seq_show`).
@@ -44,12 +44,14 @@ public struct QueueStatistics: Equatable, Sendable {
 
 /// The kernel's list of queues, kept open because this process may later lose the permission to open it.
 public final class QueueListing: Sendable {
+    /// The file of the list.
+    package static let path: FilePath = "/proc/net/netfilter/nfnetlink_queue"
+
     private let file: FileDescriptor?
 
     /// Opens the list for the calling thread's network namespace.
     public init() {
-        let listing: FilePath = "/proc/net/netfilter/nfnetlink_queue"
-        file = try? FileDescriptor.open(listing, .readOnly, options: .closeOnExec)
+        file = try? FileDescriptor.open(Self.path, .readOnly, options: .closeOnExec)
     }
 
     deinit {

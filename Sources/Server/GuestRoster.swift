@@ -58,16 +58,15 @@ package struct GuestRoster: Sendable {
 extension ServerEngine.Configuration {
     /// Creates the engine's configuration from the daemon's settings.
     package init(_ settings: ServerSettings) {
-        self.init()
-        targetPorts = settings.targetPorts
+        self.init(
+            targetPorts: settings.targetPorts, lockoutSeconds: settings.lockoutSeconds,
+            guestSYNRate: settings.guestSYNRate, wrongCodeSeconds: settings.wrongCodeSeconds)
         exempt = settings.exempt.compactMap { if case .prefix(let prefix) = $0 { prefix } else { nil } }
-        lockoutSeconds = settings.lockoutSeconds
         lockoutScope =
             switch settings.lockoutScope {
             case .guest: .guest
             case .address: .address
             }
-        guestSYNRate = settings.guestSYNRate
         usesTime = !settings.noTime
         guestSearch =
             switch settings.guestSearch {
@@ -78,7 +77,6 @@ extension ServerEngine.Configuration {
         looksClosed = settings.onFailure == .reset
         acceptsFastOpen = settings.fastOpen
         wrongCodeLimit = settings.lockoutAfterWrongCodes
-        wrongCodeSeconds = settings.wrongCodeSeconds
         reporting = settings.logLevel == .debug ? .drops : []
     }
 }

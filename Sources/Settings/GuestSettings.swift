@@ -4,6 +4,9 @@ package import Wire
 
 /// The settings of a guest.
 package struct GuestSettings: Equatable, SettingOwner {
+    /// The name of the guest that has the key file if no guests are configured.
+    package static let onlyName = "default"
+
     /// The unique name of the guest; empty if it could not be read.
     package var name: String
     /// The guest's key file; empty if it could not be read.
@@ -58,12 +61,12 @@ package struct GuestSettings: Equatable, SettingOwner {
             help: "Whether codes that are bound to no address are accepted, for laptops and clients behind a NAT."),
         Setting(
             "on_admit", \.onAdmit, .command, help: "Command to run instead of the on_admit for all guests.",
-            example: "[\"/usr/local/bin/greet\"]"),
+            example: HookCommand.examples.admit),
         Setting(
             "on_close", \.onClose, .command, help: "Command to run instead of the on_close for all guests.",
-            example: "[\"/usr/local/bin/part\"]"),
+            example: HookCommand.examples.close),
         Setting(
             "on_lockout", \.onLockout, .command,
-            help: "Command to run instead of the on_lockout for all guests.", example: "[\"/usr/local/bin/alert\"]"),
+            help: "Command to run instead of the on_lockout for all guests.", example: HookCommand.examples.lockout),
     ]
 }

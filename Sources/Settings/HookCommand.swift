@@ -7,6 +7,11 @@ package struct HookCommand: Hashable, Sendable {
     /// The program is a path or a name to look up in PATH.
     package let arguments: [String]
 
+    /// A command for each event, in TOML, to show in a sample configuration.
+    static let examples = (
+        admit: "[\"/usr/local/bin/greet\"]", close: "[\"/usr/local/bin/part\"]", lockout: "[\"/usr/local/bin/alert\"]"
+    )
+
     /// Creates a command from a program and its arguments; nil if there is no program.
     package init?(arguments: [String]) {
         guard let program = arguments.first, !program.isEmpty else { return nil }

@@ -6,7 +6,8 @@ extension ServerSettings {
     /// The guests, or if there are none, a guest named `default` with the shared key file.
     package var effectiveGuests: [GuestSettings] {
         guests.isEmpty
-            ? [GuestSettings(name: "default", keyFile: shared.keyFile ?? SharedSettings.defaultKeyFile)] : guests
+            ? [GuestSettings(name: GuestSettings.onlyName, keyFile: shared.keyFile ?? SharedSettings.defaultKeyFile)]
+            : guests
     }
 
     package var keyFiles: [(owner: String, path: FilePath)] {

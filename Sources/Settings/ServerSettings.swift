@@ -91,8 +91,8 @@ package struct ServerSettings: DaemonSettings {
     private static let own: [Setting<ServerSettings>] = [
         Setting(
             nil, \.instance, .instance, flag: "instance",
-            help: "Which of several servers on this host it is: its configuration is /etc/tcpknock/server@NAME.toml, "
-                + "its socket /run/tcpknock/server@NAME.sock.", firewall: .unlessDefault),
+            help: "Which of several servers on this host it is: its configuration is \(defaultFile(of: "NAME")), "
+                + "its socket \(defaultControlSocket(of: "NAME")).", firewall: .unlessDefault),
         Setting(
             "queue_num", \.queues, .queues,
             help: "Queue number used by the firewall rules, or FIRST:LAST for several, one thread each.",
@@ -158,14 +158,14 @@ package struct ServerSettings: DaemonSettings {
         Setting(
             "on_admit", \.onAdmit, .command, help: "Command to run when a connection is admitted.",
             flagHelp: "Shell command to run when a connection is admitted.",
-            example: "[\"/usr/local/bin/greet\"]"),
+            example: HookCommand.examples.admit),
         Setting(
             "on_close", \.onClose, .command, help: "Command to run when an admitted connection ends.",
             flagHelp: "Shell command to run when an admitted connection ends.",
-            example: "[\"/usr/local/bin/part\"]"),
+            example: HookCommand.examples.close),
         Setting(
             "on_lockout", \.onLockout, .command, help: "Command to run when a client is locked out.",
             flagHelp: "Shell command to run when a client is locked out.",
-            example: "[\"/usr/local/bin/alert\"]"),
+            example: HookCommand.examples.lockout),
     ]
 }

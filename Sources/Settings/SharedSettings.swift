@@ -36,7 +36,7 @@ package struct SharedSettings: Equatable, SettingOwner {
     /// The folder of the configuration files.
     static let configurationFolder: FilePath = "/etc/tcpknock"
     /// The folder of the control sockets.
-    static let socketFolder: FilePath = "/run/tcpknock"
+    package static let socketFolder: FilePath = "/run/tcpknock"
 
     /// Describes the settings for a daemon.
     ///

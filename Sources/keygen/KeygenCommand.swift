@@ -58,7 +58,7 @@ struct KeygenCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "With --bundle: the configuration file of tcpknock-server; keys go to the folder 'guests' beside it. "
-                + "(default: /etc/tcpknock/server.toml)", valueName: "path"))
+                + "(default: \(ServerSettings.defaultFile))", valueName: "path"))
     var config: String?
 
     func validate() throws {

@@ -72,14 +72,14 @@ struct NewGuest {
     ///
     /// The first guest in the configuration would otherwise replace the default key.
     private func keepDefaultGuest(_ edit: inout SettingsEdit<ServerSettings>) {
-        guard edit.settings.guests.isEmpty, edit.settings.keyFile == nil, name != "default",
+        guard edit.settings.guests.isEmpty, edit.settings.keyFile == nil, name != GuestSettings.onlyName,
             SharedSettings.defaultKeyFile.exists
         else { return }
         edit.append(
             """
             # Who has the key that was the only one before.
             [[guest]]
-            name = "default"
+            name = \(TOMLText.string(GuestSettings.onlyName))
             key_file = \(TOMLText.string(SharedSettings.defaultKeyFile.string))
 
             """)

@@ -18,7 +18,7 @@ struct AddServerCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The configuration file of tcpknock-client. (default: /etc/tcpknock/client.toml)", valueName: "path"))
+            "The configuration file of tcpknock-client. (default: \(ClientSettings.defaultFile))", valueName: "path"))
     var config: String?
 
     @Flag(help: "Replace the key that this host has for the server.")

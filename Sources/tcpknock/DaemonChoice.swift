@@ -23,7 +23,8 @@ struct DaemonChoice: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Ask the daemon with this control socket. (default: those in /run/tcpknock)", valueName: "path"))
+            "Ask the daemon with this control socket. (default: those in \(SharedSettings.socketFolder))",
+            valueName: "path"))
     var socket: String?
 
     private static let clientSocket = ClientSettings().controlSocket ?? ""
@@ -48,7 +49,7 @@ struct DaemonChoice: ParsableArguments {
         let found = servers + (Self.clientSocket.exists ? [Self.clientSocket] : [])
         guard !found.isEmpty else {
             throw FatalError(
-                "no daemon is running here: there is no socket in /run/tcpknock; "
+                "no daemon is running here: there is no socket in \(SharedSettings.socketFolder); "
                     + "if its control_socket is elsewhere, name it with --socket", status: EX_UNAVAILABLE)
         }
         return found

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Capture
+import Control
 import Diagnosis
 import Glibc
 import JSONText
@@ -62,7 +63,8 @@ struct ProbeCommand: ParsableCommand {
 
     @Option(
         name: [.customLong("queue-num"), .customLong("queue_num")],
-        help: ArgumentHelp("The queue of the client's daemon. (default: 200)", valueName: "number"),
+        help: ArgumentHelp(
+            "The queue of the client's daemon. (default: \(ClientSettings().queue))", valueName: "number"),
         transform: ValueKind.queue.argument)
     var queue: UInt16?
 
@@ -145,7 +147,9 @@ struct ProbeCommand: ParsableCommand {
 
         let path = configuration.keyFile
         let key = NamedKey(name: "\(path)", keys: try KeySchedule.read(path))
-        var settings = ProbeSettings(host: host, port: port, key: key)
+        var settings = ProbeSettings(
+            host: host, port: port, key: key, queueNumber: configuration.queue,
+            scripts: FirewallScript.installedFolder.string)
         configuration.apply(to: &settings)
         settings.tryAddresses = tryAddresses
         settings.family = family

@@ -13,7 +13,7 @@ struct ProbeConfiguration {
     var mask = MaskChoice.auto
     var noTime = false
     var noHint = false
-    var queue: UInt16 = 200
+    var queue: UInt16
 
     /// Finds the settings for a server: those of its target, else those for all destinations.
     ///
@@ -49,7 +49,6 @@ struct ProbeConfiguration {
         settings.mode = mask.mode
         settings.usesTime = !noTime
         settings.sendsHint = !noHint
-        settings.queueNumber = queue
     }
 }
 

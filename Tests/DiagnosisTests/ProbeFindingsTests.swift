@@ -11,7 +11,8 @@ import Wire
     /// Findings of a connection whose packets were these.
     static func findings(_ outcome: ConnectionOutcome, _ packets: [[UInt8]]) -> ProbeFindings {
         var findings = ProbeFindings(
-            localAddress: it.client, serverAddress: it.server, configured: AddressCandidate(it.client, .source))
+            localAddress: it.client, serverAddress: it.server, configured: AddressCandidate(it.client, .source),
+            queueNumber: 200, scripts: "/scripts")
         findings.connection = it.trace(packets)
         findings.outcome = outcome
         return findings

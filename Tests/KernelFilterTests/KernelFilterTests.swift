@@ -488,10 +488,10 @@ struct KernelFilterTests {
 
     @Test("Each queue of each network namespace has a folder")
     func pinFolder() throws {
-        let folder = try KernelFilter.pinFolder(queue: 100)
+        let folder = try KernelFilter.pinFolder(in: "/sys/fs/bpf/tcpknock", queue: 100)
         #expect(folder.starts(with: "/sys/fs/bpf/tcpknock"))
         #expect(folder.lastComponent?.string.hasSuffix("-100") == true)
-        #expect(folder != (try KernelFilter.pinFolder(queue: 101)))
+        #expect(folder != (try KernelFilter.pinFolder(in: "/sys/fs/bpf/tcpknock", queue: 101)))
     }
 
     @Test("Errors say what to do")

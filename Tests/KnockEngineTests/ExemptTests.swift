@@ -46,7 +46,7 @@ import Wire
         let bench = bench(conversation)
         #expect(bench.begin(conversation.with { $0.serverPort = 23 }) == Verdict(.drop, .otherPort))
         #expect(bench.receive(conversation.plainSYN) == Verdict(.accept, .exempt))
-        bench.engine.adopt(guests: [Guest(TestKeys.published)], configuration: ServerEngine.Configuration())
+        bench.engine.adopt(guests: [Guest(TestKeys.published)], configuration: ServerEngine.Configuration.usual)
         #expect(bench.receive(conversation.plainSYN) == Verdict(.drop, .synWithoutCode))
         #expect(
             bench.receive(conversation.fromClient(sequence: 1, acknowledgment: 2, .ack))

@@ -24,7 +24,7 @@ final class GuestBench {
 
     init(_ guests: [Guest], _ change: (inout ServerEngine.Configuration) -> Void = { _ in }) {
         bench = ServerBench()
-        configuration = ServerEngine.Configuration()
+        configuration = ServerEngine.Configuration.usual
         configuration.targetPorts = [22, 80]
         (configuration.handshakeCapacity, configuration.replayCapacity, configuration.lockoutCapacity) = (
             2048, 4096, 64

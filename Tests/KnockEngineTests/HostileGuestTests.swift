@@ -74,7 +74,7 @@ import Wire
     }
 
     @Test("Unlocking an address lets all guests in again") func unlock() {
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         configuration.targetPorts = [22]
         let shared = SharedState(configuration)
         let guests = Self.bench()

@@ -14,7 +14,7 @@ import Wire
         let shared: SharedState
 
         init(_ change: (inout ServerEngine.Configuration) -> Void = { _ in }) {
-            var configuration = ServerEngine.Configuration()
+            var configuration = ServerEngine.Configuration.usual
             (configuration.handshakeCapacity, configuration.replayCapacity, configuration.lockoutCapacity) = (
                 64, 64, 64
             )

@@ -7,7 +7,7 @@ import Wire
 
 @Suite("Server: lockouts are listed and ended") struct LockoutListTests {
     @Test func listAndUnlock() throws {
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         configuration.handshakeCapacity = 64
         let shared = SharedState(configuration)
         let bench = ServerBench()
@@ -33,7 +33,7 @@ import Wire
     }
 
     @Test("Another duration is for later lockouts") func duration() {
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         let shared = SharedState(configuration)
         let bench = ServerBench()
         bench.engine = ServerEngine(guests: [Guest(TestKeys.published)], configuration: configuration, shared: shared)

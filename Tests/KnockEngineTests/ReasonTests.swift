@@ -54,7 +54,7 @@ import Wire
             let bench = ServerBench()
             let guest = Guest(
                 id: KeyID(1), keys: TestKeys.published, ports: ports, networks: networks, expires: expires)
-            bench.engine = ServerEngine(guests: [guest], configuration: ServerEngine.Configuration())
+            bench.engine = ServerEngine(guests: [guest], configuration: ServerEngine.Configuration.usual)
             return bench.begin(Conversation())
         }
     }
@@ -62,7 +62,7 @@ import Wire
     /// An engine with two guests: 0 has the published key, 1 the other.
     private static func twoGuests(_ change: (inout ServerEngine.Configuration) -> Void = { _ in }) -> ServerBench {
         let bench = ServerBench()
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         change(&configuration)
         let guests = [TestKeys.published, TestKeys.other].enumerated().map { number, keys in
             Guest(id: KeyID(UInt32(number)), keys: keys, ports: [22])

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import KnockProtocol
+import TestSupport
 import Testing
 import Wire
 
@@ -22,7 +23,7 @@ import Wire
         private var number: UInt32 = 0
 
         init() {
-            var configuration = ServerEngine.Configuration()
+            var configuration = ServerEngine.Configuration.usual
             configuration.replayCapacity /= part
             shared = SharedState(configuration)
         }
@@ -76,7 +77,7 @@ import Wire
     }
 
     @Test("Without time the last 262,144 are remembered") func withoutTime() {
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         configuration.usesTime = false
         #expect(SharedState(configuration).usedCodes == (0, 262_144))
         #expect(SharedState.mostMemory(configuration) == 0)

@@ -11,7 +11,7 @@ final class ServerBench {
     var now = Instant(unixSeconds: 1_710_000_030, uptime: 5_000_000)
 
     init(notesChanges: Bool = false, _ change: (inout ServerEngine.Configuration) -> Void = { _ in }) {
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         // Small, so that thousands of them are made quickly.
         configuration.handshakeCapacity = 64
         configuration.replayCapacity = 64

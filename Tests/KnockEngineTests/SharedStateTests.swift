@@ -10,7 +10,7 @@ import Wire
 @Suite("Server: several engines, each for some of the flows") struct SharedStateTests {
     /// Benches whose engines share what engines of one server share.
     private static func benches(_ count: Int) -> [ServerBench] {
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         configuration.handshakeCapacity = 64
         configuration.replayCapacity = 100_000
         configuration.lockoutCapacity = 64
@@ -58,7 +58,7 @@ import Wire
     @Test("On threads of their own, each code is accepted once")
     func threads() {
         let keys = TestKeys.published
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         configuration.handshakeCapacity = 4096
         let shared = SharedState(configuration)
         let accepted = Atomic(0)

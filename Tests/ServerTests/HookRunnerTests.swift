@@ -95,7 +95,7 @@ import Testing
         await #expect(processExitsWith: .success) { [folder = folder as String] in
             try #require(open("/dev/zero", O_RDONLY) > 2)
             try #require(dup2(STDERR_FILENO, 40) == 40)
-            let runner = try HookRunner(logger: Logger(label: "test"))
+            let runner = try HookRunner(limit: 8, seconds: 10, logger: Logger(label: "test"))
             runner.run(try #require(HookCommand.listDescriptors(folder)), environment: [:])
             #expect(eventually { access("\(folder)/list", F_OK) == 0 })
             runner.shutDown()
@@ -113,7 +113,7 @@ import Testing
         let folder = folder.path.string
         await #expect(processExitsWith: .success) { [folder = folder as String] in
             _ = try Signals()
-            let runner = try HookRunner(logger: Logger(label: "test"))
+            let runner = try HookRunner(limit: 8, seconds: 10, logger: Logger(label: "test"))
             runner.run(
                 try #require(HookCommand(arguments: ["cp", "/proc/self/status", "\(folder)/status"])), environment: [:])
             #expect(eventually { access("\(folder)/status", F_OK) == 0 })
@@ -141,7 +141,7 @@ import Testing
         let folder = folder.path.string
         await #expect(processExitsWith: .success) { [folder = folder as String] in
             let collector = LineCollector()
-            let runner = try HookRunner(logger: Logger(label: "test") { _ in collector })
+            let runner = try HookRunner(limit: 8, seconds: 10, logger: Logger(label: "test") { _ in collector })
             let streams = (0...2).map { fcntl($0, F_DUPFD_CLOEXEC, 10) }
             for stream in 0...2 { close(Int32(stream)) }
             runner.run(try #require(HookCommand.listDescriptors(folder)), environment: [:])
@@ -250,7 +250,7 @@ import Testing
         let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
             [folder = folder as String] in
             let logger = Logger(label: "test") { _ in LogLineHandler(level: .info, format: .text) }
-            let runner = try HookRunner(logger: logger)
+            let runner = try HookRunner(limit: 8, seconds: 10, logger: logger)
             let text = #"touch $FOLDER/begun; printf '\033[31mred\r\n' >&2; exit 1"#
             runner.run(try #require(HookCommand(shell: text)), environment: ["FOLDER": folder])
             #expect(eventually { access("\(folder)/begun", F_OK) == 0 })
@@ -288,7 +288,7 @@ import Testing
     func otherChildren() async {
         await #expect(processExitsWith: .success) {
             let collector = LineCollector()
-            let runner = try HookRunner(logger: Logger(label: "test") { _ in collector })
+            let runner = try HookRunner(limit: 8, seconds: 10, logger: Logger(label: "test") { _ in collector })
             var other: pid_t = 0
             var arguments: [UnsafeMutablePointer<CChar>?] =
                 ["/bin/sh", "-c", "exit 7"].map { (text: String) in strdup(text) } + [nil]

@@ -92,8 +92,8 @@ enum DaemonCheck {
             }
         }
         compare("--queue-num", [subject.queueText], default: defaults.queueText)
-        compare("--target-port", Set(subject.targetPorts.map(String.init)), default: "22")
-        compare("--key-file", Set(subject.keyFiles.map(\.path)), default: "/etc/port_protector.dat")
+        compare("--target-port", Set(subject.targetPorts.map(String.init)), default: String(defaults.targetPorts[0]))
+        compare("--key-file", Set(subject.keyFiles.map(\.path)), default: defaults.keyFiles[0].path)
         if subject.role == .server {
             let given =
                 daemon.values(of: "--mark").last.flatMap { try? ValueKind.markBit.parse($0) }

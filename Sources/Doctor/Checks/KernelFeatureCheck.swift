@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Netfilter
+internal import SystemPackage
 
 /// A check that the kernel has what the daemons and their rules need.
 ///
@@ -28,7 +30,7 @@ enum KernelFeatureCheck {
     private static let forBoth = [
         Feature(
             title: "queues (nfnetlink_queue)", option: "NETFILTER_NETLINK_QUEUE", module: "nfnetlink_queue",
-            sign: ("/proc/net/netfilter/nfnetlink_queue", nil), isNeeded: true, without: "the daemon gets no packets"),
+            sign: (QueueListing.path.string, nil), isNeeded: true, without: "the daemon gets no packets"),
         Feature(
             title: "target NFQUEUE", option: "NETFILTER_XT_TARGET_NFQUEUE", module: "xt_NFQUEUE",
             sign: (targets, "NFQUEUE"), isNeeded: true, without: "no rule can queue a packet"),
@@ -105,8 +107,9 @@ enum KernelFeatureCheck {
     /// The text of the kernel's configuration; nil if it is not available.
     private static func configuration(_ host: Host, _ release: String) -> String? {
         if let text = host.read("/boot/config-\(release)").text { return text }
-        guard host.read("/proc/config.gz") != .missing else { return nil }
-        return host.run(["gzip", "-dc", "/proc/config.gz"]).output
+        let compressed = "/proc/config.gz"
+        guard host.read(compressed) != .missing else { return nil }
+        return host.run(["gzip", "-dc", compressed]).output
     }
 
     /// Whether a feature is present; nil if that cannot be determined.

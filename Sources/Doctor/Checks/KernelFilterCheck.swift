@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Control
+internal import KernelFilter
 internal import SystemPackage
 internal import Wire
 
@@ -48,8 +49,8 @@ enum KernelFilterCheck {
     /// The folder in which the daemon pins its program, named as in `KernelFilter.pinFolder` after the network
     /// namespace (`net:[4026531840]`) and the first queue.
     static func folder(_ examination: Examination) -> String {
-        let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
-        return "\(examination.subject.pinFolder)/\(namespace)-\(examination.subject.queues.lowerBound)"
+        let subject = examination.subject
+        return "\(subject.pinFolder)/\(examination.networkNamespace)-\(subject.queues.lowerBound)"
     }
 
     private static func withoutFilter(_ examination: Examination) -> Finding {
@@ -62,7 +63,7 @@ enum KernelFilterCheck {
             return Finding(
                 name, .note, "no BPF file system is mounted above \(folder), so there can be no filter in the kernel",
                 cure:
-                    "mount -t bpf bpf /sys/fs/bpf, then start tcpknock-server again, then \(examination.subject.script("up"))"
+                    "\(KernelFilter.mountCommand), then start tcpknock-server again, then \(examination.subject.script("up"))"
             )
         }
         return Finding(name, .ok, "not used; the daemon judges all SYNs")

@@ -42,12 +42,13 @@ enum LockoutCheck {
 
 /// A check of whether the rules are about to come down because nobody has confirmed them.
 enum ConfirmationCheck {
+    private static let folder = "/run/tcpknock-firewall"
+
     static func run(_ examination: Examination) -> [Finding] {
         guard examination.subject.role == .server else { return [] }
-        let namespace = (examination.host.link("/proc/self/ns/net") ?? "").filter(\.isNumber)
         // The name is that of `pending_file` in firewall/server.sh.
         let instance = examination.subject.installation.instance.map { ".\($0)" } ?? ""
-        switch examination.host.status("/run/tcpknock-firewall/confirm.\(namespace)\(instance)") {
+        switch examination.host.status("\(folder)/confirm.\(examination.networkNamespace)\(instance)") {
         case .success:
             return [
                 Finding(
@@ -57,7 +58,7 @@ enum ConfirmationCheck {
         case .failure(.noSuchFileOrDirectory):
             return [Finding("confirmation", .ok, "nothing waits to be confirmed")]
         case .failure:
-            return [Examination.unseen("confirmation", "/run/tcpknock-firewall")]
+            return [Examination.unseen("confirmation", folder)]
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Control
+internal import Settings
 
 /// A check for anything else that uses the bit that means 'verified', or that overwrites whole marks.
 enum MarkCheck {
@@ -55,14 +56,16 @@ enum MarkCheck {
     ]
 
     private static func knownSystems(_ examination: Examination) -> [Finding] {
-        let interfaces = examination.host.list("/sys/class/net")
+        let interfaces = examination.host.interfaces
         return systems.filter { system in
             system.bits & examination.subject.mark != 0 && interfaces.contains { $0.hasPrefix(system.interface) }
         }.map { system in
             Finding(
                 name, .warning,
                 "\(system.title) seems to be here, and uses the bit \(examination.subject.markText) too",
-                cure: "give the daemon and its rules another --mark; 0x1000 is free")
+                cure:
+                    "give the daemon and its rules another --mark; \(DoctorSubject.text(mark: SharedSettings.defaults.mark)) is free"
+            )
         }
     }
 }

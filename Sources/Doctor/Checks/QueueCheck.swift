@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Netfilter
+internal import SystemPackage
 
 /// A check that the daemon is bound to its queues and keeps up.
 enum QueueCheck {
     private static let name = "queue"
-    private static let table = "/proc/net/netfilter/nfnetlink_queue"
     /// The number of waiting packets that is a sign of trouble.
     ///
     /// Verdicts take microseconds, so few packets wait for a healthy daemon.
     private static let manyWaiting: UInt32 = 256
 
     static func run(_ examination: Examination) -> [Finding] {
-        switch examination.host.read(table) {
+        switch examination.host.read(QueueListing.path.string) {
         case .missing:
             return [Finding(name, .note, "this kernel has no queues now, so nobody can be bound to one")]
         case .refused:
@@ -90,7 +90,7 @@ enum QueueCheck {
 
     /// The process that is bound to the queue, or to the first of several; nil if it is unknown.
     static func owner(_ examination: Examination) -> Int32? {
-        let entries = QueueStatistics.parse(examination.host.read(table).text ?? "")
+        let entries = QueueStatistics.parse(examination.host.read(QueueListing.path.string).text ?? "")
         let entry = entries.first { $0.number == examination.subject.queues.lowerBound }
         return entry.flatMap { owner(of: $0, examination.host)?.number }
     }

@@ -21,7 +21,7 @@ enum RoutingCheck {
     /// Checks the strict reverse path filter, which drops what arrives on another interface than the one that answers
     /// leave by.
     private static func reversePath(_ host: Host) -> [Finding] {
-        let defaults = RouteTable.defaultInterfaces(host.read("/proc/net/route").text ?? "")
+        let defaults = RouteTable.defaultInterfaces(host.read(RouteTable.path).text ?? "")
         let all = host.read("\(folder)/all/rp_filter").number ?? 0
         let interfaces = host.list(folder).filter { !["all", "default", "lo"].contains($0) }
         // The kernel uses the greater of the two values: 1 is strict, 2 is loose

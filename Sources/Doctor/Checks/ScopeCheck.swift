@@ -17,7 +17,7 @@ enum ScopeCheck {
 
     private static func interfaces(_ examination: Examination) -> [Finding] {
         let subject = examination.subject
-        let known = examination.host.list("/sys/class/net")
+        let known = examination.host.interfaces
         guard !known.isEmpty else { return [] }
         func missing(_ places: [Place]) -> [String] {
             places.compactMap { if case .interface(let name) = $0, !known.contains(name) { name } else { nil } }
@@ -59,7 +59,7 @@ enum ScopeCheck {
 
     private static func exemptions(_ examination: Examination) -> [Finding] {
         let ways =
-            RouteTable.defaultInterfaces(examination.host.read("/proc/net/route").text ?? "")
+            RouteTable.defaultInterfaces(examination.host.read(RouteTable.path).text ?? "")
             + RouteTable.defaultInterfacesOfIPv6(examination.host.read("/proc/net/ipv6_route").text ?? "")
         return examination.subject.exempt.compactMap { place in
             let what: String

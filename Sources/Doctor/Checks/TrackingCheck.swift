@@ -4,6 +4,8 @@ internal import Control
 /// A check that connections to the ports are tracked, and that there is room to track more.
 enum TrackingCheck {
     private static let name = "tracking"
+    /// The folder of settings for each start of the host.
+    private static let permanent = "/etc/sysctl.d"
     private static let folder = "/proc/sys/net/netfilter/nf_conntrack_"
 
     /// Two hours in seconds, the kernel's default time before the first TCP keepalive probe.
@@ -29,7 +31,7 @@ enum TrackingCheck {
                     + "are dropped and old ones forgotten, verified ones too",
                 cure:
                     "sysctl -w net.netfilter.nf_conntrack_max=\(wanted.overflow ? most : wanted.partialValue), and in "
-                    + "/etc/sysctl.d; look who has so many: conntrack -L")
+                    + "\(permanent); look who has so many: conntrack -L")
         ]
     }
 
@@ -50,7 +52,7 @@ enum TrackingCheck {
                     name, .note,
                     "nf_conntrack_tcp_timeout_established is \(seconds) s: on a gateway, verified connections that are idle "
                         + "for longer are cut off; those of this host's own sockets are not while the daemon runs",
-                    cure: "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=432000, and in /etc/sysctl.d"))
+                    cure: "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=432000, and in \(permanent)"))
         }
         if host.read(folder + "acct").number == 0 {
             findings.append(

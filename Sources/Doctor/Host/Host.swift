@@ -31,6 +31,9 @@ package struct Host {
     package var userID: UInt32
     /// The folder of the firewall scripts; nil if they are not installed.
     package var scripts: FilePath?
+
+    /// The names of the interfaces.
+    var interfaces: [String] { list("/sys/class/net") }
 }
 
 /// The result of reading a text file.

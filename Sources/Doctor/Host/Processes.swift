@@ -1,3 +1,4 @@
+internal import Linux
 internal import Program
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Settings
@@ -69,7 +70,7 @@ package struct Processes: Sendable {
     package init(_ host: Host) {
         var names: Set<String> = []
         var daemons: [DaemonProcess] = []
-        let namespace = host.link("/proc/self/ns/net")
+        let namespace = host.link(FilePath.ownNetworkNamespace.string)
         for number in host.list("/proc").compactMap({ Int32($0) }) {
             guard let name = host.read("/proc/\(number)/comm").text?.split(separator: "\n").first else { continue }
             names.insert(String(name))

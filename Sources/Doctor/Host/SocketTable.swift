@@ -36,6 +36,9 @@ package struct ListeningSocket: Equatable, Sendable {
 
 /// A parser of the routing tables in /proc/net/route and /proc/net/ipv6_route (proc(5)).
 package enum RouteTable {
+    /// The table of IPv4.
+    static let path = "/proc/net/route"
+
     /// Returns the interfaces of the IPv4 default routes, each once.
     package static func defaultInterfaces(_ text: String) -> [String] {
         var found: [String] = []

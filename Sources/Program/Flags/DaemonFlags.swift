@@ -9,7 +9,7 @@ package import SystemPackage
 package struct DaemonFlags<Settings: DaemonSettings>: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Configuration file; '' for none. (default: the one in /etc/tcpknock, if it exists)",
+            "Configuration file; '' for none. (default: \(Settings.defaultFile), if it exists)",
             valueName: "path"), completion: .file())
     var config: String?
 

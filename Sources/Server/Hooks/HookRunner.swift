@@ -48,7 +48,7 @@ package final class HookRunner: Sendable {
     ///   - seconds: The time limit of each hook, at least 1.
     ///   - logger: The log for failed and dropped hooks.
     /// - Throws: `FatalError` if the system has no descriptor left for waking the thread.
-    package init(limit: Int = 8, waiting: Int = 256, seconds: UInt32 = 10, logger: Logger) throws(FatalError) {
+    package init(limit: Int, waiting: Int = 256, seconds: UInt32, logger: Logger) throws(FatalError) {
         self.limit = max(1, limit)
         capacity = max(1, waiting)
         self.seconds = UInt64(max(1, seconds))

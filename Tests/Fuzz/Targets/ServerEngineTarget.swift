@@ -28,7 +28,7 @@ struct ServerEngineTarget: ~Copyable {
 
     private init(_ input: [UInt8]) {
         reader = InputReader(input)
-        var configuration = ServerEngine.Configuration()
+        var configuration = ServerEngine.Configuration.usual
         let flags = reader.uint8()
         configuration.usesTime = flags & 1 == 0
         // Small, so that they fill up, or large enough for all that an input holds.
