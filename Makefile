@@ -33,6 +33,8 @@ PYTEST = /usr/bin/python3 -m pytest -o cache_dir=$(CURDIR)/.build/pytest-cache -
 # How many files of end-to-end tests run at a time.
 WORKERS = 3
 
+DEB_PACKAGES = build-essential debhelper fakeroot lintian
+
 # Of PyPI, since Debian has none, or an old one.
 RUFF = .build/lint/bin/ruff
 MYPY = .build/lint/bin/mypy
@@ -55,13 +57,14 @@ PREFIX = /usr/local
 # Makes the units of the server those of an instance: tcpknock-server@NAME, with /etc/tcpknock/server@NAME.toml.
 OF_INSTANCE = -e 's|tcpknock-server-rules\.service|tcpknock-server-rules@%i.service|' \
 	-e 's|\(=[^ ]*/tcpknock-server\) |\1 --instance %i |' -e 's|^\(Description=.*\)|\1, instance %i|' \
+	-e 's|/etc/tcpknock/server\.toml|/etc/tcpknock/server@%i.toml|' \
 	-e 's|--flags-from \([^ ]*\)|--instance %i --flags-from "\1 --instance %i"|'
 MANUAL = .build/manual
 COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
 
 .PHONY: help build kernel-filter test unit-test end-to-end-test soak demo lint coverage install clean
-.PHONY: vm-test packet-rewriter fuzzer fuzz fuzz-short sanitize
+.PHONY: vm-test deb install-built packet-rewriter fuzzer fuzz fuzz-short sanitize
 .PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
@@ -95,7 +98,7 @@ end-to-end-test: build test-packages packet-rewriter ## real daemons, kernel que
 soak: build test-packages ## ten million hostile packets, and a full table of used codes (as root; 20 minutes)
 	TCPKNOCK_SOAK=10000000 $(PYTEST) -rP Tests/EndToEnd/test_faults_flood.py Tests/EndToEnd/test_used_codes_full.py -n 0
 
-vm-test: build test-packages ## the services, begun by systemd on stock kernels in emulated machines (as root; half an hour)
+vm-test: deb test-packages ## services and packages, with systemd on stock kernels in emulated machines (as root; half an hour)
 	scripts/install-packages $(VM_PACKAGES)
 	VM_CACHE=$(VM_CACHE) VM_SUITES="$(VM_SUITES)" $(PYTEST) -n 0 -v Tests/VM
 
@@ -143,7 +146,10 @@ $(RUFF) $(MYPY): .build/lint/bin/pip
 coverage: build-packages test-packages ## line coverage of all tests, module by module (as root; 25 minutes or so)
 	@WORKERS=$(WORKERS) scripts/coverage
 
-install: build ## to $(PREFIX): programs, firewall scripts, services, completions and documents
+install: build ## to $(PREFIX): programs, firewall scripts, services, manual pages, completions and documents
+	@$(MAKE) --no-print-directory install-built
+
+install-built:
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -d $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
@@ -165,9 +171,15 @@ install: build ## to $(PREFIX): programs, firewall scripts, services, completion
 	install -m 644 README.md docs/*.md docs/*.svg docs/vectors.json $(DESTDIR)$(PREFIX)/share/doc/tcpknock/
 	@for program in $(PROGRAMS); do \
 		complete="$(BIN)/$$program --generate-completion-script"; share=$(DESTDIR)$(PREFIX)/share; \
-		$$complete bash > $$share/bash-completion/completions/$$program && \
+		$$complete bash | sed "1{/^#!/d}" > $$share/bash-completion/completions/$$program && \
 		$$complete zsh > $$share/zsh/site-functions/_$$program && \
 		$$complete fish > $$share/fish/vendor_completions.d/$$program.fish || exit; done
+
+deb: build ## Debian packages, in .build/deb: tcpknock-server, tcpknock-client and tcpknock-common
+	scripts/install-packages $(DEB_PACKAGES)
+	rm -rf .build/deb && mkdir -p .build/deb/tcpknock && cp -r packaging/debian .build/deb/tcpknock/
+	cd .build/deb/tcpknock && SOURCE=$(CURDIR) dpkg-buildpackage --build=binary --no-sign
+	cd .build/deb && lintian --fail-on error,warning *.changes
 
 clean: ## remove what was built
 	rm -rf .build .build-*
