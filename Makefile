@@ -62,9 +62,11 @@ OF_INSTANCE = -e 's|tcpknock-server-rules\.service|tcpknock-server-rules@%i.serv
 MANUAL = .build/manual
 COMPLETIONS = bash-completion/completions zsh/site-functions fish/vendor_completions.d
 DESTDIR =
+# What was installed, for `make uninstall`.
+INSTALLED = $(PREFIX)/lib/tcpknock/installed
 
 .PHONY: help build kernel-filter test unit-test end-to-end-test soak demo lint coverage install clean
-.PHONY: vm-test deb install-built packet-rewriter fuzzer fuzz fuzz-short sanitize
+.PHONY: vm-test deb uninstall install-built packet-rewriter fuzzer fuzz fuzz-short sanitize
 .PHONY: bench build-packages test-packages bench-packages
 
 help: ## this list
@@ -148,6 +150,19 @@ coverage: build-packages test-packages ## line coverage of all tests, module by 
 
 install: build ## to $(PREFIX): programs, firewall scripts, services, manual pages, completions and documents
 	@$(MAKE) --no-print-directory install-built
+	@# Once more, to a folder of its own, where what was installed can be listed.
+	@rm -rf .build/installed && $(MAKE) --no-print-directory install-built DESTDIR="$(CURDIR)/.build/installed" >/dev/null
+	cd .build/installed && find . ! -type d | cut -c 2- >"$(DESTDIR)$(INSTALLED)"
+
+uninstall: ## remove what `make install` has put there; not the configuration, keys and state
+	@[ -e "$(DESTDIR)$(INSTALLED)" ] || { echo "$(DESTDIR)$(INSTALLED) is missing: nothing was installed there" >&2; exit 66; }
+	@[ -n "$(DESTDIR)" ] || for side in server client; do \
+		$(PREFIX)/lib/tcpknock/$$side.sh status >/dev/null 2>&1; [ $$? = 3 ] || { \
+			echo "the rules are up, and could not be taken down any more: '$(PREFIX)/lib/tcpknock/$$side.sh down' first" >&2; \
+			exit 69; }; done
+	while read -r file; do rm -f "$(DESTDIR)$$file" || exit; done <"$(DESTDIR)$(INSTALLED)"
+	rm -f "$(DESTDIR)$(INSTALLED)"
+	find $(DESTDIR)$(PREFIX)/lib/tcpknock $(DESTDIR)$(PREFIX)/share/doc/tcpknock -depth -type d -empty -delete
 
 install-built:
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system
