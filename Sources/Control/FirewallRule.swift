@@ -37,3 +37,13 @@ package struct FirewallRule: Equatable, Sendable {
     /// not.
     package var bypassesQueue: Bool? { words.contains("NFQUEUE") ? words.contains("--queue-bypass") : nil }
 }
+
+extension FirewallRule: Decodable {
+    package init(from decoder: any Decoder) throws {
+        let value = try decoder.singleValueContainer()
+        guard let rule = FirewallRule(try value.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: value, debugDescription: "no rule")
+        }
+        self = rule
+    }
+}

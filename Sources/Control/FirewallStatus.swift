@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import JSONText
+internal import FoundationEssentials
 package import Settings
-internal import Wire
 
 /// The state of an installation's firewall rules, as `status --json` of its script prints it (docs/FIREWALLS.md).
 package struct FirewallStatus: Equatable, Sendable {
     /// Whether the rules are complete.
-    package enum State: String, Sendable {
+    package enum State: String, Decodable, Sendable {
         case up, partial, down
     }
 
     /// Whether the rules are supposed to exist.
-    package enum Wish: String, Sendable {
+    package enum Wish: String, Decodable, Sendable {
         /// They were installed and not taken down.
         case yes
         /// They were never installed, or were taken down.
@@ -68,49 +67,62 @@ package struct FirewallStatus: Equatable, Sendable {
     package var isLoss: Bool { wanted == .yes && state != .up }
     /// Whether the rules are in iptables-legacy, which does not report changes.
     package var isLegacy: Bool { iptables == "legacy" }
+}
+
+extension FirewallStatus: Decodable {
+    private enum CodingKeys: String, CodingKey {
+        case state, wanted, instance, instances, iptables, ports, queue, mark, protect, exempt, present, missing
+        case unexpected, foreign, unread
+        case iptablesInUse = "iptables_in_use"
+        case completePorts = "complete_ports"
+        case closedPorts = "closed_ports"
+        case onFailure = "on_failure"
+        case kernelFilter = "kernel_filter"
+        case kernelFilterInode = "kernel_filter_inode"
+    }
 
     /// Parses what a script printed; nil if it is not complete and well-formed.
     package init?(_ text: String) {
-        guard let json = JSONValue(parsing: text) else { return nil }
-        func strings(_ name: String) -> [String]? { json[name].map { $0.elements?.compactMap(\.stringValue) ?? [] } }
-        func ports(_ name: String) -> [UInt16]? {
-            let values = json[name]?.elements ?? []
-            let ports = values.compactMap { $0.unsignedValue.flatMap { UInt16(exactly: $0) } }
-            return ports.count == values.count ? ports : nil
+        guard let status = try? JSONDecoder().decode(Self.self, from: Data(text.utf8)) else { return nil }
+        self = status
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let json = try decoder.container(keyedBy: CodingKeys.self)
+        func list<Element: Decodable>(_ key: CodingKeys) throws -> [Element] {
+            try json.decodeIfPresent([Element].self, forKey: key) ?? []
         }
-        func places(_ name: String) -> [Place]? {
-            let words = strings(name) ?? []
-            let places = words.compactMap { Place($0) }
-            return places.count == words.count ? places : nil
+        func text(_ key: CodingKeys, default usual: String) throws -> String {
+            try json.decodeIfPresent(String.self, forKey: key) ?? usual
         }
-        guard let state = json["state"]?.stringValue.flatMap({ State(rawValue: $0) }),
-            let instance = json["instance"]?.stringValue, let iptables = json["iptables"]?.stringValue,
-            let wanted = Wish(rawValue: json["wanted"]?.stringValue ?? "no"),
-            let allPorts = ports("ports"), let completePorts = ports("complete_ports"),
-            let closedPorts = ports("closed_ports"), let protect = places("protect"), let exempt = places("exempt"),
-            let queue = json["queue"]?.stringValue, let mark = json["mark"]?.stringValue,
-            let foreign = json["foreign"]?.elements
-        else { return nil }
-        self.state = state
-        self.wanted = wanted
-        self.instance = instance
-        self.iptables = iptables
-        self.ports = allPorts
-        self.completePorts = Set(completePorts)
-        self.closedPorts = Set(closedPorts)
-        self.protect = protect
-        self.exempt = exempt
-        self.queue = queue
-        self.mark = mark
-        instances = strings("instances") ?? []
-        iptablesInUse = strings("iptables_in_use") ?? []
-        onFailure = json["on_failure"]?.stringValue ?? "drop"
-        kernelFilter = json["kernel_filter"]?.stringValue ?? ""
-        kernelFilterInode = json["kernel_filter_inode"]?.unsignedValue
-        present = (strings("present") ?? []).compactMap { FirewallRule($0) }
-        missing = (strings("missing") ?? []).compactMap { FirewallRule($0) }
-        unexpected = (strings("unexpected") ?? []).compactMap { FirewallRule($0) }
-        self.foreign = foreign.compactMap { ForeignRule($0) }
-        unread = strings("unread") ?? []
+        func places(_ key: CodingKeys) throws -> [Place] {
+            try list(key).map { (text: String) in
+                guard let place = Place(text) else {
+                    throw DecodingError.dataCorruptedError(forKey: key, in: json, debugDescription: text)
+                }
+                return place
+            }
+        }
+        state = try json.decode(State.self, forKey: .state)
+        wanted = try json.decodeIfPresent(Wish.self, forKey: .wanted) ?? .no
+        instance = try json.decode(String.self, forKey: .instance)
+        instances = try list(.instances)
+        iptables = try json.decode(String.self, forKey: .iptables)
+        iptablesInUse = try list(.iptablesInUse)
+        ports = try list(.ports)
+        completePorts = Set(try list(.completePorts))
+        closedPorts = Set(try list(.closedPorts))
+        queue = try json.decode(String.self, forKey: .queue)
+        mark = try json.decode(String.self, forKey: .mark)
+        protect = try places(.protect)
+        exempt = try places(.exempt)
+        onFailure = try text(.onFailure, default: "drop")
+        kernelFilter = try text(.kernelFilter, default: "")
+        kernelFilterInode = try json.decodeIfPresent(UInt64.self, forKey: .kernelFilterInode)
+        present = try list(.present)
+        missing = try list(.missing)
+        unexpected = try list(.unexpected)
+        foreign = try json.decode([ForeignRule].self, forKey: .foreign)
+        unread = try list(.unread)
     }
 }

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import JSONText
-
 /// A rule of another program that gets in the way of ours (firewall/foreign.awk).
 package struct ForeignRule: Equatable, Sendable {
     /// What it does.
-    package enum Effect: String, Sendable {
+    package enum Effect: String, Decodable, Sendable {
         /// It is in the other iptables.
         case backend
         /// It decides before our rules.
@@ -42,17 +40,22 @@ package struct ForeignRule: Equatable, Sendable {
 
     /// What was found, in words.
     package var found: String { rule.isEmpty ? what : "\(what): \(rule)" }
+}
 
-    init?(_ json: JSONValue) {
-        guard let effect = json["effect"]?.stringValue.flatMap({ Effect(rawValue: $0) }),
-            let severity = json["severity"]?.stringValue, let what = json["what"]?.stringValue
-        else { return nil }
-        self.effect = effect
-        self.severity = severity
-        self.what = what
-        rule = json["rule"]?.stringValue ?? ""
-        undo = json["undo"]?.stringValue ?? ""
-        port = json["port"]?.unsignedValue.flatMap { UInt16(exactly: $0) }
-        yields = json["mended_by"]?.stringValue == "up"
+extension ForeignRule: Decodable {
+    private enum CodingKeys: String, CodingKey {
+        case effect, severity, what, rule, undo, port
+        case mendedBy = "mended_by"
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let json = try decoder.container(keyedBy: CodingKeys.self)
+        effect = try json.decode(Effect.self, forKey: .effect)
+        severity = try json.decode(String.self, forKey: .severity)
+        what = try json.decode(String.self, forKey: .what)
+        rule = try json.decodeIfPresent(String.self, forKey: .rule) ?? ""
+        undo = try json.decodeIfPresent(String.self, forKey: .undo) ?? ""
+        port = try json.decodeIfPresent(UInt16.self, forKey: .port)
+        yields = try json.decodeIfPresent(String.self, forKey: .mendedBy) == "up"
     }
 }
