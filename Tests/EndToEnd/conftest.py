@@ -14,6 +14,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import daemons, topologies  # noqa: E402
+from harness.firewall import BACKENDS  # noqa: E402
+from harness.foreign import Guarded, guarded  # noqa: E402
 from harness.hosts import Host  # noqa: E402
 
 
@@ -70,3 +72,12 @@ def pins(as_root: None) -> Iterator[str]:
             yield folder
         finally:
             subprocess.run(["umount", "-l", folder], timeout=20, check=True)
+
+
+@pytest.fixture(params=BACKENDS)
+def both(
+    two_clients: topologies.Network, key_file: str, request: pytest.FixtureRequest
+) -> Iterator[Guarded]:
+    """A server whose guard runs, with its rules in each variant of iptables."""
+    with guarded(two_clients, key_file, request.param) as both:
+        yield both

@@ -4,8 +4,7 @@ from typing import Iterator
 
 import pytest
 
-from harness.firewall import BACKENDS
-from harness.foreign import Guarded, WithPackages, guarded
+from harness.foreign import Guarded, WithPackages
 from harness.hosts import Host
 from harness.inside import gets_in
 from harness.knock import FAMILIES
@@ -33,12 +32,6 @@ def firewalld(two_clients: Network) -> Iterator[WithPackages]:
         has_socket = ("test", "-S", "/run/dbus/system_bus_socket")
         eventually(lambda: files.run(*has_socket, check=False).returncode == 0, 10, "the bus")
         yield files
-
-
-@pytest.fixture(params=BACKENDS)
-def both(two_clients: Network, key_file: str, request: pytest.FixtureRequest) -> Iterator[Guarded]:
-    with guarded(two_clients, key_file, request.param) as both:
-        yield both
 
 
 def is_refused(host: Host, address: str, port: int) -> bool:

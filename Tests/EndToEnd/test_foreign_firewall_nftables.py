@@ -4,8 +4,7 @@ from typing import Iterator
 
 import pytest
 
-from harness.firewall import BACKENDS
-from harness.foreign import Guarded, WithPackages, guarded
+from harness.foreign import Guarded, WithPackages
 from harness.topologies import Network
 
 TABLE = """
@@ -30,12 +29,6 @@ ALLOWED = "tcp dport { 22, 80 } ct state new accept"
 def nftables(two_clients: Network) -> Iterator[WithPackages]:
     with WithPackages(two_clients.server) as files:
         yield files
-
-
-@pytest.fixture(params=BACKENDS)
-def both(two_clients: Network, key_file: str, request: pytest.FixtureRequest) -> Iterator[Guarded]:
-    with guarded(two_clients, key_file, request.param) as both:
-        yield both
 
 
 def serve(nftables: WithPackages, key: str) -> None:

@@ -4,8 +4,7 @@ from typing import Iterator
 
 import pytest
 
-from harness.firewall import BACKENDS
-from harness.foreign import Guarded, WithPackages, guarded
+from harness.foreign import Guarded, WithPackages
 from harness.inside import gets_in
 from harness.knock import FAMILIES
 from harness.topologies import Network
@@ -23,12 +22,6 @@ def ufw(two_clients: Network) -> Iterator[WithPackages]:
     with WithPackages(two_clients.server, "ufw") as files:
         files.shell(CONFIGURE)
         yield files
-
-
-@pytest.fixture(params=BACKENDS)
-def both(two_clients: Network, key_file: str, request: pytest.FixtureRequest) -> Iterator[Guarded]:
-    with guarded(two_clients, key_file, request.param) as both:
-        yield both
 
 
 def test_ufw_and_the_knock(both: Guarded, ufw: WithPackages) -> None:

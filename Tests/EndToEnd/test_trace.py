@@ -38,6 +38,17 @@ def wait_for_verdict(capture: Capture, key_file: str, verdict: str, *flags: obje
     return eventually(find, 10, f"a handshake with the verdict {verdict}")
 
 
+def recorded(network: Network, key_file: str, folder: Path) -> str:
+    """A capture, at the client, of a connection that works."""
+    protect(network.server, key_file)
+    equip(network.client, key_file)
+    echo_server(network.server, 22)
+    with Capture(network.client, folder) as capture:
+        assert echo(network.client, network.server.ipv4, 22).complete == 1
+        wait_for_verdict(capture, key_file, "works")
+    return capture.path
+
+
 # --- a handshake that works, seen from everywhere -------------------------------------------------------------------
 
 
@@ -107,13 +118,7 @@ def test_for_people(direct: Network, key_file: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("role", ("client", "server"))
 def test_the_keys_of_the_daemons_configuration(direct: Network, key_file: str, tmp_path: Path, role: str) -> None:
     other = keygen(tmp_path / "other.dat")
-    protect(direct.server, key_file)
-    equip(direct.client, key_file)
-    echo_server(direct.server, 22)
-    with Capture(direct.client, tmp_path) as capture:
-        assert echo(direct.client, direct.server.ipv4, 22).complete == 1
-        wait_for_verdict(capture, key_file, "works")
-        capture.stop()
+    path = recorded(direct, key_file, tmp_path)
     config = tmp_path / f"{role}.toml"
     if role == "client":
         parts = [f'[[target]]\nhost = "192.0.2.{number}"\nkey_file = "{key}"\n' for number, key in enumerate((other, key_file))]
@@ -123,7 +128,7 @@ def test_the_keys_of_the_daemons_configuration(direct: Network, key_file: str, t
     config.chmod(0o600)
     # In a mount namespace with an /etc of its own.
     script = 'mount -t tmpfs none /etc && mkdir /etc/tcpknock && cp -p "$1" /etc/tcpknock/ && shift && exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", script, "sh", str(config), program("tcpknock"), "trace", "--json", capture.path]
+    command = ["unshare", "-m", "sh", "-c", script, "sh", str(config), program("tcpknock"), "trace", "--json", path]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["handshakes"][0]["syn"]["key"] == key_file
@@ -230,15 +235,9 @@ def test_wrong_files(key_file: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_in_the_middle(direct: Network, key_file: str, tmp_path: Path) -> None:
-    protect(direct.server, key_file)
-    equip(direct.client, key_file)
-    echo_server(direct.server, 22)
-    with Capture(direct.client, tmp_path) as capture:
-        assert echo(direct.client, direct.server.ipv4, 22).complete == 1
-        wait_for_verdict(capture, key_file, "works")
-        capture.stop()
+    path = recorded(direct, key_file, tmp_path)
     cut = tmp_path / "cut.pcap"
-    cut.write_bytes(Path(capture.path).read_bytes()[:-3])
+    cut.write_bytes(Path(path).read_bytes()[:-3])
     result = run("--key-file", key_file, cut)
     # What is there is shown, and the exit status says that something is missing.
     assert "right code" in result.stdout
