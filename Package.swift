@@ -117,9 +117,11 @@ let package = Package(
             dependencies: ["KnockProtocol", "Linux", "KeyFiles", "Settings", "Program", arguments, system],
             swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock-server", dependencies: ["Settings", "Program", "Server", arguments], swiftSettings: strict),
+            name: "tcpknock-server", dependencies: ["Linux", "Settings", "Program", "Server", arguments],
+            swiftSettings: strict),
         .executableTarget(
-            name: "tcpknock-client", dependencies: ["Settings", "Program", "Client", arguments], swiftSettings: strict),
+            name: "tcpknock-client", dependencies: ["Linux", "Settings", "Program", "Client", arguments],
+            swiftSettings: strict),
         .executableTarget(
             name: "tcpknock",
             dependencies: [
@@ -161,7 +163,7 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "SettingsTests",
-            dependencies: ["Wire", "Settings", "TestSupport", system],
+            dependencies: ["Wire", "Linux", "Settings", "TestSupport", system],
             swiftSettings: common),
         .testTarget(
             name: "ProgramTests",

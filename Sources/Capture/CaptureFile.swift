@@ -2,7 +2,7 @@
 internal import CPcap
 package import Diagnosis
 internal import Glibc
-internal import Linux
+package import Linux
 internal import SystemPackage
 
 /// A capture file, pcap or pcapng, as far as libpcap reads them (all interfaces must have one link layer).
@@ -13,20 +13,21 @@ package enum CaptureFile {
     ///   - path: The file; `-` is the standard input.
     ///   - body: Takes a packet, from its IP header on, and the time of its capture.
     /// - Returns: The number of frames that did not carry IP.
-    /// - Throws: `CaptureError`. Packets before any damage have been passed to `body`.
+    /// - Throws: `FatalError`. Packets before any damage have been passed to `body`.
     package static func read(
         _ path: String, _ body: (Span<UInt8>, CaptureTime) -> Void
-    ) throws(CaptureError) -> Int {
+    ) throws(FatalError) -> Int {
         // libpcap's own message repeats the name of a missing file, and says nothing useful about a folder.
         if path != "-", let reason = FilePath(path).unreadability {
-            throw .cannotOpen(path: path, reason: "\(reason)", isMissing: reason == .noSuchFileOrDirectory)
+            throw FatalError(
+                "\(reason)", at: path, status: reason == .noSuchFileOrDirectory ? .noInput : .noPermission)
         }
         var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
         guard
             let handle = unsafe pcap_open_offline_with_tstamp_precision(
                 path, UInt32(PCAP_TSTAMP_PRECISION_NANO), &message)
         else {
-            throw .damaged(path: path, reason: "no capture file: \(text(message))")
+            throw FatalError("no capture file: \(text(message))", at: path, status: .wrongData)
         }
         defer { unsafe pcap_close(handle) }
         let link = try unsafe linkLayer(of: handle, source: path)
@@ -37,7 +38,7 @@ package enum CaptureFile {
             let result = unsafe pcap_next_ex(handle, &header, &data)
             if result == PCAP_ERROR_BREAK { return others }
             guard result == 1 else {
-                throw .damaged(path: path, reason: unsafe String(cString: pcap_geterr(handle)))
+                throw FatalError(unsafe String(cString: pcap_geterr(handle)), at: path, status: .wrongData)
             }
             let isIP = unsafe withPacket(header, data, link, body)
             if !isIP { others += 1 }
@@ -46,11 +47,13 @@ package enum CaptureFile {
 }
 
 /// Returns the link layer of an open capture.
-func linkLayer(of handle: OpaquePointer, source: String) throws(CaptureError) -> LinkLayer {
+func linkLayer(of handle: OpaquePointer, source: String) throws(FatalError) -> LinkLayer {
     let number = unsafe pcap_datalink(handle)
     if let link = LinkLayer(rawValue: number) { return link }
     let name = unsafe pcap_datalink_val_to_name(number).map { unsafe String(cString: $0) }
-    throw .unknownLinkLayer(source, name: name ?? "\(number)")
+    throw FatalError(
+        "the link layer '\(name ?? "\(number)")' is not read here; Ethernet, Linux cooked and raw IP are", at: source,
+        status: .wrongData)
 }
 
 /// Passes the IP packet in a frame from libpcap to `body`; false if there is none.

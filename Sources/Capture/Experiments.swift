@@ -2,6 +2,7 @@
 internal import Diagnosis
 internal import Glibc
 internal import KnockProtocol
+internal import Linux
 internal import Wire
 
 /// Experiments with SYNs that the probe itself sends.
@@ -54,10 +55,10 @@ struct Experiments {
     ///   - stopsAtProof: Whether to stop at the first right proof.
     ///   - resets: Whether to answer SYN/ACKs with a RST.
     /// - Returns: The SYNs that were sent, with their answers; fewer than planned if a proof ended the series.
-    /// - Throws: `CaptureError`.
+    /// - Throws: `FatalError`.
     func ask(
         _ plans: [Plan], spacing: Double = Self.spacing, stopsAtProof: Bool = false, resets: Bool = true
-    ) throws(CaptureError) -> [Sent] {
+    ) throws(FatalError) -> [Sent] {
         var all: [Sent] = []
         var seen = traffic.answers.count
         func isDone() -> Bool {
@@ -75,7 +76,7 @@ struct Experiments {
         return all
     }
 
-    private func send(_ plan: Plan) throws(CaptureError) -> Sent {
+    private func send(_ plan: Plan) throws(FatalError) -> Sent {
         let port = try QuietPort(at: route.local)
         var address = settings.configured(local: route.local).address
         if case .address(let candidate) = plan.kind { address = candidate.address }

@@ -13,16 +13,16 @@ struct FilteredSocket: ~Copyable {
     /// Binds a free port at a local address.
     ///
     /// The filter is in place before any segment can arrive.
-    init(at address: IPAddress, _ filter: SocketFilter) throws(CaptureError) {
+    init(at address: IPAddress, _ filter: SocketFilter) throws(FatalError) {
         let name = SocketAddress(address)
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let descriptor = socket(name.family, type, 0)
-        guard descriptor >= 0 else { throw callFailed("socket") }
-        do throws(CaptureError) {
+        guard descriptor >= 0 else { throw FatalError.ofCall("socket") }
+        do throws(FatalError) {
             try filter.attach(to: descriptor)
             guard (try? name.bind(descriptor)) != nil,
                 let local = SocketAddress.local(of: descriptor)
-            else { throw callFailed("a local port at \(address)") }
+            else { throw FatalError.ofCall("a local port at \(address)") }
             port = local.port
         } catch {
             close(descriptor)

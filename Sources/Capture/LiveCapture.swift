@@ -2,6 +2,7 @@
 internal import CPcap
 package import Diagnosis
 internal import Glibc
+package import Linux
 package import Wire
 
 /// Packets of an interface as they are on the wire.
@@ -21,11 +22,11 @@ package final class LiveCapture {
     /// - Parameters:
     ///   - interface: The name of the interface.
     ///   - filter: The filter expression (pcap-filter(7)).
-    /// - Throws: `CaptureError`.
-    package init(interface: String, filter: String) throws(CaptureError) {
+    /// - Throws: `FatalError`.
+    package init(interface: String, filter: String) throws(FatalError) {
         var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
         guard let handle = unsafe pcap_create(interface, &message) else {
-            throw .failed("capture on \(interface)", reason: text(message))
+            throw Self.failed("capture on \(interface)", text(message))
         }
         unsafe self.handle = handle
         self.interface = interface
@@ -38,22 +39,26 @@ package final class LiveCapture {
             unsafe pcap_close(handle)
             if result == PCAP_ERROR_PERM_DENIED { throw .notPermitted("capture on \(interface)") }
             let known = unsafe String(cString: pcap_statustostr(result))
-            throw .failed("capture on \(interface)", reason: reason.isEmpty ? known : reason)
+            throw Self.failed("capture on \(interface)", reason.isEmpty ? known : reason)
         }
-        do throws(CaptureError) {
+        do throws(FatalError) {
             link = try unsafe linkLayer(of: handle, source: interface)
             var program = unsafe bpf_program()
             guard unsafe pcap_compile(handle, &program, filter, 1, PCAP_NETMASK_UNKNOWN) == 0 else {
-                throw .failed("capture filter '\(filter)'", reason: unsafe String(cString: pcap_geterr(handle)))
+                throw Self.failed("capture filter '\(filter)'", unsafe String(cString: pcap_geterr(handle)))
             }
             defer { unsafe pcap_freecode(&program) }
             guard unsafe pcap_setfilter(handle, &program) == 0,
                 unsafe pcap_setnonblock(handle, 1, &message) == 0
-            else { throw .failed("capture on \(interface)", reason: unsafe String(cString: pcap_geterr(handle))) }
+            else { throw Self.failed("capture on \(interface)", unsafe String(cString: pcap_geterr(handle))) }
         } catch {
             unsafe pcap_close(handle)
             throw error
         }
+    }
+
+    private static func failed(_ place: String, _ finding: String) -> FatalError {
+        FatalError(finding, at: place, status: .system)
     }
 
     /// Returns the filter for connections to a server and for ICMP errors about them.
@@ -70,10 +75,10 @@ package final class LiveCapture {
     /// - Parameters:
     ///   - milliseconds: The longest time to wait for the first packet.
     ///   - body: Takes an IP packet and the time of its capture.
-    /// - Throws: `CaptureError.failed`, for instance if the interface is gone.
+    /// - Throws: `FatalError`, for instance if the interface is gone.
     package func receive(
         milliseconds: Int32, _ body: (Span<UInt8>, CaptureTime) -> Void
-    ) throws(CaptureError) {
+    ) throws(FatalError) {
         var waiting = pollfd(fd: unsafe pcap_get_selectable_fd(handle), events: Int16(POLLIN), revents: 0)
         unsafe poll(&waiting, 1, milliseconds)
         while true {
@@ -82,7 +87,7 @@ package final class LiveCapture {
             let result = unsafe pcap_next_ex(handle, &header, &data)
             if result == 0 { return }
             guard result == 1 else {
-                throw .failed("capture on \(interface)", reason: unsafe String(cString: pcap_geterr(handle)))
+                throw Self.failed("capture on \(interface)", unsafe String(cString: pcap_geterr(handle)))
             }
             _ = unsafe withPacket(header, data, link, body)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Diagnosis
 internal import KnockProtocol
+internal import Linux
 internal import Wire
 
 extension Experiments {
@@ -12,7 +13,7 @@ extension Experiments {
     private static let repetition = 3.5
 
     /// Sends SYNs that expire at each router on the way, which then quotes what it received.
-    func askRouters() throws(CaptureError) -> [Hop] {
+    func askRouters() throws(FatalError) -> [Hop] {
         let plans = (1...Self.maximumHops).map { distance in
             var plan = Plan(.asConfigured)
             plan.hopLimit = UInt8(distance)
@@ -42,7 +43,7 @@ extension Experiments {
     ///
     /// - Returns: The number of SYN/ACKs that it can explain, the number examined, and whether all nonces were 0; nil
     ///   if there was no such SYN/ACK. The search stops at the first that it cannot explain.
-    func solveNonces() throws(CaptureError) -> (solvable: Int, total: Int, areZero: Bool)? {
+    func solveNonces() throws(FatalError) -> (solvable: Int, total: Int, areZero: Bool)? {
         let plans = [Plan](repeating: Plan(.asConfigured), count: Self.nonceSamples)
         let all = try ask(plans, spacing: 0.1).filter { $0.answer == .unproven }
         var (solvable, total) = (0, 0)
@@ -64,7 +65,7 @@ extension Experiments {
     /// not. If it arrives, the server stops repeating its SYN/ACK.
     ///
     /// - Returns: Whether it got through; nil if there was no proven SYN/ACK.
-    func windowedGetsThrough() throws(CaptureError) -> Bool? {
+    func windowedGetsThrough() throws(FatalError) -> Bool? {
         var plan = Plan(.asConfigured)
         plan.mode = .windowed
         let all = try ask([plan], resets: false)

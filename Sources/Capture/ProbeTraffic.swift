@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Diagnosis
+internal import Linux
 internal import Wire
 
 /// The traffic of a probe.
@@ -21,7 +22,7 @@ final class ProbeTraffic {
     private let route: Route
     private let port: UInt16
 
-    init(_ route: Route, port: UInt16, search: CodeSearch, boundTo interface: String?) throws(CaptureError) {
+    init(_ route: Route, port: UInt16, search: CodeSearch, boundTo interface: String?) throws(FatalError) {
         self.route = route
         self.port = port
         tracer = HandshakeTracer(search: search, targetPorts: [port], capacity: Self.capacity)
@@ -52,7 +53,7 @@ final class ProbeTraffic {
     ///
     /// - Returns: Whether the condition holds.
     @discardableResult
-    func wait(_ seconds: Double, until condition: () throws(CaptureError) -> Bool) throws(CaptureError) -> Bool {
+    func wait(_ seconds: Double, until condition: () throws(FatalError) -> Bool) throws(FatalError) -> Bool {
         let end = ContinuousClock.now + .seconds(seconds)
         while true {
             if try condition() { return true }

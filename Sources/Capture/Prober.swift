@@ -2,6 +2,7 @@
 package import Diagnosis
 internal import Glibc
 internal import KnockProtocol
+package import Linux
 package import Wire
 
 /// A probe: goes through a handshake with the daemons in place, stage by stage, and experiments where it fails.
@@ -25,10 +26,10 @@ package enum Prober {
     ///   - queueIsHeld: Whether a process is bound to the queue of the client's daemon.
     ///   - isSigned: Whether a program of this host signs its segments to an address and a port.
     /// - Returns: The findings.
-    /// - Throws: `CaptureError` if probing is impossible, for instance without permission or without a route.
+    /// - Throws: `FatalError` if probing is impossible, for instance without permission or without a route.
     package static func run(
         _ settings: ProbeSettings, queueIsHeld: Bool, isSigned: (IPAddress, UInt16) -> Bool
-    ) throws(CaptureError) -> ProbeFindings {
+    ) throws(FatalError) -> ProbeFindings {
         let route = try Route(to: settings.host, family: settings.family, interface: settings.interface)
         let search = CodeSearch(
             keys: [settings.key], extraAddresses: settings.natAddresses.values + settings.tryAddresses)
@@ -55,7 +56,7 @@ package enum Prober {
 
     private static func connect(
         _ settings: ProbeSettings, _ route: Route, _ traffic: ProbeTraffic, _ findings: inout ProbeFindings
-    ) throws(CaptureError) {
+    ) throws(FatalError) {
         let connection = try WatchedConnection(from: route.local)
         let flow = Flow(
             clientAddress: route.local, clientPort: connection.port, serverAddress: route.remote,
@@ -79,7 +80,7 @@ package enum Prober {
     /// Continues from the SYN/ACK, if there is one.
     private static func follow(
         _ connection: WatchedConnection, _ flow: Flow, _ settings: ProbeSettings, _ traffic: ProbeTraffic
-    ) throws(CaptureError) -> ConnectionOutcome {
+    ) throws(FatalError) -> ConnectionOutcome {
         guard let synACK = traffic.tracer[flow]?.synACK else {
             // The capture may lag a little behind the state of the socket.
             try traffic.wait(0.2) { (traffic.tracer[flow]?.server.resets ?? 0) > 0 }
@@ -109,7 +110,7 @@ package enum Prober {
 
     private static func experiment(
         _ experiments: Experiments, _ findings: inout ProbeFindings
-    ) throws(CaptureError) {
+    ) throws(FatalError) {
         switch findings.stages.first(where: { $0.state == .failed })?.name {
         case .coded where findings.code == .unexplained && findings.connection?.synACK == nil:
             try experimentOnSilence(experiments, &findings)
@@ -132,7 +133,7 @@ package enum Prober {
     /// Tries other codes until one is answered with a SYN/ACK whose proof holds.
     private static func experimentOnSilence(
         _ experiments: Experiments, _ findings: inout ProbeFindings
-    ) throws(CaptureError) {
+    ) throws(FatalError) {
         let local = findings.localAddress
         let candidates =
             [AddressCandidate(local, .source), AddressCandidate(.roaming, .roaming)]

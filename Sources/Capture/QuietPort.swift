@@ -14,8 +14,8 @@ final class QuietPort {
     private let socket: FilteredSocket
 
     /// Binds a free port at a local address.
-    init(at address: IPAddress) throws(CaptureError) {
+    init(at address: IPAddress) throws(FatalError) {
         socket = try FilteredSocket(at: address, .none)
-        guard listen(socket.descriptor, 1) == 0 else { throw callFailed("a local port at \(address)") }
+        guard listen(socket.descriptor, 1) == 0 else { throw FatalError.ofCall("a local port at \(address)") }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import Linux
+package import Linux
 package import Wire
 
 /// The route from this host to a server.
@@ -20,30 +20,32 @@ package struct Route: Equatable, Sendable {
     ///   - host: A name or an address.
     ///   - family: The only family to consider; nil for both.
     ///   - interface: The interface to use instead of the one with the local address.
-    /// - Throws: `CaptureError.unreachable`.
-    package init(to host: String, family: IPFamily? = nil, interface: String? = nil) throws(CaptureError) {
+    /// - Throws: `FatalError`.
+    package init(to host: String, family: IPFamily? = nil, interface: String? = nil) throws(FatalError) {
         let addresses = try Self.lookUp(host, family)
         var found: (remote: IPAddress, local: IPAddress)?
         for address in addresses where found == nil {
             found = Self.localAddress(to: address).map { (address, $0) }
         }
         guard let (remote, local) = found else {
-            throw .unreachable(
-                "\(host): this host has no route to \(addresses.map(\.description).joined(separator: ", "))")
+            throw FatalError(
+                "this host has no route to \(addresses.map(\.description).joined(separator: ", "))", at: host,
+                status: .noHost)
         }
         (self.remote, self.local) = (remote, local)
         let networks = InterfaceAddresses.all()
         guard let name = interface ?? networks.first(where: { $0.address == local })?.interface else {
-            throw .unreachable("\(local): no interface has this address; name one with --interface")
+            throw FatalError(
+                "no interface has this address", at: "\(local)", cure: "name one with --interface", status: .noHost)
         }
         self.interface = name
         isOnLink = networks.contains { $0.network.contains(remote) }
     }
 
-    private static func lookUp(_ host: String, _ family: IPFamily?) throws(CaptureError) -> [IPAddress] {
+    private static func lookUp(_ host: String, _ family: IPFamily?) throws(FatalError) -> [IPAddress] {
         switch NameResolver.addresses(of: host, family) {
         case .success(let addresses): return addresses
-        case .failure(let error): throw .unreachable("\(host): \(error)")
+        case .failure(let error): throw FatalError(error.text, at: host, status: .noHost)
         }
     }
 

@@ -12,17 +12,17 @@ final class SegmentSender {
 
     /// Opens a raw socket (raw(7), ipv6(7)).
     ///
-    /// - Throws: `CaptureError.notPermitted` without CAP_NET_RAW.
-    init(family: IPFamily, interface: String?) throws(CaptureError) {
+    /// - Throws: `FatalError` without CAP_NET_RAW.
+    init(family: IPFamily, interface: String?) throws(FatalError) {
         let domain = family == .ipv4 ? AF_INET : AF_INET6
         descriptor = socket(domain, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
-        guard descriptor >= 0 else { throw callFailed("raw socket") }
+        guard descriptor >= 0 else { throw FatalError.ofCall("raw socket") }
         if let interface {
             let result = unsafe interface.withCString { name in
                 unsafe setsockopt(descriptor, SOL_SOCKET, SO_BINDTODEVICE, name, socklen_t(interface.utf8.count))
             }
             guard result == 0 else {
-                let error = callFailed("interface \(interface)")
+                let error = FatalError.ofCall("interface \(interface)")
                 close(descriptor)
                 throw error
             }

@@ -46,11 +46,11 @@ enum SocketFilter {
     }
 
     /// Attaches the filter to a socket, replacing any earlier one.
-    func attach(to socket: Int32) throws(CaptureError) {
+    func attach(to socket: Int32) throws(FatalError) {
         let program = program
         let result = unsafe program.withUnsafeBufferPointer { instructions in
             unsafe cpcap_attach_filter(socket, instructions.baseAddress, UInt16(instructions.count))
         }
-        guard result == 0 else { throw callFailed("socket filter") }
+        guard result == 0 else { throw FatalError.ofCall("socket filter") }
     }
 }

@@ -12,7 +12,7 @@ final class WatchedConnection {
     private let socket: FilteredSocket
 
     /// Prepares a connection from a local address.
-    init(from local: IPAddress) throws(CaptureError) {
+    init(from local: IPAddress) throws(FatalError) {
         socket = try FilteredSocket(at: local, .withoutSYN)
     }
 
@@ -29,7 +29,7 @@ final class WatchedConnection {
     }
 
     /// Admits the segments that a filter lets through.
-    func admit(_ filter: SocketFilter) throws(CaptureError) {
+    func admit(_ filter: SocketFilter) throws(FatalError) {
         try filter.attach(to: socket.descriptor)
     }
 

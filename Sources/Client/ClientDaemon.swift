@@ -5,7 +5,7 @@ internal import Dispatch
 internal import Glibc
 internal import KnockEngine
 internal import KnockProtocol
-internal import Linux
+package import Linux
 internal import Logging
 internal import Netfilter
 package import Program
@@ -145,7 +145,7 @@ package final class ClientDaemon: AdministeredDaemon {
 
     func unlock(_ address: IPAddress) -> ControlAnswer { Self.locksNobodyOut }
 
-    private static let locksNobodyOut = ControlAnswer.failed(EX_USAGE, "only the server locks anybody out")
+    private static let locksNobodyOut = ControlAnswer.failed(.usage, "only the server locks anybody out")
 
     func statusReport() -> StatusReport {
         let (settings, roster) = state.withLock { ($0.settings, $0.roster) }

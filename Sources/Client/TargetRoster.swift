@@ -3,7 +3,8 @@ package import Control
 package import DaemonCore
 package import KnockEngine
 internal import KnockProtocol
-package import Program
+package import Linux
+internal import Program
 package import Settings
 package import Wire
 

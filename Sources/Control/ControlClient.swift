@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import Linux
-package import Program
+package import Linux
 package import SystemPackage
 
 /// The client side of a daemon's control socket.
@@ -28,7 +27,7 @@ package enum ControlClient {
         guard UnixSocket.send(request.line(form), to: descriptor),
             let first = UnixSocket.readLine(descriptor, maximumLength: 64),
             let (isDone, status) = ControlAnswer.head(first)
-        else { throw FatalError("\(path): the daemon did not answer", status: EX_UNAVAILABLE) }
+        else { throw FatalError("the daemon did not answer", at: "\(path)", status: .unavailable) }
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         var refusal = ""
         while true {
@@ -39,7 +38,7 @@ package enum ControlClient {
         }
         guard isDone else {
             while refusal.last?.isNewline == true { refusal.removeLast() }
-            throw FatalError(refusal, status: status)
+            throw FatalError(refusal, status: ExitStatus(rawValue: status) ?? .unavailable)
         }
         return status
     }
@@ -75,13 +74,13 @@ package enum ControlClient {
     private static func failure(_ path: FilePath, _ error: SystemError) -> FatalError {
         switch error.number {
         case EACCES, EPERM:
-            FatalError("\(path): only root and the daemon's own user may ask it", status: EX_NOPERM)
+            FatalError("only root and the daemon's own user may ask it", at: "\(path)", status: .noPermission)
         case ENOENT, ECONNREFUSED:
-            FatalError("\(path): no daemon answers there; is it running?", status: EX_UNAVAILABLE)
+            FatalError("no daemon answers there", at: "\(path)", cure: "is it running?", status: .unavailable)
         case EAGAIN:
-            FatalError("\(path): the daemon did not answer within \(patience) s", status: EX_UNAVAILABLE)
+            FatalError("the daemon did not answer within \(patience) s", at: "\(path)", status: .unavailable)
         default:
-            FatalError("\(path): \(error.description)", status: EX_UNAVAILABLE)
+            FatalError("\(error)", at: "\(path)", status: .unavailable)
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Glibc
+package import Linux
 internal import Settings
 package import Wire
 
@@ -66,14 +66,14 @@ package enum ControlAnswer: Equatable, Sendable {
     /// The request was carried out, but the client should exit with this status, so that scripts notice a problem.
     case doneBut(Int32, String)
     /// The request was not carried out, with an exit status and the reason.
-    case failed(Int32, String)
+    case failed(ExitStatus, String)
 
     /// The complete text of the answer.
     package var text: String {
         switch self {
         case .done(let text): "ok\n\(text)"
         case .doneBut(let status, let text): "ok \(status)\n\(text)"
-        case .failed(let status, let text): "error \(status)\n\(text)\n"
+        case .failed(let status, let text): "error \(status.rawValue)\n\(text)\n"
         }
     }
 

@@ -4,7 +4,7 @@ internal import Dispatch
 internal import Glibc
 package import Linux
 package import Logging
-package import Program
+internal import Program
 package import Settings
 package import SystemPackage
 
@@ -39,8 +39,9 @@ package final class ControlSocket: Sendable {
         do throws(SystemError) {
             descriptor = try Self.bind(path, identity)
         } catch {
-            let status = error.number == EACCES || error.number == EPERM ? EX_NOPERM : EX_CANTCREAT
-            throw FatalError("control socket \(path): \(error.description)", status: status)
+            throw FatalError(
+                "\(error)", at: "control socket \(path)",
+                status: error.isForbidden ? .noPermission : .cannotCreate)
         }
     }
 
@@ -143,7 +144,7 @@ package final class ControlSocket: Sendable {
             let (form, request) = ControlRequest.parse(line)
         else {
             _ = UnixSocket.send(
-                ControlAnswer.failed(EX_PROTOCOL, "this daemon does not know the request").text, to: connection)
+                ControlAnswer.failed(.wrongProtocol, "this daemon does not know the request").text, to: connection)
             close(connection)
             return
         }
@@ -173,7 +174,7 @@ extension ControlSocket {
             return try ControlSocket(path, identity: identity)
         } catch {
             guard path == Settings().controlSocket else { throw error }
-            logger.warning("no control socket: \(error.description)")
+            logger.log(.warning, "no control socket", error)
             return nil
         }
     }

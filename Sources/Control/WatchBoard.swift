@@ -47,7 +47,7 @@ package final class WatchBoard: Sendable {
             return true
         }
         guard hasPlace else {
-            _ = UnixSocket.send(ControlAnswer.failed(EX_TEMPFAIL, "too many watch already").text, to: connection)
+            _ = UnixSocket.send(ControlAnswer.failed(.tryLater, "too many watch already").text, to: connection)
             close(connection)
             return
         }

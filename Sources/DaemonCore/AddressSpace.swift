@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CLinux
 internal import Glibc
-package import Program
+package import Linux
 
 /// The address space available to the process (RLIMIT_AS of getrlimit(2); `ulimit -v`).
 package enum AddressSpace {
@@ -18,7 +18,7 @@ package enum AddressSpace {
     /// - Parameters:
     ///   - queues: The number of queues.
     ///   - tables: The size that the tables may reach later, in bytes.
-    /// - Throws: `FatalError` with status 71 (EX_OSERR) and both sizes, if there is too little.
+    /// - Throws: `FatalError` with `ExitStatus.system` and both sizes, if there is too little.
     package static func check(queues: Int, tables: Int = 0) throws(FatalError) {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { return }
@@ -33,7 +33,7 @@ package enum AddressSpace {
         guard limit < needed else { return }
         throw FatalError(
             "the limit of address space (ulimit -v, LimitAS= of systemd) is \(limit >> 20) MB, and this takes "
-                + "\(needed >> 20) MB; raise it, or limit the memory in use instead (MemoryMax= of systemd)",
-            status: EX_OSERR)
+                + "\(needed >> 20) MB",
+            cure: "raise it, or limit the memory in use instead (MemoryMax= of systemd)", status: .system)
     }
 }

@@ -111,7 +111,7 @@ extension AdministeredDaemon {
         do throws(FatalError) {
             _ = try roster(try flags.effectiveSettings().settings)
         } catch {
-            logger.warning("a reload would fail: \(error.explained(for: identity).description)")
+            logger.log(.warning, "a reload would fail", error.explained(for: identity))
         }
     }
 
@@ -133,7 +133,7 @@ extension AdministeredDaemon {
             case .reload:
                 return reload()
             case .watch:
-                return .failed(EX_PROTOCOL, "to watch is not answered here")
+                return .failed(.wrongProtocol, "to watch is not answered here")
             }
         }
     }
@@ -157,7 +157,7 @@ extension AdministeredDaemon {
             return .done(text + "\n")
         } catch {
             let error = error.explained(for: identity)
-            logger.error("configuration not read again, the old one stays in force: \(error.description)")
+            logger.log(.error, "configuration not read again, the old one stays in force", error)
             return .failed(error.status, "the old configuration stays in force:\n\(error.description)")
         }
     }

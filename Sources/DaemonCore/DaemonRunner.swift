@@ -2,10 +2,10 @@
 internal import Dispatch
 internal import Glibc
 package import KnockEngine
-internal import Linux
+package import Linux
 package import Logging
 package import Netfilter
-package import Program
+internal import Program
 internal import Synchronization
 
 /// Runs a daemon from its bound queues to the signal that ends it.
@@ -68,7 +68,7 @@ package struct DaemonRunner: Sendable {
         _ = events.wait(timeout: .now() + Self.patience)
         Self.report(
             group.workers.reduce(into: Counters()) { $0.add($1.finalCounters) }, daemon.countedElsewhere(), logger)
-        if let error = failure.error { throw FatalError(error.description, status: EX_OSERR) }
+        if let error = failure.error { throw error.fatal }
         logger.notice("stopped")
     }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import Linux
+package import Linux
 internal import Netfilter
-package import Program
 internal import SystemPackage
 internal import Wire
 
@@ -29,8 +28,9 @@ package struct ResetSender: ~Copyable {
                     areSet: [1, 3].contains(setting("ipv6/auto_flowlabels") { Int($0) } ?? 1),
                     haveStatelessBit: setting("ipv6/flowlabel_state_ranges") { Int($0) } == 1))
         } catch {
-            let advice = error.number == EPERM ? "; on_failure = \"reset\" needs CAP_NET_RAW" : ""
-            throw FatalError("\(error)\(advice)", status: error.number == EPERM ? EX_NOPERM : EX_OSERR)
+            guard error.isForbidden else { throw error.fatal }
+            throw FatalError(
+                "\(error)", cure: "on_failure = \"reset\" needs CAP_NET_RAW", status: .noPermission)
         }
     }
 

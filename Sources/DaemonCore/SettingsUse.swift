@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Linux
+internal import Glibc
+package import Linux
 package import Logging
 package import Netfilter
-package import Program
+internal import Program
 package import Settings
 
 extension DaemonSettings {
@@ -31,7 +32,21 @@ extension Queue {
         do throws(SystemError) {
             return try Queue(number: number, options: options)
         } catch {
-            throw FatalError(binding: number, error)
+            throw explanation(of: error, binding: number)
         }
+    }
+
+    /// Explains why a queue cannot be bound.
+    static func explanation(of error: SystemError, binding number: UInt16) -> FatalError {
+        guard error.number == EPERM || error.number == EBUSY else { return error.fatal.at("queue \(number)") }
+        if let owner = owner(of: number) {
+            return FatalError(
+                "queue \(number) is bound by another process already (netlink port \(owner), mostly its process id)",
+                cure: "stop that one, or choose another queue here and in the firewall rules with --queue-num",
+                status: .unavailable)
+        }
+        return FatalError(
+            "not permitted", at: "queue \(number)", cure: "binding a queue needs CAP_NET_ADMIN, so run this as root",
+            status: .noPermission)
     }
 }

@@ -4,7 +4,6 @@ internal import Glibc
 package import KnockEngine
 internal import Linux
 internal import Netfilter
-internal import Program
 internal import Synchronization
 
 /// A thread that gives the verdicts of one queue.

@@ -3,34 +3,6 @@ internal import KnockProtocol
 public import Linux
 public import SystemPackage
 
-/// The reason why a bundle cannot be used.
-public enum KeyBundleError: Error, Equatable, CustomStringConvertible {
-    /// A system call on the file failed.
-    case system(call: String, FilePath, Errno)
-    /// The file is a folder, link, device, pipe or socket.
-    case notARegularFile(FilePath)
-    /// The group or others may read or write the file; with the permission bits.
-    case accessibleByOthers(FilePath, mode: UInt16)
-    /// The file is not a bundle; with what is wrong.
-    case malformed(FilePath, String)
-    /// No locked memory is available for the key.
-    case outOfMemory
-
-    /// The message: what is wrong, where, and what to do.
-    public var description: String {
-        switch self {
-        case .system(let call, let path, let errno): "bundle \(path): \(call): \(errno)"
-        case .notARegularFile(let path): "bundle \(path): not a regular file"
-        case .accessibleByOthers(let path, let mode):
-            "bundle \(path): group or others may read or write it (mode 0\(String(mode, radix: 8))), and the key is in "
-                + "it; if nobody has read it, 'chmod 600 \(path)', else make a new one on the server"
-        case .malformed(let path, let what):
-            "bundle \(path): \(what); was it copied completely? 'keygen --bundle' on the server makes one"
-        case .outOfMemory: "no memory for the key"
-        }
-    }
-}
-
 /// A text file for carrying a key from a server to a client: settings, and the key in base64 (RFC 4648 §4).
 ///
 /// The file is TOML: the head, which this type does not interpret, and a multi-line string named `key`. The key is
@@ -109,22 +81,36 @@ public struct KeyBundle: Sendable {
     /// Reads a bundle from an untrusted source.
     ///
     /// - Returns: The bundle.
-    /// - Throws: `KeyBundleError` if the file is missing, not a regular file, a link, accessible by others, or too
-    ///   long, or if it does not contain a key of the right length.
-    public static func read(_ path: FilePath) throws(KeyBundleError) -> KeyBundle {
+    /// - Throws: `FatalError` if the file is missing, not a regular file, a link, accessible by others, or too long, or
+    ///   if it does not contain a key of the right length.
+    public static func read(_ path: FilePath) throws(FatalError) -> KeyBundle {
         do throws(KeyFileError) {
             let text = try KeyFile.readSecret(path, lengths: 1...maximumLength, following: false)
             return try text.withBytes { text throws(KeyFileError) in try parse(text, path) }
         } catch {
-            switch error {
-            case .system(call: "open", _, .tooManySymbolicLinkLevels): throw .notARegularFile(path)
-            case .system(let call, _, let errno): throw .system(call: call, path, errno)
-            case .notARegularFile: throw .notARegularFile(path)
-            case .accessibleByOthers(_, let mode): throw .accessibleByOthers(path, mode: mode)
-            case .wrongLength(_, let length): throw .malformed(path, "\(length) bytes are not a bundle")
-            case .notRandom: throw .malformed(path, "there is no whole key in it")
-            case .alreadyExists, .notSynchronised, .foreign, .outOfMemory: throw .outOfMemory
-            }
+            throw explanation(of: error, "bundle \(path)", path)
+        }
+    }
+
+    private static func explanation(of error: KeyFileError, _ place: String, _ path: FilePath) -> FatalError {
+        func malformed(_ finding: String) -> FatalError {
+            FatalError(
+                finding, at: place, cure: "was it copied completely? 'keygen --bundle' on the server makes one",
+                status: .wrongData)
+        }
+        return switch error {
+        case .system("open", _, .tooManySymbolicLinkLevels), .notARegularFile:
+            FatalError("not a regular file", at: place, status: .wrongData)
+        case .system(let call, _, let errno): FatalError(call, errno, at: place)
+        case .accessibleByOthers(_, let mode):
+            FatalError(
+                "group or others may read or write it (mode 0\(String(mode, radix: 8))), and the key is in it",
+                at: place,
+                cure: "if nobody has read it, 'chmod 600 \(path)', else make a new one on the server",
+                status: .noPermission)
+        case .wrongLength(_, let length): malformed("\(length) bytes are not a bundle")
+        case .notRandom: malformed("there is no whole key in it")
+        case .alreadyExists, .notSynchronised, .foreign, .outOfMemory: KeyFileError.outOfMemory.fatal
         }
     }
 

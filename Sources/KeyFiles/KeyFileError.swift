@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+public import Linux
 public import SystemPackage
 
 /// The reason why a key file cannot be read, trusted or written.
-public enum KeyFileError: Error, Equatable, CustomStringConvertible {
+public enum KeyFileError: ReportableError, Equatable {
     /// A system call on the path failed.
     case system(call: String, path: FilePath, Errno)
     /// The path is a folder, device, pipe or socket.
@@ -22,37 +23,52 @@ public enum KeyFileError: Error, Equatable, CustomStringConvertible {
     /// No locked memory is available for the key.
     case outOfMemory
 
-    /// The message: what is wrong, where, and what to do.
-    public var description: String {
+    public var fatal: FatalError {
         switch self {
-        case .system(let call, let path, let errno) where errno == .noSuchFileOrDirectory && call == "open":
-            "key file \(path): there is no such file; make one with 'keygen \(path)', or copy the other host's"
+        case .system("open", let path, .noSuchFileOrDirectory):
+            FatalError(
+                "there is no such file", at: "key file \(path)",
+                cure: "make one with 'keygen \(path)', or copy the other host's", status: .noInput)
         case .system("create", let path, .noSuchFileOrDirectory):
-            "key file \(path): the folder that it is to be in does not exist"
+            FatalError(
+                "the folder that it is to be in does not exist", at: "key file \(path)", status: .cannotCreate)
         case .system("getrandom", _, let errno):
-            "there is no randomness for a key: \(errno)"
+            FatalError("there is no randomness for a key: \(errno)", status: .inputOutput)
         case .system(let call, let path, let errno):
-            "key file \(path): \(call): \(errno)"
+            FatalError(call, errno, at: "key file \(path)")
         case .notARegularFile(let path):
-            "key file \(path): not a regular file; a key must be a file of \(KeyFile.length) bytes"
+            FatalError(
+                "not a regular file", at: "key file \(path)",
+                cure: "a key must be a file of \(KeyFile.length) bytes", status: .wrongData)
         case .foreign(let path, let owner):
-            "key file \(path): it belongs to user \(owner), who is neither root nor the daemon's user; "
-                + "if that user may know the key, 'chown root \(path)', else make a new one on both hosts"
+            FatalError(
+                "it belongs to user \(owner), who is neither root nor the daemon's user", at: "key file \(path)",
+                cure: "if that user may know the key, 'chown root \(path)', else make a new one on both hosts",
+                status: .noPermission)
         case .accessibleByOthers(let path, let mode):
-            "key file \(path): group or others may read or write it (mode 0\(String(mode, radix: 8))); "
-                + "if nobody has read it, 'chmod 600 \(path)', else make a new one on both hosts"
+            FatalError(
+                "group or others may read or write it (mode 0\(String(mode, radix: 8)))", at: "key file \(path)",
+                cure: "if nobody has read it, 'chmod 600 \(path)', else make a new one on both hosts",
+                status: .noPermission)
         case .wrongLength(let path, let length):
-            "key file \(path): \(length) bytes long, but a key is exactly \(KeyFile.length); "
-                + "was it copied completely, and as binary?"
+            FatalError(
+                "\(length) bytes long, but a key is exactly \(KeyFile.length)", at: "key file \(path)",
+                cure: "was it copied completely, and as binary?", status: .wrongData)
         case .notRandom(let path):
-            "key file \(path): all its bytes are the same, so it is not a key; make one with 'keygen'"
+            FatalError(
+                "all its bytes are the same, so it is not a key", at: "key file \(path)",
+                cure: "make one with 'keygen'",
+                status: .wrongData)
         case .alreadyExists(let path):
-            "\(path) exists already and was left as it is; --force replaces it (no host with the old key gets in then)"
+            FatalError(
+                "exists already and was left as it is", at: "key file \(path)",
+                cure: "--force replaces it (no host with the old key gets in then)", status: .cannotCreate)
         case .notSynchronised(let path, let errno):
-            "key file \(path): the key is in place, but may not survive a power failure: its folder could not be "
-                + "synchronised to the disk: \(errno)"
+            FatalError(
+                "the key is in place, but may not survive a power failure: its folder could not be synchronised to the "
+                    + "disk: \(errno)", at: "key file \(path)", status: .inputOutput)
         case .outOfMemory:
-            "no memory for the key"
+            FatalError("no memory for the key", status: .system)
         }
     }
 }

@@ -4,7 +4,7 @@ internal import Glibc
 public import SystemPackage
 
 /// The reason why files could not be put in place.
-public enum FileError: Error, Equatable, CustomStringConvertible {
+public enum FileError: ReportableError, Equatable {
     /// A system call on the path failed.
     case system(call: String, FilePath, Errno)
     /// There is a file at the path, and replacing it was not requested.
@@ -14,14 +14,17 @@ public enum FileError: Error, Equatable, CustomStringConvertible {
     /// All files are in place, but their names in a folder may not survive a power failure.
     case notSynchronised(folder: FilePath, Errno)
 
-    /// The message: what is wrong and where.
-    public var description: String {
+    public var fatal: FatalError {
         switch self {
-        case .system(let call, let path, let errno): "\(path): \(call): \(errno)"
-        case .alreadyExists(let path): "\(path) exists already, and was left as it is"
-        case .notARegularFile(let path): "\(path) is not a regular file, and was left as it is"
+        case .system(let call, let path, let errno): FatalError(call, errno, at: "\(path)")
+        case .alreadyExists(let path):
+            FatalError("exists already, and was left as it is", at: "\(path)", status: .cannotCreate)
+        case .notARegularFile(let path):
+            FatalError("not a regular file, and was left as it is", at: "\(path)", status: .cannotCreate)
         case .notSynchronised(let folder, let errno):
-            "\(folder): fsync: \(errno); all files are in place, but may not survive a power failure"
+            FatalError(
+                "fsync: \(errno): all files are in place, but may not survive a power failure", at: "\(folder)",
+                status: .inputOutput)
         }
     }
 }

@@ -29,7 +29,7 @@ package enum NameResolver {
         var list: UnsafeMutablePointer<addrinfo>?
         let status = unsafe getaddrinfo(name, nil, &hints, &list)
         guard status == 0 else {
-            return .failure(ResolverError(description: unsafe String(cString: gai_strerror(status))))
+            return .failure(ResolverError(text: unsafe String(cString: gai_strerror(status))))
         }
         defer { unsafe freeaddrinfo(list) }
         var found: [IPAddress] = []
@@ -44,7 +44,9 @@ package enum NameResolver {
 }
 
 /// The reason why a name has no addresses.
-package struct ResolverError: Error, Equatable, CustomStringConvertible {
+package struct ResolverError: ReportableError, Equatable {
     /// The system's error message.
-    package let description: String
+    package let text: String
+
+    package var fatal: FatalError { FatalError(text, status: .noHost) }
 }

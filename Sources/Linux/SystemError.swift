@@ -2,7 +2,7 @@
 internal import Glibc
 
 /// A failed system call, or a netlink request that the kernel refused.
-public struct SystemError: Error, Equatable, CustomStringConvertible {
+public struct SystemError: ReportableError, Equatable {
     /// The name of the system call or netlink request.
     public let call: String
     /// The error number of errno(3).
@@ -19,8 +19,11 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
         self.init(call, Glibc.errno)
     }
 
-    /// The message, as `call: message` in the manner of perror(3).
-    public var description: String {
-        "\(call): \(unsafe String(cString: strerror(number)))"
+    /// The error to exit with; its text is `call: message`, in the manner of perror(3).
+    public var fatal: FatalError {
+        FatalError("\(call): \(unsafe String(cString: strerror(number)))", status: .system)
     }
+
+    /// Whether the process lacks the right for the call.
+    package var isForbidden: Bool { number == EPERM || number == EACCES }
 }

@@ -76,15 +76,20 @@ package enum UnixSocket {
     package static func send(_ text: String, to descriptor: Int32, flags: Int32 = 0) -> Bool {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
-            let count = unsafe bytes.withUnsafeBytes { bytes in
-                uninterrupted {
-                    unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | flags)
-                }
-            }
+            let count = send(bytes, to: descriptor, flags: flags)
             guard count > 0 else { return false }
             bytes = bytes.dropFirst(count)
         }
         return true
+    }
+
+    /// Sends bytes as send(2) does, but never with SIGPIPE.
+    ///
+    /// - Returns: The number of bytes that were sent; -1 with errno set if that failed.
+    package static func send(_ bytes: ArraySlice<UInt8>, to descriptor: Int32, flags: Int32 = 0) -> Int {
+        unsafe bytes.withUnsafeBytes { bytes in
+            uninterrupted { unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | flags) }
+        }
     }
 
     /// Reads a line.

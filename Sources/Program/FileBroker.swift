@@ -37,7 +37,7 @@ package final class FileBroker: Sendable {
             let broker = FileBroker(try spawn())
             current.withLock { $0 = broker }
         } catch {
-            throw FatalError("no child that opens files: \(error)", status: EX_OSERR)
+            throw FatalError("no child that opens files: \(error)", status: .system)
         }
     }
 
@@ -65,10 +65,7 @@ package final class FileBroker: Sendable {
         let bytes = Array(path.string.utf8)
         guard bytes.count <= Self.longestPath else { throw .fileNameTooLong }
         return try link.withLock { link throws(Errno) in
-            let sent = unsafe bytes.withUnsafeBytes {
-                unsafe send(link, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            guard sent == bytes.count else { throw .permissionDenied }
+            guard UnixSocket.send(bytes[...], to: link) == bytes.count else { throw .permissionDenied }
             // The child answers or exits. After a timeout, its late answer would be taken for that to the next request.
             var file: Int32 = -1
             let error = unsafe clinux_receive_file(link, &file)

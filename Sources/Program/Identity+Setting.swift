@@ -12,18 +12,18 @@ extension Identity {
     package static func find(_ setting: String?) throws(FatalError) -> Identity? {
         guard let setting, let name = UserName(setting) else { return nil }
         guard let entry = unsafe getpwnam(name.user) else {
-            throw FatalError("user: there is no user \"\(name.user)\" on this host", status: EX_NOUSER)
+            throw FatalError("there is no user \"\(name.user)\" on this host", at: "user", status: .noUser)
         }
         let user = unsafe entry.pointee.pw_uid
         var group = unsafe entry.pointee.pw_gid
         if let groupName = name.group {
             guard let entry = unsafe getgrnam(groupName) else {
-                throw FatalError("user: there is no group \"\(groupName)\" on this host", status: EX_NOUSER)
+                throw FatalError("there is no group \"\(groupName)\" on this host", at: "user", status: .noUser)
             }
             group = unsafe entry.pointee.gr_gid
         }
         guard geteuid() == 0 || geteuid() == user else {
-            throw FatalError("user: only root can become \"\(name.user)\"", status: EX_NOPERM)
+            throw FatalError("only root can become \"\(name.user)\"", at: "user", status: .noPermission)
         }
         return Identity(name: name.user, user: user, group: group)
     }
@@ -35,10 +35,11 @@ extension Identity {
 extension FatalError {
     /// Adds an explanation to a permission error: the daemon no longer has the user or the rights that it started with.
     package func explained(for identity: Identity?) -> FatalError {
-        guard status == EX_NOPERM else { return self }
+        guard status == .noPermission else { return self }
         let reader = identity.map { "user \"\($0.name)\", whom the daemon runs as," } ?? "the daemon"
-        return FatalError(
-            "\(description)\n\(reader) has given up root's right to read everything; "
-                + "configuration and key files must be its own or root's", status: status)
+        let explanation = FatalError(
+            "\(reader) has given up root's right to read everything",
+            cure: "configuration and key files must be its own or root's", status: status)
+        return FatalError([self, explanation], status: status)
     }
 }

@@ -2,7 +2,7 @@
 internal import Glibc
 internal import KeyFiles
 package import KnockProtocol
-internal import Linux
+package import Linux
 package import SystemPackage
 
 extension KeySchedule {
@@ -23,10 +23,8 @@ extension KeySchedule {
     }
 
     private static func read(_ path: FilePath, owners: [UInt32]?) throws(FatalError) -> KeySchedule {
-        do throws(KeyFileError) {
-            return try KeyFile.read(path, owners: owners, opening: FileBroker.open)
-        } catch {
-            throw FatalError(error)
+        try fatally { () throws(KeyFileError) in
+            try KeyFile.read(path, owners: owners, opening: FileBroker.open)
         }
     }
 }

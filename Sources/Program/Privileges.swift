@@ -11,7 +11,7 @@ package enum Privileges {
     /// Call this before any key is read.
     package static func forbidDumps() throws(FatalError) {
         guard clinux_forbid_dumps() == 0 else {
-            throw FatalError(SystemError("prctl PR_SET_DUMPABLE").description, status: EX_OSERR)
+            throw SystemError("prctl PR_SET_DUMPABLE").fatal
         }
     }
 
@@ -35,7 +35,7 @@ package enum Privileges {
     /// - Throws: The kernel's error, after which the daemon must not continue.
     package static func reduce(to identity: Identity?) throws(FatalError) {
         guard threadCount == 1 else {
-            throw FatalError("\(threadCount) threads have begun before privileges were given up", status: EX_SOFTWARE)
+            throw FatalError("\(threadCount) threads have begun before privileges were given up", status: .software)
         }
         // If the daemon was started as the user already, there is nothing to change.
         let change = geteuid() == 0 ? identity : nil
@@ -57,7 +57,7 @@ package enum Privileges {
 
     private static func notGivenUp(_ reason: Int32, _ call: UnsafePointer<CChar>?) -> FatalError {
         let name = unsafe call.map { unsafe String(cString: $0) } ?? ""
-        return FatalError("privileges not given up: \(SystemError(name, reason))", status: EX_OSERR)
+        return FatalError("privileges not given up: \(SystemError(name, reason))", status: .system)
     }
 
     /// Runs the body with the privileges that will be left after `reduce`, to find out whether it will work then.

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import CLinux
 internal import Glibc
 internal import Linux
 internal import Synchronization
@@ -89,13 +88,12 @@ package final class Syslog: Sendable {
 
     private func send(_ text: String, _ priority: Priority, _ connection: inout Connection) throws(SystemError) {
         let line = "<\(Self.facility | priority.rawValue)>\(SystemClock.syslogTimestamp()) \(tag): \(text)"
-        let bytes = Array(line.utf8.prefix(Self.maximumLength))
+        let bytes = Array(line.utf8.prefix(Self.maximumLength))[...]
         // The connected syslog daemon may have ended, and another may have taken its place.
         for isFirstTry in [true, false] {
             if connection.descriptor < 0 { try connect(&connection) }
             let descriptor = connection.descriptor
-            let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-            guard uninterrupted({ unsafe Glibc.send(descriptor, bytes, bytes.count, flags) }) < 0 else { return }
+            guard UnixSocket.send(bytes, to: descriptor, flags: Int32(MSG_DONTWAIT)) < 0 else { return }
             let error = SystemError("send")
             guard error.number != EAGAIN, error.number != ENOBUFS else { throw error }
             Self.disconnect(&connection)

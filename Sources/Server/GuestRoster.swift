@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import DaemonCore
-internal import Glibc
 package import KnockEngine
 internal import KnockProtocol
-package import Program
+package import Linux
+internal import Program
 package import Settings
 package import Wire
 
@@ -32,8 +32,8 @@ package struct GuestRoster: Sendable {
             let fingerprint = keys.fingerprint
             if let other = owners.updateValue(guest.name, forKey: fingerprint) {
                 throw FatalError(
-                    "guest \"\(guest.name)\" has the same key as \"\(other)\"; each needs one of their own",
-                    status: EX_CONFIG)
+                    "guest \"\(guest.name)\" has the same key as \"\(other)\"", cure: "each needs one of their own",
+                    status: .configuration)
             }
             let id = registry.id(of: guest.name, fingerprint: fingerprint)
             settingsByID[id] = guest

@@ -4,9 +4,9 @@ internal import Dispatch
 internal import Glibc
 internal import KernelFilter
 package import KnockEngine
-internal import Linux
+package import Linux
 package import Logging
-package import Program
+internal import Program
 package import Settings
 internal import SystemPackage
 
@@ -33,7 +33,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     /// It is kept because the process may later lack the right to load or find one.
     private var spare: KernelFilter?
     /// The last reported reason why there is no filter.
-    private var obstacle: String?
+    private var obstacle: FatalError?
 
     /// Reads the settings that cannot change while the daemon runs.
     ///
@@ -61,7 +61,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     /// - Throws: The reason why the filter cannot be used, if the choice is `on`. The filter is switched off in that
     ///   case.
     package func supply(_ guests: [Guest], _ settings: ServerSettings) throws(FatalError) {
-        let refusal = queue.sync { () -> String? in
+        let refusal = queue.sync { () -> FatalError? in
             do throws(KernelFilterError) {
                 guard choice != .off else {
                     try switchOff()
@@ -69,24 +69,24 @@ package final class KernelFilterKeeper: @unchecked Sendable {
                 }
                 if let obstacle = Self.obstacle(guests, settings) {
                     try switchOff()
-                    return obstacle
+                    return FatalError(obstacle, status: .unavailable)
                 }
                 try update(guests, settings)
                 return nil
             } catch {
                 // The rules may refer to a filter left by an earlier run.
                 try? switchOff()
-                return choice == .off ? nil : error.description
+                return choice == .off ? nil : error.fatal
             }
         }
         let isNews = queue.sync { obstacle != refusal }
         queue.sync { obstacle = refusal }
         guard let refusal else { return }
         guard choice == .auto else {
-            throw FatalError("--kernel-filter on: \(refusal)", status: EX_UNAVAILABLE)
+            throw refusal.exiting(with: .unavailable).at("--kernel-filter on")
         }
         guard isNews else { return }
-        logger.notice("no kernel filter, the daemon judges all SYNs: \(refusal)")
+        logger.log(.notice, "no kernel filter, the daemon judges all SYNs", refusal)
     }
 
     /// Returns the reason why the settings rule out a filter; nil if they do not.
@@ -96,7 +96,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
         if settings.onFailure == .reset { return "on_failure is reset, and it could only drop" }
         if settings.lockoutAfterWrongCodes > 0 { return "wrong codes are to be counted" }
         if guests.count > KernelFilter.maximumKeys {
-            return KernelFilterError.tooManyKeys(guests.count).description
+            return KernelFilterError.tooManyKeys(guests.count).fatal.finding
         }
         return nil
     }
@@ -133,7 +133,7 @@ package final class KernelFilterKeeper: @unchecked Sendable {
     }
 
     private func tell(_ consequence: String, _ obstacle: KernelFilterError) {
-        logger.notice("\(consequence)", metadata: ["reason": "\(obstacle)"])
+        logger.log(.notice, consequence, obstacle)
         for line in obstacle.verifierLines { logger.debug("verifier: \(line)") }
     }
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Control
 internal import DaemonCore
-internal import Glibc
 internal import JSONText
 internal import KnockEngine
 internal import Linux
 internal import Logging
 internal import Netfilter
-internal import Program
 internal import Settings
 internal import Synchronization
 internal import Wire
@@ -65,7 +63,7 @@ extension ServerDaemon {
     func unlock(_ address: IPAddress) -> ControlAnswer {
         let wasLockedOut = shared.unlock(address, at: SystemClock.now())
         keeper?.note()
-        guard wasLockedOut else { return .failed(EX_DATAERR, "\(address) is not locked out") }
+        guard wasLockedOut else { return .failed(.wrongData, "\(address) is not locked out") }
         logger.notice("let in again before its time", metadata: ["client": "\(address)"])
         return .done("\(address) is let in again\n")
     }

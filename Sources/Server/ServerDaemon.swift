@@ -5,7 +5,7 @@ internal import Dispatch
 internal import Glibc
 internal import KnockEngine
 internal import KnockProtocol
-internal import Linux
+package import Linux
 internal import Logging
 internal import Netfilter
 package import Program

@@ -43,7 +43,7 @@ package struct BundleHead: Equatable, SettingOwner {
         table.refuseUnknownKeys()
         guard problems.all.isEmpty else {
             let sorted = problems.inOrder
-            throw .problems(path, Array(sorted.prefix(ProblemList.limit)), count: sorted.count)
+            throw .problems(path, sorted)
         }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+package import Linux
 package import SystemPackage
 
 /// An error or a warning about a configuration file.
@@ -10,10 +11,10 @@ package struct SettingsProblem: Equatable, Sendable {
     /// The message: what is wrong and what to do.
     package let text: String
 
-    /// Returns `FILE:LINE:COLUMN: text`, in the manner of compilers.
-    package func description(in file: FilePath) -> String {
-        guard let position else { return "\(file): \(text)" }
-        return "\(file):\(position.line):\(position.column): \(text)"
+    /// Returns the problem as one of a file, at `FILE:LINE:COLUMN` in the manner of compilers.
+    package func report(in file: FilePath) -> FatalError {
+        FatalError(
+            text, at: position.map { "\(file):\($0.line):\($0.column)" } ?? "\(file)", status: .configuration)
     }
 }
 
@@ -39,7 +40,7 @@ package struct SettingsLocation: Hashable, Sendable {
 }
 
 /// The reason why settings cannot be used.
-package enum SettingsError: Error, Equatable, CustomStringConvertible {
+package enum SettingsError: ReportableError, Equatable {
     /// A system call on the file failed.
     case system(call: String, FilePath, Errno)
     /// The file is a folder, device, pipe or socket.
@@ -50,33 +51,39 @@ package enum SettingsError: Error, Equatable, CustomStringConvertible {
     case writableByOthers(FilePath, mode: UInt16)
     /// The file is longer than `SettingsText.maximumLength`.
     case tooLong(FilePath)
-    /// The file has errors; with the first ones in order, and their total number.
-    case problems(FilePath, [SettingsProblem], count: Int)
+    /// The file has errors; in order.
+    case problems(FilePath, [SettingsProblem])
 
-    /// The message: what is wrong, where, and what to do.
-    package var description: String {
+    package var fatal: FatalError {
         switch self {
         case .system("open", let path, .noSuchFileOrDirectory):
-            "configuration file \(path): there is no such file"
+            FatalError("there is no such file", at: Self.place(path), status: .noInput)
         case .system(let call, let path, let errno):
-            "configuration file \(path): \(call): \(errno)"
+            FatalError(call, errno, at: Self.place(path))
         case .notARegularFile(let path):
-            "configuration file \(path): not a regular file"
+            FatalError("not a regular file", at: Self.place(path), status: .configuration)
         case .foreign(let path, let owner):
-            "configuration file \(path): it belongs to user \(owner), who could have commands run by it; if the content "
-                + "is right, 'chown root \(path)'"
+            FatalError(
+                "it belongs to user \(owner), who could have commands run by it", at: Self.place(path),
+                cure: "if the content is right, 'chown root \(path)'", status: .configuration)
         case .writableByOthers(let path, let mode):
-            "configuration file \(path): group or others may write it (mode 0\(String(mode, radix: 8))), and commands "
-                + "in it are run; if the content is right, 'chmod go-w \(path)'"
+            FatalError(
+                "group or others may write it (mode 0\(String(mode, radix: 8))), and commands in it are run",
+                at: Self.place(path), cure: "if the content is right, 'chmod go-w \(path)'", status: .configuration)
         case .tooLong(let path):
-            "configuration file \(path): longer than \(SettingsText.maximumLength) bytes, which none needs to be"
-        case .problems(let path, let problems, let count):
-            Self.list(problems.map { $0.description(in: path) }, more: count - problems.count)
+            FatalError(
+                "longer than \(SettingsText.maximumLength) bytes, which none needs to be", at: Self.place(path),
+                status: .configuration)
+        case .problems(let path, let problems):
+            FatalError(Self.list(problems.map { $0.report(in: path) }), status: .configuration)
         }
     }
 
-    private static func list(_ lines: [String], more: Int) -> String {
-        guard more > 0 else { return lines.joined(separator: "\n") }
-        return (lines + ["and \(more) more"]).joined(separator: "\n")
+    private static func list(_ problems: [FatalError]) -> [FatalError] {
+        let more = problems.count - ProblemList.limit
+        guard more > 0 else { return problems }
+        return problems.prefix(ProblemList.limit) + [FatalError("and \(more) more", status: .configuration)]
     }
+
+    private static func place(_ path: FilePath) -> String { "configuration file \(path)" }
 }

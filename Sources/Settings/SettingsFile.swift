@@ -47,7 +47,7 @@ package struct SettingsFile<Settings: DaemonSettings>: Sendable {
         for conflict in settings.conflicts where !problems.hides(conflict) { problems.add(conflict) }
         guard problems.all.isEmpty else {
             let sorted = problems.inOrder
-            throw .problems(path, Array(sorted.prefix(ProblemList.limit)), count: sorted.count)
+            throw .problems(path, sorted)
         }
         for doubt in settings.doubts(at: now ?? Int64(time(nil))) { problems.warn(doubt) }
         return SettingsFile(settings: settings, given: table.given, warnings: problems.warnings)
@@ -59,7 +59,7 @@ func parseEntries(_ text: [UInt8], _ path: FilePath) throws(SettingsError) -> [T
     do throws(TOMLSyntaxError) {
         return try parseTOML(text)
     } catch {
-        throw .problems(path, [error.problem], count: 1)
+        throw .problems(path, [error.problem])
     }
 }
 

@@ -2,6 +2,7 @@
 import ArgumentParser
 internal import KeyFiles
 import KnockProtocol
+import Linux
 internal import Program
 import Settings
 import SystemPackage
@@ -106,12 +107,10 @@ struct KeygenCommand: ParsableCommand {
 
     private func makeKey() throws(FatalError) {
         let path = FilePath(self.path ?? "port_protector.dat")
-        do throws(KeyFileError) {
-            let keys = fingerprint ? try KeyFile.read(path) : try Keygen.write(path, replacing: force)
-            StandardOutput.write("\(keys.fingerprint)  \(path)\n")
-        } catch {
-            throw FatalError(error)
+        let keys = try fatally { () throws(KeyFileError) in
+            fingerprint ? try KeyFile.read(path) : try Keygen.write(path, replacing: force)
         }
+        StandardOutput.write("\(keys.fingerprint)  \(path)\n")
     }
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import Glibc
 import KeyFiles
 import KnockProtocol
 import Linux
@@ -43,7 +42,8 @@ struct NewGuest {
         }
         guard !edit.settings.guests.contains(where: { $0.name == name }) else {
             throw FatalError(
-                "\(edit.path): there is a guest named \"\(name)\" already; nothing was changed", status: EX_CANTCREAT)
+                "there is a guest named \"\(name)\" already, so nothing was changed", at: "\(edit.path)",
+                cure: "choose another name", status: .cannotCreate)
         }
         keepDefaultGuest(&edit)
         edit.append(stanza)
@@ -51,7 +51,8 @@ struct NewGuest {
         let reached = ports.isEmpty ? settings.targetPorts : ports
         guard reached.count <= BundleHead.maximumPorts else {
             throw FatalError(
-                "a bundle names at most \(BundleHead.maximumPorts) ports; choose some with --port", status: EX_USAGE)
+                "a bundle names at most \(BundleHead.maximumPorts) ports", cure: "choose some with --port",
+                status: .usage)
         }
 
         let key = try fatally { () throws(KeyFileError) in try KeyMaterial.random() }

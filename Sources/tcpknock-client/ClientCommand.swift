@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Client
+import Linux
 internal import Program
 internal import Settings
 

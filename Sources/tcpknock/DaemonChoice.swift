@@ -2,7 +2,6 @@
 import ArgumentParser
 import Control
 import Doctor
-import Glibc
 import Linux
 import Program
 import Settings
@@ -49,8 +48,8 @@ struct DaemonChoice: ParsableArguments {
         let found = servers + (Self.clientSocket.exists ? [Self.clientSocket] : [])
         guard !found.isEmpty else {
             throw FatalError(
-                "no daemon is running here: there is no socket in \(SharedSettings.socketFolder); "
-                    + "if its control_socket is elsewhere, name it with --socket", status: EX_UNAVAILABLE)
+                "no daemon is running here: there is no socket in \(SharedSettings.socketFolder)",
+                cure: "if its control_socket is elsewhere, name it with --socket", status: .unavailable)
         }
         return found
     }

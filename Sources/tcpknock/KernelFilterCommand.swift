@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Capture
-import Glibc
 import KernelFilter
+import Linux
 internal import Program
 import Settings
 import SystemPackage
@@ -25,19 +25,7 @@ struct KernelFilterCommand: ParsableCommand {
         /// Runs `body` with the folder, and reports its error.
         func run(_ body: (FilePath) throws(KernelFilterError) -> Void) throws {
             try reportingErrors(of: "tcpknock") { () throws(FatalError) in
-                do throws(KernelFilterError) {
-                    try body(FilePath(folder))
-                } catch {
-                    throw FatalError(error.description, status: Self.status(error))
-                }
-            }
-        }
-
-        private static func status(_ error: KernelFilterError) -> Int32 {
-            switch error {
-            case .notPermitted: EX_NOPERM
-            case .hookMissing, .gateMissing: EX_NOINPUT
-            default: EX_UNAVAILABLE
+                try fatally { () throws(KernelFilterError) in try body(FilePath(folder)) }
             }
         }
     }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Capture
 import Control
 import JSONText
+import Linux
 import Program
 import Settings
 import Wire

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import Glibc
 import KeyFiles
 import KnockProtocol
 import Linux
@@ -17,16 +16,16 @@ struct NewServer {
     ///
     /// Its content is not trusted: anybody may have written it.
     init(_ path: FilePath) throws(FatalError) {
-        let bundle = try fatally { () throws(KeyBundleError) in try KeyBundle.read(path) }
+        let bundle = try KeyBundle.read(path)
         do throws(SettingsError) {
             head = try BundleHead(bundle.head, path)
         } catch {
-            throw FatalError(error.description, status: EX_DATAERR)
+            throw error.fatal.exiting(with: .wrongData)
         }
         guard head.fingerprint == bundle.key.keys.fingerprint else {
             throw FatalError(
-                "bundle \(path): the fingerprint in it is not that of its key; was it changed on the way? Make a new one",
-                status: EX_DATAERR)
+                "the fingerprint in it is not that of its key", at: "bundle \(path)",
+                cure: "was it changed on the way? Make a new one", status: .wrongData)
         }
         key = bundle.key
     }
@@ -84,9 +83,9 @@ struct NewServer {
             let shared = target.ports.filter(head.ports.contains)
             guard shared.isEmpty else {
                 throw FatalError(
-                    "\(edit.path): there is a [[target]] for \(head.host) with port \(shared[0]), but without others of "
-                        + "the bundle; change its ports to \(head.ports), and run this again; nothing was changed",
-                    status: EX_CANTCREAT)
+                    "there is a [[target]] for \(head.host) with port \(shared[0]), but without others of the bundle, so "
+                        + "nothing was changed", at: "\(edit.path)",
+                    cure: "change its ports to \(head.ports), and run this again", status: .cannotCreate)
             }
         }
         return nil
@@ -100,8 +99,8 @@ struct NewServer {
         if let present = try? KeyFile.read(path), present.fingerprint == head.fingerprint { return false }
         guard replacing else {
             throw FatalError(
-                "\(path): there is another key for \(head.host) already; nothing was changed. --force replaces it",
-                status: EX_CANTCREAT)
+                "there is another key for \(head.host) already, so nothing was changed", at: "\(path)",
+                cure: "--force replaces it", status: .cannotCreate)
         }
         return true
     }

@@ -3,9 +3,9 @@ import ArgumentParser
 import Capture
 import Control
 import Diagnosis
-import Glibc
 import JSONText
 import KnockProtocol
+import Linux
 internal import Netfilter
 import Program
 import Settings
@@ -113,13 +113,8 @@ struct ProbeCommand: ParsableCommand {
     func run() throws {
         let works = try reportingErrors(of: "tcpknock probe") { () throws(FatalError) in
             let settings = try settings()
-            let findings: ProbeFindings
-            do throws(CaptureError) {
-                findings = try Prober.run(
-                    settings, queueIsHeld: Queue.owner(of: settings.queueNumber) != nil, isSigned: Self.isSigned)
-            } catch {
-                throw FatalError(error)
-            }
+            let findings = try Prober.run(
+                settings, queueIsHeld: Queue.owner(of: settings.queueNumber) != nil, isSigned: Self.isSigned)
             StandardOutput.write(json ? findings.json.indentedText + "\n" : findings.text)
             return findings.works
         }
@@ -161,12 +156,7 @@ struct ProbeCommand: ParsableCommand {
 
     private func configuration(_ family: IPFamily?) throws(FatalError) -> ProbeConfiguration {
         let settings = try EffectiveSettings<ClientSettings>(file: config).settings
-        let address: IPAddress
-        do throws(CaptureError) {
-            address = try Route(to: host, family: family, interface: interface).remote
-        } catch {
-            throw FatalError(error)
-        }
+        let address = try Route(to: host, family: family, interface: interface).remote
         return try ProbeConfiguration(
             settings, host: host, address: address, port: port, keyFile: keyFile.map { FilePath($0) })
     }

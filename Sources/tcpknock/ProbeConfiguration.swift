@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Capture
 import Diagnosis
+import Linux
 import Program
 import Settings
 import SystemPackage
@@ -29,7 +30,7 @@ struct ProbeConfiguration {
         guard let key = keyFile ?? target?.keyFile ?? shared else {
             throw FatalError(
                 "the client's configuration has no target for \(host) (\(address)) port \(port), so its daemon does "
-                    + "not knock there; add a [[target]], or give --key-file", status: 78)
+                    + "not knock there", cure: "add a [[target]], or give --key-file", status: .configuration)
         }
         self.keyFile = key
         nat = target?.nat ?? settings.nat

@@ -2,6 +2,7 @@
 import ArgumentParser
 internal import Control
 import JSONText
+import Linux
 internal import Program
 import SystemPackage
 

@@ -4,6 +4,7 @@ import Capture
 import Diagnosis
 import JSONText
 import KnockProtocol
+import Linux
 internal import Program
 import Settings
 import SystemPackage
@@ -64,12 +65,12 @@ struct TraceCommand: ParsableCommand {
             let search = CodeSearch(keys: try keys(), slotOffsets: -slots...slots, extraAddresses: clientAddresses)
             var tracer = HandshakeTracer(search: search, targetPorts: Set(targetPorts))
             var damage: FatalError?
-            do throws(CaptureError) {
+            do throws(FatalError) {
                 _ = try CaptureFile.read(file) { tracer.take($0, at: $1) }
             } catch {
                 // Show what was read before the damage.
-                guard case .damaged = error, tracer.segments > 0 else { throw FatalError(error) }
-                damage = FatalError(error)
+                guard error.status == .wrongData, tracer.segments > 0 else { throw error }
+                damage = error
             }
             StandardOutput.write(json ? Self.json(tracer) : Self.text(tracer))
             if let damage { throw damage }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 internal import Control
-import Glibc
 import JSONText
+import Linux
 internal import Program
 
 struct WatchCommand: ParsableCommand {
@@ -23,7 +23,7 @@ struct WatchCommand: ParsableCommand {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
             let socket = try daemon.socket(preferring: true)
             try ControlClient.ask(socket, .watch, json ? .json : .text) { StandardOutput.write($0) }
-            throw FatalError("\(socket): the daemon has ended", status: EX_UNAVAILABLE)
+            throw FatalError("the daemon has ended", at: "\(socket)", status: .unavailable)
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import Capture
 import Diagnosis
+import Linux
 import SystemPackage
 import TestSupport
 import Testing
@@ -72,34 +73,34 @@ import Wire
         #expect(try read(pcap([])).packets.isEmpty)
     }
 
-    private func error(_ content: [UInt8]) -> CaptureError? {
+    private func error(_ content: [UInt8]) -> FatalError? {
         do {
             _ = try read(content)
             return nil
         } catch {
-            return error as? CaptureError
+            return error as? FatalError
         }
     }
 
     @Test func whatIsNoCapture() throws {
         for content in [[], Array("no capture at all, but text".utf8)] as [[UInt8]] {
-            guard case .damaged(_, let reason)? = error(content) else { throw Missing() }
-            #expect(reason.contains("no capture file"))
+            let reason = try #require(error(content))
+            #expect(reason.status == .wrongData && reason.finding.contains("no capture file"))
         }
-        guard case .damaged? = error(Array(pcap([ethernet + TestPacket().bytes]).dropLast(3))) else { throw Missing() }
-        guard case .unknownLinkLayer(_, let name)? = error(pcap([], link: 127)) else { throw Missing() }
-        #expect(name == "IEEE802_11_RADIO")
-        #expect(throws: CaptureError.self) { _ = try CaptureFile.read("/nonexistent/file") { _, _ in } }
+        #expect(error(Array(pcap([ethernet + TestPacket().bytes]).dropLast(3)))?.status == .wrongData)
+        let unknown = try #require(error(pcap([], link: 127)))
+        #expect(unknown.status == .wrongData && unknown.finding.contains("'IEEE802_11_RADIO'"))
+        #expect(throws: FatalError("No such file or directory", at: "/nonexistent/file", status: .noInput)) {
+            _ = try CaptureFile.read("/nonexistent/file") { _, _ in }
+        }
     }
-
-    struct Missing: Error {}
 
     @Test("What came before the damage is handed on")
     func damagedAtTheEnd() throws {
         let frame = ethernet + TestPacket().bytes
         let path = try folder.write("cut", Array(pcap([frame, frame]).dropLast(5))).string
         var count = 0
-        #expect(throws: CaptureError.self) { _ = try CaptureFile.read(path) { _, _ in count += 1 } }
+        #expect(throws: FatalError.self) { _ = try CaptureFile.read(path) { _, _ in count += 1 } }
         #expect(count == 1)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
+import Linux
 import Testing
 
 @testable import DaemonCore
@@ -16,7 +17,7 @@ import Testing
     @Test(arguments: [(0, 1), (128 * megabyte - 1, 1), (143 * megabyte, 2), (128 * megabyte, 64)])
     func isTooLittle(_ limit: UInt64, _ queues: Int) {
         let error = #expect(throws: FatalError.self) { try AddressSpace.check(limit: limit, queues: queues) }
-        #expect(error?.status == EX_OSERR)
+        #expect(error?.status == .system)
         #expect(error?.description.contains("\(limit >> 20) MB") == true)
     }
 

@@ -38,12 +38,12 @@ private final class MadeUpDaemon: AdministeredDaemon {
     var settings: ClientSettings { inForce.withLock { $0.settings } }
 
     func roster(_ settings: ClientSettings) throws(FatalError) -> [String] {
-        guard settings.keyFile != "/missing" else { throw FatalError("no such key", status: EX_NOINPUT) }
+        guard settings.keyFile != "/missing" else { throw FatalError("no such key", status: .noInput) }
         return settings.targets.map { "\($0.host)" }
     }
 
     func adopt(_ settings: ClientSettings, _ roster: [String]) throws(FatalError) -> String {
-        guard settings.mask != .windowed else { throw FatalError("not that mask", status: EX_UNAVAILABLE) }
+        guard settings.mask != .windowed else { throw FatalError("not that mask", status: .unavailable) }
         inForce.withLock { $0 = (settings, roster) }
         return "now \(roster.joined(separator: " "))"
     }
@@ -61,7 +61,7 @@ private final class MadeUpDaemon: AdministeredDaemon {
     }
 
     func locks(_ form: ControlRequest.Form) -> ControlAnswer { .done("locks \(form.rawValue)") }
-    func unlock(_ address: IPAddress) -> ControlAnswer { .failed(EX_DATAERR, "not \(address)") }
+    func unlock(_ address: IPAddress) -> ControlAnswer { .failed(.wrongData, "not \(address)") }
 }
 
 @Suite("What both daemons do when they are asked") struct AdministeredDaemonTests {
@@ -97,10 +97,10 @@ private final class MadeUpDaemon: AdministeredDaemon {
     @Test(
         "One that cannot be used leaves the old one in force",
         arguments: [
-            ("murk = 1\n", EX_CONFIG, "murk"), ("key_file = \"/missing\"\n", EX_NOINPUT, "no such key"),
-            ("isn_mask = \"windowed\"\n", EX_UNAVAILABLE, "not that mask"),
-        ] as [(String, Int32, String)])
-    func refused(_ content: String, _ status: Int32, _ reason: String) throws {
+            ("murk = 1\n", .configuration, "murk"), ("key_file = \"/missing\"\n", .noInput, "no such key"),
+            ("isn_mask = \"windowed\"\n", .unavailable, "not that mask"),
+        ] as [(String, Linux.ExitStatus, String)])
+    func refused(_ content: String, _ status: Linux.ExitStatus, _ reason: String) throws {
         let daemon = try daemon("queue_num = 1\n")
         let before = daemon.settings
         try write(content)
@@ -155,8 +155,8 @@ private final class MadeUpDaemon: AdministeredDaemon {
     @Test func requests() throws {
         let daemon = try daemon("")
         #expect(daemon.answer(.locks, .json) == .done("locks json"))
-        #expect(daemon.answer(.unlock(IPAddress(192, 0, 2, 9)), .text) == .failed(EX_DATAERR, "not 192.0.2.9"))
-        guard case .failed(EX_PROTOCOL, _) = daemon.answer(.watch, .text) else {
+        #expect(daemon.answer(.unlock(IPAddress(192, 0, 2, 9)), .text) == .failed(.wrongData, "not 192.0.2.9"))
+        guard case .failed(.wrongProtocol, _) = daemon.answer(.watch, .text) else {
             Issue.record("watching is the control socket's to answer")
             return
         }

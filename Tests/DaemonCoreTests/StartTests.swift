@@ -27,12 +27,12 @@ import Testing
     @Test(
         "A queue that cannot be bound",
         arguments: [
-            (EPERM, EX_NOPERM, "CAP_NET_ADMIN"), (EBUSY, EX_NOPERM, "CAP_NET_ADMIN"),
-            (ENOBUFS, EX_OSERR, "bind queue: No buffer space available"),
-        ] as [(Int32, Int32, String)])
-    func queue(_ number: Int32, _ status: Int32, _ text: String) {
+            (EPERM, .noPermission, "CAP_NET_ADMIN"), (EBUSY, .noPermission, "CAP_NET_ADMIN"),
+            (ENOBUFS, .system, "bind queue: No buffer space available"),
+        ] as [(Int32, Linux.ExitStatus, String)])
+    func queue(_ number: Int32, _ status: Linux.ExitStatus, _ text: String) {
         // Nobody holds this queue, so that cannot be why.
-        let error = FatalError(binding: 54_321, SystemError("bind queue", number))
+        let error = Queue.explanation(of: SystemError("bind queue", number), binding: 54_321)
         #expect(error.status == status)
         #expect(error.description.contains("queue 54321"))
         #expect(error.description.contains(text))
@@ -46,7 +46,7 @@ import Testing
                 _ = try Queue.bind(54_321, Queue.Options())
             } throws: { error in
                 let error = error as? FatalError
-                return error?.status == EX_NOPERM && error?.description.contains("CAP_NET_ADMIN") == true
+                return error?.status == .noPermission && error?.description.contains("CAP_NET_ADMIN") == true
             }
         }
     }

@@ -2,6 +2,7 @@
 import Glibc
 import KernelFilter
 import KnockProtocol
+import Linux
 import SystemPackage
 import TestSupport
 import Testing

@@ -24,13 +24,22 @@ import Testing
         return path
     }
 
-    private func failure(_ path: FilePath) -> KeyBundleError? {
-        do throws(KeyBundleError) {
+    private func failure(_ path: FilePath) -> FatalError? {
+        do throws(FatalError) {
             _ = try KeyBundle.read(path)
             return nil
         } catch {
             return error
         }
+    }
+
+    private func isMalformed(_ error: FatalError, _ path: FilePath) -> Bool {
+        error.status == .wrongData && error.place == "bundle \(path)"
+            && error.cure?.contains("keygen --bundle") == true
+    }
+
+    private func notARegularFile(_ path: FilePath) -> FatalError {
+        FatalError("not a regular file", at: "bundle \(path)", status: .wrongData)
     }
 
     private func text(_ path: FilePath) throws -> [UInt8] { try folder.read(path.lastComponent?.string ?? "") }
@@ -73,18 +82,16 @@ import Testing
         ]
         for (index, change) in changes.enumerated() {
             let path = try changed(change)
-            guard case .malformed(path, let what) = failure(path) else {
-                Issue.record("change \(index): \(String(describing: failure(path)))")
-                continue
-            }
-            #expect(!what.isEmpty)
+            let error = try #require(failure(path), "change \(index)")
+            #expect(isMalformed(error, path) && !error.finding.isEmpty, "change \(index): \(error)")
         }
     }
 
     @Test("A key whose bytes are all the same is none") func constant() throws {
         let key = try KeyMaterial(try #require(Secret(count: KeyFile.length) { _ in }))
         let path = try write("version = 1", key)
-        #expect(failure(path) == .malformed(path, "there is no whole key in it"))
+        let error = try #require(failure(path))
+        #expect(isMalformed(error, path) && error.finding == "there is no whole key in it")
     }
 
     @Test("Random damage is refused, or another key; never more") func damage() throws {
@@ -99,29 +106,26 @@ import Testing
                 bytes.removeSubrange(Int.random(in: bytes.indices, using: &generator)...)
             }
             let path = try folder.write("damaged", bytes)
-            if let error = failure(path) {
-                guard case .malformed = error else {
-                    Issue.record("\(error)")
-                    continue
-                }
-            }
+            if let error = failure(path) { #expect(isMalformed(error, path), "\(error)") }
         }
     }
 
     @Test("Files that cannot be trusted") func files() throws {
         let path = try write("version = 1", try KeyMaterial.random())
         try #require(chmod(path.string, 0o640) == 0)
-        #expect(failure(path) == .accessibleByOthers(path, mode: 0o640))
-        #expect(failure(path)?.description.contains("chmod 600") == true)
+        let error = try #require(failure(path))
+        #expect(error.status == .noPermission && error.place == "bundle \(path)")
+        #expect(error.finding.contains("mode 0640") && error.cure?.contains("chmod 600 \(path)") == true)
         try #require(chmod(path.string, 0o600) == 0)
         let link = folder.path.appending("link")
         try #require(symlink("bundle", link.string) == 0)
-        #expect(failure(link) == .notARegularFile(link))
-        #expect(failure(folder.path) == .notARegularFile(folder.path))
+        #expect(failure(link) == notARegularFile(link))
+        #expect(failure(folder.path) == notARegularFile(folder.path))
         let pipe = folder.path.appending("pipe")
         try #require(mkfifo(pipe.string, 0o600) == 0)
-        #expect(failure(pipe) == .notARegularFile(pipe))
+        #expect(failure(pipe) == notARegularFile(pipe))
         let none = folder.path.appending("none")
-        #expect(failure(none) == .system(call: "open", none, .noSuchFileOrDirectory))
+        #expect(
+            failure(none) == FatalError("open: No such file or directory", at: "bundle \(none)", status: .noInput))
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import KeyFiles
-import KnockProtocol
+import Linux
 import SystemPackage
 import Testing
 
@@ -25,5 +25,29 @@ import Testing
     func descriptions(_ error: KeyFileError, _ parts: [String]) {
         for part in parts { #expect(error.description.contains(part)) }
         #expect(!error.description.contains("\n"))
+    }
+
+    @Test(
+        "Each has a status of sysexits.h",
+        arguments: [
+            (.system(call: "open", path: "/k", .noSuchFileOrDirectory), .noInput),
+            (.system(call: "open", path: "/k", .permissionDenied), .noPermission),
+            (.system(call: "open", path: "/k", .notPermitted), .noPermission),
+            (.system(call: "open", path: "/k", .notDirectory), .inputOutput),
+            (.system(call: "write", path: "/k", .noSpace), .inputOutput),
+            (.system(call: "rename", path: "/k", .noSuchFileOrDirectory), .inputOutput),
+            (.accessibleByOthers("/k", mode: 0o644), .noPermission), (.foreign("/k", owner: 1), .noPermission),
+            (.notARegularFile("/k"), .wrongData),
+            (.wrongLength("/k", 1), .wrongData),
+            (.notRandom("/k"), .wrongData),
+            (.system(call: "create", path: "/k", .noSuchFileOrDirectory), .cannotCreate),
+            (.system(call: "create", path: "/k", .notDirectory), .cannotCreate),
+            (.system(call: "create", path: "/k", .permissionDenied), .noPermission),
+            (.alreadyExists("/k"), .cannotCreate),
+            (.notSynchronised("/k", .ioError), .inputOutput),
+            (.outOfMemory, .system),
+        ] as [(KeyFileError, Linux.ExitStatus)])
+    func status(_ error: KeyFileError, _ status: Linux.ExitStatus) {
+        #expect(error.fatal.status == status)
     }
 }

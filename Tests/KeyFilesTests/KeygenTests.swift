@@ -2,6 +2,7 @@
 import Glibc
 import KeyFiles
 import KnockProtocol
+import Linux
 import SystemPackage
 import TestSupport
 import Testing

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Glibc
 import KnockProtocol
+import Linux
 import Logging
 import Settings
 import SystemPackage
@@ -67,7 +68,7 @@ import Testing
             try KeySchedule.read(folder.path.appending("none"))
         } throws: { error in
             let error = error as? FatalError
-            return error?.status == EX_NOINPUT && error?.description.contains("none: there is no such file") == true
+            return error?.status == .noInput && error?.description.contains("none: there is no such file") == true
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
 import Glibc
+import Linux
 import Program
 import Settings
 import SystemPackage
@@ -159,11 +160,11 @@ import Wire
     @Test(
         "Statuses",
         arguments: [
-            ("murk = 1", [], EX_CONFIG),
-            ("lockout_seconds = 1", ["--control-socket", String(repeating: "x", count: 108)], EX_USAGE),
-            ("[[guest]]\nname=\"a\"\nkey_file=\"k\"", ["--key-file", "k"], EX_USAGE),
-        ] as [(String, [String], Int32)])
-    func status(_ file: String, _ arguments: [String], _ status: Int32) {
+            ("murk = 1", [], .configuration),
+            ("lockout_seconds = 1", ["--control-socket", String(repeating: "x", count: 108)], .usage),
+            ("[[guest]]\nname=\"a\"\nkey_file=\"k\"", ["--key-file", "k"], .usage),
+        ] as [(String, [String], Linux.ExitStatus)])
+    func status(_ file: String, _ arguments: [String], _ status: Linux.ExitStatus) {
         #expect {
             try server(arguments, file: file)
         } throws: { ($0 as? FatalError)?.status == status }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+import Linux
 import Settings
 import SystemPackage
 import Testing
@@ -219,7 +220,7 @@ struct WrongFile: CustomTestStringConvertible, Sendable {
         #expect(before.warnings == [])
         let after = try SettingsFile<ServerSettings>.parse(Array(text.utf8), "f", now: 1_798_761_600)
         #expect(
-            after.warnings.map { $0.description(in: "f") } == [
+            after.warnings.map { "\($0.report(in: "f"))" } == [
                 "f:4:1: guest.expires: \"a\" has expired, and does not get in"
             ])
     }

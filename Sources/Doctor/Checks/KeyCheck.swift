@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Linux
-internal import Program
 
 /// A check that every key file holds a key of its own that nobody else can read or replace.
 enum KeyCheck {

@@ -7,7 +7,6 @@ internal import KeyFiles
 internal import KnockProtocol
 internal import Linux
 internal import Netfilter
-internal import Program
 internal import SystemPackage
 internal import Wire
 
@@ -43,7 +42,7 @@ extension Host {
             return .list(
                 try ControlClient.answer(FilePath(socket), .locks).split(separator: "\n").map { String($0) })
         } catch {
-            return error.status == EX_NOPERM ? .refused : .silent
+            return error.status == .noPermission ? .refused : .silent
         }
     }
 

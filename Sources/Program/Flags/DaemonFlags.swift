@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import ArgumentParser
-internal import Glibc
 internal import KnockProtocol
+package import Linux
 package import Settings
 package import SystemPackage
 
@@ -92,24 +92,27 @@ package struct DaemonFlags<Settings: DaemonSettings>: ParsableArguments {
             let file = effective.file.map { "read \($0)" } ?? "no configuration file"
             StandardOutput.write("# \(Settings.program) \(version), \(file)\n\(effective.text)")
         } catch {
-            throw FatalError(error.description, status: EX_CONFIG)
+            throw error.exiting(with: .configuration)
         }
     }
 
     /// Reads all keys, and checks that they differ if they must.
     private static func checkKeys(_ settings: Settings) throws(FatalError) {
-        var wrong: [String] = []
+        var wrong: [FatalError] = []
         var owners: [String: String] = [:]
         for (owner, path) in settings.keyFiles {
             do throws(FatalError) {
                 let fingerprint = try KeySchedule.read(path, forDaemonOf: settings.user).fingerprint
                 if let other = owners.updateValue(owner, forKey: fingerprint), Settings.keysMustDiffer {
-                    wrong.append("\(owner): the same key as \(other) has; each needs one of their own")
+                    wrong.append(
+                        FatalError(
+                            "the same key as \(other) has", at: owner, cure: "each needs one of their own",
+                            status: .configuration))
                 }
             } catch {
-                wrong.append(error.description)
+                wrong.append(error)
             }
         }
-        guard wrong.isEmpty else { throw FatalError(wrong.joined(separator: "\n"), status: EX_CONFIG) }
+        guard wrong.isEmpty else { throw FatalError(wrong, status: .configuration) }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Glibc
-internal import Linux
+package import Linux
 package import Settings
 package import SystemPackage
 
@@ -25,15 +25,13 @@ package struct EffectiveSettings<Settings: DaemonSettings>: Sendable {
         let usual = Settings.defaultFile(of: instance)
         let path = if let path { FilePath(path) } else { try Self.exists(usual) ? usual : "" }
         guard !path.isEmpty else { return }
-        do throws(SettingsError) {
-            let content = try SettingsFile<Settings>.read(path, of: instance, opening: FileBroker.open)
-            settings = content.settings
-            warnings = content.warnings.map { $0.description(in: path) }
-            for key in content.given { origins[key] = .file }
-            file = path
-        } catch {
-            throw FatalError(error)
+        let content = try fatally { () throws(SettingsError) in
+            try SettingsFile<Settings>.read(path, of: instance, opening: FileBroker.open)
         }
+        settings = content.settings
+        warnings = content.warnings.map { "\($0.report(in: path))" }
+        for key in content.given { origins[key] = .file }
+        file = path
     }
 
     /// - Throws: `FatalError` if that cannot be determined. Ignoring a file that exists would be a different
@@ -52,8 +50,8 @@ package struct EffectiveSettings<Settings: DaemonSettings>: Sendable {
         }
         if [.noSuchFileOrDirectory, .notDirectory].contains(reason) { return false }
         throw FatalError(
-            "\(path): \(reason)" + (geteuid() == 0 ? "" : "; the configuration is root's, so run this as root"),
-            status: EX_NOPERM)
+            "\(reason)", at: "\(path)", cure: geteuid() == 0 ? nil : "the configuration is root's, so run this as root",
+            status: .noPermission)
     }
 
     /// Overrides settings with the flags that were given.
@@ -76,27 +74,13 @@ package struct EffectiveSettings<Settings: DaemonSettings>: Sendable {
 
     /// Checks for conflicts after the flags were applied.
     func check() throws(FatalError) {
-        let conflicts = settings.conflicts.map(\.text)
+        let conflicts = settings.conflicts
         guard conflicts.isEmpty else {
-            let place = file.map { "flags over \($0): " } ?? "flags: "
-            throw FatalError(place + conflicts.joined(separator: "\n" + place), status: EX_USAGE)
+            let place = file.map { "flags over \($0)" } ?? "flags"
+            throw FatalError(conflicts.map { FatalError($0.text, at: place, status: .usage) }, status: .usage)
         }
     }
 
     /// The settings in the syntax of the file, with comments that state their origins.
     package var text: String { settings.text(origins: origins) }
-}
-
-extension FatalError {
-    /// Creates an error with the exit status for a configuration file that cannot be used.
-    package init(_ error: SettingsError) {
-        let status =
-            switch error {
-            case .system(_, _, .permissionDenied), .system(_, _, .notPermitted): EX_NOPERM
-            case .system("open", _, .noSuchFileOrDirectory): EX_NOINPUT
-            case .system: EX_IOERR
-            case .notARegularFile, .foreign, .writableByOthers, .tooLong, .problems: EX_CONFIG
-            }
-        self.init(error.description, status: status)
-    }
 }

@@ -2,9 +2,8 @@
 internal import Control
 internal import DaemonCore
 internal import KnockEngine
-internal import Linux
+package import Linux
 package import Logging
-package import Program
 package import Settings
 internal import Synchronization
 

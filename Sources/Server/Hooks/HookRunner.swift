@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Dispatch
-internal import Linux
+package import Linux
 package import Logging
-package import Program
 package import Settings
 internal import Synchronization
 

@@ -6,7 +6,6 @@ internal import KnockEngine
 internal import Linux
 package import Logging
 internal import Netfilter
-internal import Program
 package import Settings
 internal import Synchronization
 internal import SystemPackage

@@ -6,7 +6,6 @@ internal import Glibc
 package import KnockEngine
 package import Linux
 package import Logging
-package import Program
 package import Settings
 internal import Synchronization
 package import Wire
@@ -65,8 +64,8 @@ package final class StateKeeper: Sendable {
         } catch {
             let isFull = error.number == ENOSPC || error.number == EDQUOT
             guard isFull || path == ServerSettings().stateFolder else {
-                let isForbidden = error.number == EACCES || error.number == EPERM
-                throw FatalError("state folder: \(error)", status: isForbidden ? EX_NOPERM : EX_CANTCREAT)
+                throw FatalError(
+                    "\(error)", at: "state folder", status: error.isForbidden ? .noPermission : .cannotCreate)
             }
             logger.warning("lockouts and used codes will not outlive this daemon: \(error)")
             return nil

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Linux
 internal import Settings
 internal import SystemPackage
 
@@ -16,7 +17,7 @@ enum SettingsTarget<Settings: DaemonSettings> {
                 "control characters in \(text.debugDescription)")
             return
         }
-        for warning in file.warnings { _ = warning.description(in: "f") }
+        for warning in file.warnings { _ = warning.report(in: "f").description }
         _ = file.settings.firewallFlags
         let written = file.settings.text()
         let again: String
