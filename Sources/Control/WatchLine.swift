@@ -36,7 +36,10 @@ package struct WatchLine {
 
     /// Returns the line that is sent after lines were skipped because the watcher read too slowly.
     static func missed(_ count: UInt64, _ form: ControlRequest.Form) -> String {
-        form == .json ? "{\"missed\":\(count)}\n" : "(\(count) not shown: they came too fast)\n"
+        switch form {
+        case .json: JSONValue.object(["missed": .unsigned(count)]).text + "\n"
+        case .text: "(\(count) not shown: they came too fast)\n"
+        }
     }
 
     private static func padded(_ text: String, _ width: Int) -> String {

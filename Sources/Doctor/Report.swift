@@ -60,37 +60,32 @@ package struct Report {
 
     /// The report as a JSON object (RFC 8259).
     package var json: String {
-        let examined = parts.map { part -> String in
-            let subject = part.subject
-            let keys = subject.keyFiles.map { JSON.string($0.path) }.joined(separator: ", ")
-            let findings = part.findings.map { finding in
-                let cure = finding.cure.map { ", \"cure\": \(JSON.string($0))" } ?? ""
-                return
-                    "      {\"check\": \(JSON.string(finding.check)), \"severity\": \"\(finding.severity.rawValue)\", "
-                    + "\"found\": \(JSON.string(finding.found))\(cure)}"
-            }
-            return """
-                    {
-                      "role": "\(subject.role.rawValue)", "instance": \(JSON.string(subject.installation.instance ?? "")),
-                      "queue": "\(subject.queueText)",
-                      "ports": [\(subject.targetPorts.map(String.init).joined(separator: ", "))],
-                      "mark": "\(subject.markText)", "key_files": [\(keys)], "values_from": \(JSON.string(subject.origin)),
-                      "findings": [
-                \(findings.joined(separator: ",\n"))
-                      ]
-                    }
-                """
-        }
-        return """
-            {
-              "version": \(JSON.string(version)),
-              "errors": \(count(.error)), "warnings": \(count(.warning)), "notes": \(count(.note)),
-              "examined": [
-            \(examined.joined(separator: ",\n"))
-              ]
-            }
+        JSONValue.object([
+            "version": .string(version), "errors": .integer(count(.error)), "warnings": .integer(count(.warning)),
+            "notes": .integer(count(.note)), "examined": .array(parts.map(\.json)),
+        ]).indentedText + "\n"
+    }
+}
 
-            """
+extension Report.Part {
+    fileprivate var json: JSONValue {
+        .object([
+            "role": .string(subject.role.rawValue), "instance": .string(subject.installation.instance ?? ""),
+            "queue": .string(subject.queueText), "ports": .array(subject.targetPorts.map { .integer(Int($0)) }),
+            "mark": .string(subject.markText), "key_files": .array(subject.keyFiles.map { .string($0.path) }),
+            "values_from": .string(subject.origin), "findings": .array(findings.map(\.json)),
+        ])
+    }
+}
+
+extension Finding {
+    fileprivate var json: JSONValue {
+        let cure = cure.map { [JSONValue.Member("cure", .string($0))] } ?? []
+        return .object(
+            [
+                JSONValue.Member("check", .string(check)), JSONValue.Member("severity", .string(severity.rawValue)),
+                JSONValue.Member("found", .string(found)),
+            ] + cure)
     }
 }
 

@@ -64,7 +64,7 @@ package struct LogLineHandler: LogHandler {
         let pairs =
             [("time", SystemClock.timestamp()), ("level", event.level.rawValue), ("message", "\(event.message)")]
             + values
-        return "{" + pairs.map { "\(JSON.string($0.0)):\(JSON.string($0.1))" }.joined(separator: ",") + "}"
+        return JSONValue.object(pairs.map { JSONValue.Member($0.0, .string($0.1)) }).text
     }
 
     private static func quotedIfNeeded(_ text: String) -> String {
