@@ -216,7 +216,7 @@ def test_own_is_also_what_a_vrf_makes_local(host: Machine) -> None:
             ip -n client link set eth0 master vrf20
             ip netns exec client iptables -t raw -I PREROUTING -i vrf20 -p tcp --sport 22 -j ACCEPT""")
         knock = "exec 3<>/dev/tcp/10.9.1.1/22 && head -c 4 <&3"
-        said = host.run(f"ip netns exec client ip vrf exec vrf20 timeout 20 bash -c '{knock}'", check=False)
+        said = host.run(f"ip netns exec client ip vrf exec vrf20 timeout 60 bash -c '{knock}'", check=False)
         assert said.stdout.endswith("SSH-"), said
     finally:
         host.run("""ip netns exec client iptables -t raw -D PREROUTING -i vrf20 -p tcp --sport 22 -j ACCEPT
