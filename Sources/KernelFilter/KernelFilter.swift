@@ -307,9 +307,6 @@ package final class KernelFilter {
 
     // MARK: Queries
 
-    /// Whether the kernel has accepted the hook program too.
-    package var hasHook: Bool { hookProgram != nil }
-
     /// The number of packets for each answer of the program.
     package struct Counters: Equatable, Sendable {
         /// SYNs dropped because their code is wrong.
@@ -353,16 +350,6 @@ package final class KernelFilter {
         guard hookProgram != nil else { return nil }
         // NF_DROP is 0.
         return try hookProgram?.run(on: packet) == 0
-    }
-
-    /// Returns whether the gate, once closed, would drop a packet of no connection; nil if there is no gate.
-    ///
-    /// - Parameter packet: A packet that starts with its IP header; the kernel rejects fewer than 20 bytes.
-    /// - Returns: Whether it would be dropped; nil if there is no gate.
-    /// - Throws: `KernelFilterError` from the kernel.
-    package func gateDrops(_ packet: [UInt8]) throws(KernelFilterError) -> Bool? {
-        guard let program = try BPFDescriptor.pinned(PinFolder.gateProgram(in: pinFolder)) else { return nil }
-        return try program.run(on: packet) == 0
     }
 
     // MARK: Removal

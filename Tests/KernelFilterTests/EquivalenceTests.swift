@@ -46,7 +46,7 @@ struct EquivalenceTests {
                 }
             }
         }
-        #expect(triedAtHook > (filter.hasHook ? Self.packets * 9 / 10 : -1))
+        #expect(triedAtHook > (filter.hookObstacle == nil ? Self.packets * 9 / 10 : -1))
         // Neither answer is rare.
         #expect(tally.values.allSatisfy { $0 > Self.packets / 5 }, "\(tally)")
     }

@@ -303,7 +303,7 @@ struct KernelFilterTests {
 
     /// What the gate makes of a packet of no connection, with port 22 closed; nil where the kernel has no gate.
     private func gate(_ filter: KernelFilter) throws -> ((TestPacket) throws -> Bool)? {
-        guard filter.hasHook else { return nil }
+        guard filter.hookObstacle == nil else { return nil }
         #expect(filter.gateObstacle == nil)
         try FilterHook.tellGate(pinFolder: folder, scope: FilterScope(ports: [22, 65_535]), mark: 0x1000)
         return { packet in
@@ -449,7 +449,7 @@ struct KernelFilterTests {
             try #require(symlink(from.string, place.appending(name).string) == 0)
         }
         let filter = try KernelFilter.load(object: place.appending(KernelFilter.objectName), pinFolder: folder)
-        guard filter.hasHook else { return }
+        guard filter.hookObstacle == nil else { return }
         #expect(filter.gateObstacle != nil)
         #expect(try filter.gateDrops(TestPacket().bytes) == nil)
         let missing = KernelFilterError.gateMissing(folder.appending("syn_code_gate"))
