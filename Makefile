@@ -134,7 +134,8 @@ lint: test-packages ## format and style
 	$(MYPY) Tests/EndToEnd Benchmarks $(CHECKS)
 	$(MYPY) scripts/manual
 	$(MYPY) Tests/VM
-	shellcheck -x firewall/*.sh packaging/hooks/*.sh packaging/hooks/*/*.sh \
+	shellcheck -x -a firewall/server.sh firewall/client.sh
+	shellcheck packaging/hooks/*.sh packaging/hooks/*/*.sh \
 		scripts/coverage scripts/coverage-report scripts/fuzz scripts/install-packages scripts/sanitize .ci/run \
 		Tests/VM/image Tests/VM/guest/vm-agent Tests/VM/guest/vm-network
 
@@ -168,8 +169,9 @@ install-built:
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -d $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/tcpknock $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
 	for program in $(PROGRAMS); do install -m 755 "$(BIN)/$$program" $(DESTDIR)$(PREFIX)/sbin/ || exit; done
+	install -m 644 firewall/* $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	install -m 755 firewall/server.sh firewall/client.sh $(DESTDIR)$(PREFIX)/lib/tcpknock/
-	install -m 644 firewall/common.sh firewall/foreign.awk "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
+	install -m 644 "$(BIN)"/syn_code*.bpf.o $(DESTDIR)$(PREFIX)/lib/tcpknock/
 	cp -r packaging/hooks/. $(DESTDIR)$(PREFIX)/lib/tcpknock/hooks/
 	scripts/manual "$(BIN)" $(MANUAL)
 	for section in 5 8; do \

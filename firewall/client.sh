@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC3043
+# shellcheck shell=dash
 # The rules of a host that knocks, or of a router that knocks for the machines behind it.
 #
 #   program -> POSTROUTING --- SYN to a target port ------> queue -> tcpknock-client writes the code -> wire
@@ -109,6 +109,10 @@ down() {
     echo "tcpknock client rules are down"
 }
 
+forget_own_options() { REPORT=''; }
+set_own_option() { :; }
+set_own_switch() { :; }
+check_own_options() { :; }
 more_json() { :; }
 
 read_command_line 'up down status' "$@" ||

@@ -19,6 +19,9 @@ package enum FirewallScript {
         return candidates.first { $0.appending("server.sh").isExecutable }
     }
 
+    /// The folder of the scripts, for commands that people are told to type.
+    package static var place: FilePath { folder() ?? installedFolder }
+
     /// The variables of this process's environment that the scripts read.
     package static var environment: [String: String] {
         var environment: [String: String] = [:]

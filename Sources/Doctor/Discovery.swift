@@ -8,25 +8,22 @@ internal import SystemPackage
 package struct Discovery {
     private let processes: Processes
     private let host: Host
-    /// What the scripts say of the rules of the client and of the server without a name.
-    private let firewalls: [Installation: Firewall]
+    private let firewalls: Firewalls
 
     package init(_ processes: Processes, _ host: Host) {
         self.processes = processes
         self.host = host
-        firewalls = Dictionary(
-            uniqueKeysWithValues: Role.allCases.map { (Installation($0), Firewall(host, Installation($0))) })
+        firewalls = Firewalls(host)
     }
 
-    /// Whether all rules could be looked at.
-    package var isComplete: Bool { firewalls.values.allSatisfy(\.unread.isEmpty) }
+    /// Whether all rules that were looked at could be.
+    package var isComplete: Bool { firewalls.known.values.allSatisfy(\.unread.isEmpty) }
 
     /// What the script says of the rules of an installation, and of those of others that get in the way of it.
     package func firewall(_ subject: DoctorSubject) -> Firewall {
-        if let firewall = firewalls[subject.installation], firewall.status.map(subject.hasValues) ?? true {
-            return firewall
-        }
-        return Firewall(host, subject.installation, for: subject)
+        let firewall = firewalls[subject.installation]
+        return firewall.status.map(subject.hasValues) ?? true
+            ? firewall : Firewall(host, subject.installation, for: subject)
     }
 
     /// The installations on this host: those whose daemon runs, that have rules, or that a usual configuration file
@@ -48,7 +45,7 @@ package struct Discovery {
     }
 
     private func isHere(_ installation: Installation) -> Bool {
-        !processes.daemons(of: installation).isEmpty || firewalls[installation]?.hasRules == true
+        !processes.daemons(of: installation).isEmpty || firewalls[installation].hasRules
             || isDeclared(installation)
     }
 
@@ -64,7 +61,7 @@ package struct Discovery {
             Installation.instance(ofFile: $0, ".toml")
         }
         let sockets = ServerSettings().controlSocket.map { host.list($0.removingLastComponent().string) } ?? []
-        let withRules = firewalls[Installation(.server)]?.status?.instances ?? []
+        let withRules = firewalls[Installation(.server)].status?.instances ?? []
         let found = Set(withRules).union(processes.daemons.compactMap(\.installation.instance)).union(files)
             .union(sockets.compactMap { Installation.instance(ofFile: $0, ".sock") })
         return found.sorted()
@@ -96,8 +93,7 @@ package struct Discovery {
 
     /// Takes values from the rules where no configuration gives them.
     private func adjusted(_ subject: DoctorSubject) -> DoctorSubject {
-        let firewall = firewalls[subject.installation] ?? Firewall(host, subject.installation)
-        guard let status = firewall.status, status.state != .down else { return subject }
+        guard let status = firewalls[subject.installation].status, status.state != .down else { return subject }
         var subject = subject
         subject.origin = "the rules that are up"
         if !status.ports.isEmpty { subject.targetPorts = status.ports }
@@ -106,5 +102,20 @@ package struct Discovery {
         if !status.protect.isEmpty { (subject.protect, subject.exempt) = (status.protect, status.exempt) }
         subject.answersRefused = status.onFailure == "reset"
         return subject
+    }
+}
+
+/// What the scripts say of the rules of installations, each asked once.
+private final class Firewalls {
+    private let host: Host
+    private(set) var known: [Installation: Firewall] = [:]
+
+    init(_ host: Host) { self.host = host }
+
+    subscript(_ installation: Installation) -> Firewall {
+        if let firewall = known[installation] { return firewall }
+        let firewall = Firewall(host, installation)
+        known[installation] = firewall
+        return firewall
     }
 }

@@ -35,7 +35,6 @@ extension DoctorSubject {
         let settings = effective.settings
         self.init(.server, instance: settings.instance)
         queues = settings.queues
-        mark = settings.mark
         protect = settings.protect
         exempt = settings.exempt
         pinFolder = settings.pinFolder.string
@@ -67,6 +66,7 @@ extension DoctorSubject {
         _ effective: EffectiveSettings<Settings>, ports: [UInt16], _ origin: String
     ) {
         targetPorts = ports
+        mark = effective.settings.mark
         usesTime = !effective.settings.noTime
         iptables = effective.settings.iptables
         user = effective.settings.user

@@ -48,7 +48,7 @@ package struct DoctorSubject: Sendable {
     package var protect = [Place.own]
     /// The places that need no knock; only the server uses it.
     package var exempt: [Place] = []
-    /// The bit of packet and connection marks that means 'verified'; only the server uses it.
+    /// The bit of packet and connection marks that means 'verified', or 'seen by the daemon'.
     package var mark = SharedSettings.defaults.mark
     /// The key files.
     package var keyFiles = [NamedKey(path: SharedSettings.defaultKeyFile.string)]
@@ -124,30 +124,40 @@ extension DoctorSubject {
         let words = [scripts.appending("\(role.rawValue).sh").string, command] + installation.flags
         var line = words.joined(separator: " ")
         guard command == "up" else { return line }
-        if targetPorts != SharedSettings.defaults.targetPorts {
-            line += targetPorts.map { " --target-port \($0)" }.joined()
-        }
-        if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
-        if role == .server, mark != SharedSettings.defaults.mark { line += " --mark \(markText)" }
-        if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
-        line += exempt.map { " --exempt \($0)" }.joined()
-        if answersRefused { line += " --on-failure reset" }
-        if iptables != .auto { line += " --iptables \(iptables.rawValue)" }
+        line += changedFlags.map { " " + $0.shellWord }.joined()
         if dropsPorts { line += " --drop-ports" }
         return line
     }
 
+    /// The flags for script and daemon that differ from the defaults.
+    private var changedFlags: [String] {
+        func flags<Settings: DaemonSettings>(_ settings: Settings) -> [String] {
+            var settings = settings
+            (settings.targetPorts, settings.mark, settings.iptables) = (targetPorts, mark, iptables)
+            return settings.firewallFlags(withDefaults: false)
+        }
+        guard role == .server else {
+            var settings = ClientSettings()
+            settings.queue = queues.lowerBound
+            return flags(settings)
+        }
+        var settings = ServerSettings()
+        (settings.queues, settings.protect, settings.exempt) = (queues, protect, exempt)
+        (settings.onFailure, settings.pinFolder) = (answersRefused ? .reset : .drop, FilePath(pinFolder))
+        return flags(settings)
+    }
+
     /// The flags with which the script's `status` judges the rules of others.
     var statusFlags: [String] {
-        let flags = targetPorts.flatMap { ["--target-port", "\($0)"] } + ["--queue-num", queueText]
-        guard role == .server else { return flags }
-        return flags + ["--mark", markText] + protect.flatMap { ["--protect", "\($0)"] }
+        let flags =
+            targetPorts.flatMap { ["--target-port", "\($0)"] } + ["--queue-num", queueText, "--mark", markText]
+        return flags + (role == .client ? [] : protect.flatMap { ["--protect", "\($0)"] })
     }
 
     /// Whether rules that are up were made with the values that `statusFlags` give.
     func hasValues(of status: FirewallStatus) -> Bool {
         status.state != .down && status.ports == targetPorts.sorted() && status.queue == queueText
-            && (role == .client || status.mark == markText && status.protect == protect)
+            && status.mark == markText && (role == .client || Set(status.protect) == Set(protect))
     }
 
     /// The command line that starts the daemon.
@@ -159,15 +169,8 @@ extension DoctorSubject {
         if let key = keyFiles.first, key.path != SharedSettings.defaultKeyFile.string {
             line += " --key-file \(key.path.shellWord)"
         }
-        if targetPorts != SharedSettings.defaults.targetPorts {
-            line += targetPorts.map { " --target-port \($0)" }.joined()
-        }
-        if queues != role.defaultQueue...role.defaultQueue { line += " --queue-num \(queueText)" }
-        if role == .server, mark != SharedSettings.defaults.mark { line += " --mark \(markText)" }
-        if protect != [.own] { line += protect.map { " --protect \($0)" }.joined() }
-        line += exempt.map { " --exempt \($0)" }.joined()
+        line += changedFlags.map { " " + $0.shellWord }.joined()
         if !usesTime { line += " --no-time" }
-        if iptables != .auto { line += " --iptables \(iptables.rawValue)" }
         return line
     }
 }

@@ -29,15 +29,16 @@ public final class RuleChanges: Sendable {
 
     /// The file descriptor to poll for changes.
     public let descriptor: Int32
-    private let tables: [[UInt8]]
+    private let ignored: [[UInt8]]
     private let receiver: Mutex<Receiver>
 
     /// Starts listening in the calling thread's network namespace.
     ///
-    /// - Parameter tables: The names of the tables to watch, in any family.
+    /// - Parameter ignored: The names of tables of iptables that do not matter. (Tables of other families of nft may
+    ///   have the same names, and do matter.)
     /// - Throws: `SystemError` if the kernel has no nftables or this process may not listen.
-    public init(tables: [String]) throws(SystemError) {
-        self.tables = tables.map { Array($0.utf8) }
+    public init(ignoring ignored: [String]) throws(SystemError) {
+        self.ignored = ignored.map { Array($0.utf8) }
         let socket = try NetlinkSocket(
             family: NETLINK_NETFILTER, groups: 1 << (UInt32(NFNLGRP_NFTABLES.rawValue) - 1), waits: false)
         socket.setReceiveBuffer(Self.receiveBuffer)
@@ -59,7 +60,7 @@ public final class RuleChanges: Sendable {
                 }
                 guard count < 0 else {
                     let found = unsafe receiver.buffer.withUnsafeBytes { bytes in
-                        unsafe Self.isChange(UnsafeRawBufferPointer(rebasing: bytes[..<count]), of: tables)
+                        unsafe Self.isChange(UnsafeRawBufferPointer(rebasing: bytes[..<count]), ignoring: ignored)
                     }
                     hasChanged = hasChanged || found
                     continue
@@ -75,14 +76,15 @@ public final class RuleChanges: Sendable {
         }
     }
 
-    /// Returns whether a datagram has a message about a change in one of the tables.
-    static func isChange(_ datagram: UnsafeRawBufferPointer, of tables: [[UInt8]]) -> Bool {
+    /// Returns whether a datagram has a message about a change in a table that is not ignored.
+    static func isChange(_ datagram: UnsafeRawBufferPointer, ignoring ignored: [[UInt8]]) -> Bool {
         var rest = Int32(clamping: datagram.count)
         guard var message = unsafe datagram.assumingMemoryBound(to: nlmsghdr.self).baseAddress else { return false }
         while unsafe NetlinkSocket.isWhole(message, rest) {
             let type = unsafe message.pointee.nlmsg_type
             if type >> 8 == UInt16(NFNL_SUBSYS_NFTABLES), kinds.contains(type & 0xff),
-                let name = unsafe name(message), tables.contains(name)
+                let (family, name) = unsafe table(message),
+                !(ignored.contains(name) && [UInt8(AF_INET), UInt8(AF_INET6)].contains(family))
             {
                 return true
             }
@@ -92,8 +94,8 @@ public final class RuleChanges: Sendable {
         return false
     }
 
-    /// Returns the name of the table, without the terminating zero.
-    private static func name(_ message: UnsafePointer<nlmsghdr>) -> [UInt8]? {
+    /// Returns the family and the name of the table, without the terminating zero.
+    private static func table(_ message: UnsafePointer<nlmsghdr>) -> (family: UInt8, name: [UInt8])? {
         let length = unsafe Int(message.pointee.nlmsg_len)
         let bytes = unsafe UnsafeRawBufferPointer(start: message, count: length)
         let start = MemoryLayout<nlmsghdr>.size + MemoryLayout<nfgenmsg>.size
@@ -102,7 +104,8 @@ public final class RuleChanges: Sendable {
         var attributes = NetlinkAttributes(in: start..<length)
         while let attribute = attributes.next(in: span) {
             guard attribute.type == tableName else { continue }
-            return unsafe bytes[attribute.value].prefix { $0 != 0 }
+            // The family is the first byte of nfgenmsg.
+            return unsafe (bytes[MemoryLayout<nlmsghdr>.size], Array(bytes[attribute.value].prefix { $0 != 0 }))
         }
         return nil
     }

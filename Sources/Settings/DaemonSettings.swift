@@ -79,13 +79,20 @@ extension DaemonSettings {
     }
 
     /// The flags for the firewall script.
-    package var firewallFlags: [String] {
+    package var firewallFlags: [String] { firewallFlags(withDefaults: true) }
+
+    /// Returns the flags for the firewall script.
+    ///
+    /// - Parameter withDefaults: Whether the most important ones are among them even if they are the defaults.
+    /// - Returns: Flags and values by turns.
+    package func firewallFlags(withDefaults: Bool) -> [String] {
         let (seen, defaults) = (forFirewall, Self())
         return Self.settings.flatMap { setting -> [String] in
             switch setting.firewall {
-            case .always: break
-            case .unlessDefault where !setting.isEqual(seen, defaults): break
-            case .none, .unlessDefault: return []
+            case .always where withDefaults: break
+            case .always where !setting.isEqual(seen, defaults), .unlessDefault where !setting.isEqual(seen, defaults):
+                break
+            case .none, .always, .unlessDefault: return []
             }
             return (setting.literal(of: seen)?.words ?? []).flatMap { ["--\(setting.flag.name)", $0] }
         }

@@ -144,7 +144,7 @@ struct ProbeCommand: ParsableCommand {
         let key = NamedKey(name: "\(path)", keys: try KeySchedule.read(path))
         var settings = ProbeSettings(
             host: host, port: port, key: key, queueNumber: configuration.queue,
-            scripts: FirewallScript.installedFolder.string)
+            scripts: FirewallScript.place.string)
         configuration.apply(to: &settings)
         settings.tryAddresses = tryAddresses
         settings.family = family

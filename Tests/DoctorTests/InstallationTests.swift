@@ -43,9 +43,11 @@ import Testing
             LockoutCheck.run(made.examination(subject)).first?.cure?.hasSuffix(
                 ": tcpknock unlock --instance web 192.0.2.7") == true)
         made.links["/proc/self/ns/net"] = "net:[1]"
-        made.statuses["/run/tcpknock-firewall/confirm.1.web"] = FileStatus(kind: .file, permissions: 0o600)
+        #expect(ConfirmationCheck.run(made.examination(subject)).map(\.severity) == [.ok])
+        made.putRules(["wanted": #""unconfirmed""#])
         #expect(ConfirmationCheck.run(made.examination(subject)).map(\.severity) == [.warning])
-        #expect(ConfirmationCheck.run(made.examination()).map(\.severity) == [.ok])
+        made.userID = 1
+        #expect(ConfirmationCheck.run(made.examination(subject)).map(\.severity) == [.note])
     }
 
     @Test("A queue that another server of the host has") func otherServersQueue() {

@@ -71,14 +71,15 @@ import Testing
         subject.mark = 0x4000
         subject.usesTime = false
         subject.keyFiles = [DoctorSubject.NamedKey(path: "/k")]
-        let flags = " --target-port 22 --target-port 443 --queue-num 7:9 --mark 0x4000"
+        let flags = " --target-port 22 --target-port 443 --mark 0x4000 --queue-num 7:9"
         #expect(subject.script("up") == "/usr/local/lib/tcpknock/server.sh up" + flags)
         #expect(subject.script("down") == "/usr/local/lib/tcpknock/server.sh down")
         #expect(subject.daemonCommand == "tcpknock-server --key-file /k\(flags) --no-time")
         subject.iptables = .legacy
-        #expect(subject.script("up") == "/usr/local/lib/tcpknock/server.sh up\(flags) --iptables legacy")
+        let more = flags.replacing(" --queue", with: " --iptables legacy --queue")
+        #expect(subject.script("up") == "/usr/local/lib/tcpknock/server.sh up\(more)")
         #expect(subject.script("status") == "/usr/local/lib/tcpknock/server.sh status")
-        #expect(subject.daemonCommand == "tcpknock-server --key-file /k\(flags) --no-time --iptables legacy")
+        #expect(subject.daemonCommand == "tcpknock-server --key-file /k\(more) --no-time")
         subject.configuration = "/c"
         #expect(subject.daemonCommand == "tcpknock-server --config /c")
     }

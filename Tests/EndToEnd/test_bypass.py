@@ -170,6 +170,31 @@ def test_a_rule_that_gives_packets_the_mark_of_the_daemon(direct: Network, insta
     assert not syn_reaches_the_service(direct)
 
 
+@pytest.mark.parametrize("mark,reaches", (("meta mark set 0x1000", True), ("ct state established ct mark set ct mark or 0x1000", False)))
+def test_a_rule_of_nft_that_sets_the_mark(direct: Network, installed: Installed, mark: str, reaches: bool) -> None:
+    """In a table that iptables does not show, between ours."""
+    protect(installed)
+
+    def is_past() -> bool:
+        return syn_reaches_the_service(direct) if reaches else not third_ack_is_judged(direct, installed)
+
+    assert not is_past()
+    chain = "type filter hook prerouting priority -180;"
+    installed.shell(f"nft add table inet other; nft 'add chain inet other pre {{ {chain} }}'; nft add rule inet other pre tcp dport 22 {mark}")
+    assert is_past(), "it does not lead past the knock"
+    status, line = first_line(installed)
+    assert status == 1
+    assert line.startswith("NOT PROTECTED: port 22: a rule of another program leads past the knock (nft table inet other, chain pre: ")
+    assert line.endswith("; 'tcpknock doctor' says how to take that rule out")
+    for told in (installed.shell(f"{SERVER_SH} status"), installed.run("tcpknock", "doctor", check=False).stdout):
+        assert "nft table inet other, chain pre: tcp dport 22 " in told
+    kept = doctors_cure(installed, "mark").split("(")[1].split(" or ")[0]
+    handle = installed.shell("nft -a list chain inet other pre | sed -n 's/.* set .*# handle //p'").strip()
+    installed.shell(f"nft replace rule inet other pre handle {handle} {kept} or 0x1")
+    assert first_line(installed) == (0, "PROTECTED: ports 22, 443")
+    assert not is_past()
+
+
 @pytest.mark.parametrize("rule", (
     "-t mangle -A PREROUTING -j ACCEPT", "-t mangle -I PREROUTING -p udp -j ACCEPT", "-t mangle -I PREROUTING -i lo -j ACCEPT",
     "-t mangle -I PREROUTING -p tcp --dport 80 -j ACCEPT", "-t mangle -I PREROUTING -p tcp --dport 22 -j DROP",

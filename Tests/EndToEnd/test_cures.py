@@ -735,7 +735,7 @@ CASES = [
          _other_nft("ct state established accept", "type filter hook input priority 10; policy drop;"),
          typed("nft insert [^;]*")),
     Case("LockoutCheck: {} is locked out {}", _lock_out, typed("tcpknock unlock .*")),
-    Case("LockoutCheck: the rules come down again soon: 'up --confirm' waits to be confirmed",
+    Case("ConfirmationCheck: the rules come down again soon: 'up --confirm' waits to be confirmed",
          shell(f"{SCRIPTS}/server.sh up --confirm 300"), typed(UP)),
     # Marks
     *(Case(f"foreign: {what}", shell(f"iptables-nft -w -t mangle -A FORWARD {rule}"), _mask_rule) for what, rule in {

@@ -138,3 +138,18 @@ def test_flags_for_one_server(installed: Installed) -> None:
     assert result.returncode == os.EX_USAGE and "give --instance NAME" in result.stderr
     for arguments in (["--client", "--instance", "web"], ["--instance", "a_b"]):
         assert installed.run("tcpknock", "doctor", *arguments, check=False).returncode == os.EX_USAGE
+
+
+def test_without_the_firewall_scripts(installed: Installed) -> None:
+    """They alone know the rules, so that is what is said of all that is about rules."""
+    configure(installed, "")
+    installed.start("tcpknock-server")
+    up(installed, "")
+    installed.shell("mkdir /var/opt/scripts; mv /usr/local/lib/tcpknock/*.sh /var/opt/scripts/")
+    found = {f["check"]: f for f in diagnose(installed)[""] if f["severity"] == "note"}
+    for check in ("rules-ipv4", "rules-ipv6", "backend"):
+        assert "/usr/local/lib/tcpknock has no firewall scripts" in found[check]["found"]
+        assert "make install" in found[check]["cure"]
+    assert "not known" in found["order"]["found"]
+    installed.shell("mv /var/opt/scripts/*.sh /usr/local/lib/tcpknock/")
+    assert [f["severity"] for f in diagnose(installed)[""] if f["check"] == "rules-ipv4"] == ["ok"]

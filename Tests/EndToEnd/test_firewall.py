@@ -47,7 +47,7 @@ def scripts_copy() -> Iterator[Path]:
     """A copy of the scripts that everybody can read (which the checkout need not be) and a test may change."""
     with tempfile.TemporaryDirectory(prefix="tcpknock-test-") as folder:
         os.chmod(folder, 0o755)
-        for path in Path(PROJECT, "firewall").glob("*.sh"):
+        for path in Path(PROJECT, "firewall").iterdir():
             shutil.copy(path, folder)
             os.chmod(Path(folder, path.name), 0o755)
         yield Path(folder)

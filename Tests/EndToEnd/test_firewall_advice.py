@@ -1,12 +1,13 @@
 """What the firewall scripts tell people to type is typed as it is printed, and helps."""
 
+import json
 import os
 import re
-from typing import List
+from typing import Any, Dict, List
 
 import pytest
 
-from harness.firewall import firewall
+from harness.firewall import BACKENDS, firewall
 from harness.hosts import Host
 from test_foreign_firewall_unreadable import add_unreadable
 
@@ -83,3 +84,57 @@ def test_help(host: Host, role: str, arguments: List[str]) -> None:
     result = firewall(host, role, *arguments, check=False)
     assert result.returncode == os.EX_USAGE
     assert host.run(["sh", "-c", quoted(result.stderr, "--help")]).stdout.startswith(f"Usage: {role}.sh")
+
+
+def mangle(host: Host, backend: str, *words: str) -> None:
+    host.run([f"iptables-{backend}", "-w", "-t", "mangle", *words])
+
+
+def told(host: Host, *flags: str) -> Dict[str, Any]:
+    result: Dict[str, Any] = json.loads(firewall(host, "server", "status", "--json", *flags, check=False).stdout)
+    return result
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rules_in_another_order(host: Host, backend: str) -> None:
+    firewall(host, "server", "up", "--iptables", backend)
+    rule = ["-i", "lo", "-j", "RETURN"]
+    mangle(host, backend, "-D", "TCPKNOCK-SRV-IN", *rule)
+    mangle(host, backend, "-A", "TCPKNOCK-SRV-IN", *rule)
+    text = "IPv4 mangle -A TCPKNOCK-SRV-IN -i lo -j RETURN"
+    status = told(host)
+    assert (status["state"], status["missing"], status["unexpected"]) == ("partial", [text], [text])
+    assert text in status["expected"] and text in status["present"] and status["complete_ports"] == []
+    firewall(host, "server", "up", "--iptables", backend)
+    status = told(host)
+    assert (status["state"], status["missing"], status["unexpected"]) == ("up", [], [])
+    assert status["complete_ports"] == [22]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rules_of_others_with_any_text(host: Host, backend: str) -> None:
+    """In our chains and before them: what is printed stays JSON, and says nothing to a terminal."""
+    firewall(host, "server", "up", "--iptables", backend)
+    comment = 'a "b" \\ \x1b]0;owned\x07 $(c)'
+    for chain in ("TCPKNOCK-SRV-IN", "PREROUTING"):
+        mangle(host, backend, "-I", chain, "-p", "tcp", "--dport", "22", "-m", "comment", "--comment", comment, "-j", "ACCEPT")
+    status = told(host)
+    (ours,) = status["unexpected"]
+    effects = {rule["effect"]: rule for rule in status["foreign"]}
+    assert set(effects) == {"bypass", "order"} and effects["bypass"]["port"] == 22
+    for text in (ours, effects["order"]["rule"]):
+        assert "owned" in text and "\\" in text and "\x1b" not in text
+    for text in (firewall(host, "server", "status", check=False).stdout, ours):
+        assert "\x1b" not in text and "\x07" not in text
+    assert f"iptables-{backend} -t mangle: -A PREROUTING" in firewall(host, "server", "status", check=False).stdout
+
+
+def test_rules_of_others_are_judged_for_what_is_asked(host: Host) -> None:
+    """As doctor does it, also while no rules of ours are there."""
+    mangle(host, "nft", "-A", "FORWARD", "-p", "tcp", "--sport", "443", "--dport", "443", "-j", "CONNMARK", "--set-mark", "0x2")
+    assert told(host)["foreign"] == []
+    (rule,) = told(host, "--target-port", "443")["foreign"]
+    assert (rule["effect"], rule["severity"]) == ("mark", "error")
+    assert told(host, "--target-port", "443", "--mark", "0x2")["foreign"][0]["what"].startswith("a rule marks connections as verified")
+    host.run(["sh", "-c", rule["undo"]])
+    assert told(host, "--target-port", "443")["foreign"] == []

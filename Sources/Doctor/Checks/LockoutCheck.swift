@@ -39,26 +39,3 @@ enum LockoutCheck {
         )
     }
 }
-
-/// A check of whether the rules are about to come down because nobody has confirmed them.
-enum ConfirmationCheck {
-    private static let folder = "/run/tcpknock-firewall"
-
-    static func run(_ examination: Examination) -> [Finding] {
-        guard examination.subject.role == .server else { return [] }
-        // The name is that of `pending_file` in firewall/server.sh.
-        let instance = examination.subject.installation.instance.map { ".\($0)" } ?? ""
-        switch examination.host.status("\(folder)/confirm.\(examination.networkNamespace)\(instance)") {
-        case .success:
-            return [
-                Finding(
-                    "confirmation", .warning, "the rules come down again soon: 'up --confirm' waits to be confirmed",
-                    cure: "if a new connection gets in: \(examination.subject.script("confirm"))")
-            ]
-        case .failure(.noSuchFileOrDirectory):
-            return [Finding("confirmation", .ok, "nothing waits to be confirmed")]
-        case .failure:
-            return [Examination.unseen("confirmation", folder)]
-        }
-    }
-}

@@ -57,7 +57,7 @@ enum RuleCheck {
                 "the rules are for port \($0) too, which the daemon knows nothing of",
                 cure: "give the daemon --target-port \($0) as well, or take it out: \(cure)")
         }
-        if status.mark != subject.markText, subject.role == .server {
+        if status.mark != subject.markText {
             findings.append(
                 Finding(
                     name, .error, "the rules are for the mark \(status.mark), but the daemon sets \(subject.markText)",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Control
 
-/// A line of `server.sh guard --report` (firewall/server.sh, "the guard").
+/// A line of `server.sh guard --report` (firewall/guard.sh).
 enum GuardLine: Equatable {
     /// The state of the rules, in answer to the request with this number.
     case rules(UInt64, FirewallStatus)

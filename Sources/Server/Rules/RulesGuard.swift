@@ -41,6 +41,8 @@ package final class RulesGuard: Sendable {
 
     /// The tables that contain our rules.
     private static let tables = ["raw", "mangle"]
+    /// The other tables of iptables, which no packet meets before it meets our rules.
+    private static let otherTables = ["nat", "filter", "security"]
     /// The longest line of the child, in bytes: that of a server with many ports.
     private static let longestLine = 1 << 20
     /// The longest time to wait for a requested check, in seconds.
@@ -110,7 +112,7 @@ package final class RulesGuard: Sendable {
         do throws(FatalError) {
             let waker = try fatally { () throws(SystemError) in try Waker() }
             // Without it, the rules are checked every second.
-            let changes = try? RuleChanges(tables: tables)
+            let changes = try? RuleChanges(ignoring: otherTables)
             do throws(SystemError) {
                 let child = try ChildProcess(
                     arguments, environment: FirewallScript.environment, streams: .conversation)

@@ -20,7 +20,7 @@ for file in "$1"/keygen "$1"/tcpknock "$1"/tcpknock-server "$1"/tcpknock-client;
     touch "/usr/local/sbin/${file##*/}"
     mount --bind "$file" "/usr/local/sbin/${file##*/}"
 done
-cp -p "$2"/firewall/*.sh "$2"/firewall/*.awk "$1"/syn_code*.bpf.o /usr/local/lib/tcpknock/
+cp -p "$2"/firewall/* "$1"/syn_code*.bpf.o /usr/local/lib/tcpknock/
 """
 
 
