@@ -71,7 +71,8 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Wire", "KnockEngine", "Linux", "JSONText", "Settings", "Program", "CLinux", logging, system,
+                "Wire", "KnockEngine", "Linux", "Netfilter", "JSONText", "Settings", "Program", "CLinux", logging,
+                system,
             ],
             swiftSettings: strict),
 

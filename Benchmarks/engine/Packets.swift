@@ -110,7 +110,7 @@ struct Handshakes {
             packet.tcpOptions = synOptions
             packet.sequenceNumber = UInt32.random(in: 0...UInt32.max, using: &random)
             packet.acknowledgmentNumber = UInt32.random(in: 1...UInt32.max, using: &random)
-            packet.nonceField = UInt32.random(in: 0...0xffff, using: &random)
+            packet.identifier = UInt32.random(in: 0...0xffff, using: &random)
             return packet
         }
     }

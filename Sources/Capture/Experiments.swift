@@ -27,7 +27,7 @@ struct Experiments {
         let mode: MaskMode
         let code: UInt32
         /// The identification field or flow label.
-        let nonceField: UInt32
+        let identifier: UInt32
         var answer = TrialAnswer.silence
         var synACK: CapturedSegment?
         var serverISN: UInt32?
@@ -87,11 +87,11 @@ struct Experiments {
         let code = plan.kind == .wrongCode ? (right ^ 0x5a5a_5a5a == 0 ? 1 : right ^ 0x5a5a_5a5a) : right
         let sent = Sent(
             plan: plan, port: port, handshake: handshake, mode: mode, code: code,
-            nonceField: nonceField(for: plan.kind))
+            identifier: identifier(for: plan.kind))
         traffic.send(from: port.number) { segment in
             segment.sequenceNumber = handshake.clientISN
             segment.acknowledgmentNumber = code
-            segment.nonceField = sent.nonceField
+            segment.identifier = sent.identifier
             segment.hopLimit = plan.hopLimit
         }
         return sent
@@ -106,9 +106,9 @@ struct Experiments {
     }
 
     /// Returns the hint; if the settings leave it out, a number other than 0, because the kernel would replace 0.
-    private func nonceField(for kind: Trial.Kind) -> UInt32 {
+    private func identifier(for kind: Trial.Kind) -> UInt32 {
         guard settings.sendsHint else { return .random(in: 1...0xffff) }
-        return KeyHint(keys: settings.key.keys, slot: slot(for: kind)).nonceField(route.remote.family)
+        return KeyHint(keys: settings.key.keys, slot: slot(for: kind)).identifier(route.remote.family)
     }
 
     private func take(_ answer: CapturedSegment, _ all: inout [Sent], resets: Bool) {
@@ -125,10 +125,10 @@ struct Experiments {
         if resets { traffic.reset(answer) }
         guard all[index].synACK == nil else { return }
         all[index].synACK = answer
-        if answer.nonceField != 0 {
+        if answer.identifier != 0 {
             all[index].serverISN = ServerProof.verifiedISN(
                 keys: settings.key.keys, handshake: all[index].handshake, maskedISN: answer.sequenceNumber,
-                nonce: answer.nonceField, mode: all[index].mode, family: route.remote.family)
+                nonce: answer.identifier, mode: all[index].mode, family: route.remote.family)
         }
         all[index].answer = all[index].serverISN == nil ? .unproven : .proven
     }

@@ -35,7 +35,7 @@ extension Experiments {
         var changes: [Hop.Change] = []
         if let field = quote.acknowledgmentNumber, field != sent.code { changes.append(.code) }
         if quote.sequenceNumber != sent.handshake.clientISN { changes.append(.isn) }
-        if quote.nonceField != sent.nonceField { changes.append(.nonceField) }
+        if quote.identifier != sent.identifier { changes.append(.identifier) }
         return changes
     }
 
@@ -56,7 +56,7 @@ extension Experiments {
             guard hasSolution else { break }
             solvable += 1
         }
-        return total == 0 ? nil : (solvable, total, all.allSatisfy { $0.synACK?.nonceField == 0 })
+        return total == 0 ? nil : (solvable, total, all.allSatisfy { $0.synACK?.identifier == 0 })
     }
 
     /// Finds out whether an acknowledgment of the true ISN gets through with a windowed mask.

@@ -152,7 +152,7 @@ package final class ClientDaemon: AdministeredDaemon {
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
             program: "tcpknock-client", partyLabel: "target", started: started, now: SystemClock.now(),
-            queues: queueListing.all().filter { $0.number == settings.queue }.map(StatusReport.Queue.init),
+            queues: queueListing.all().filter { $0.number == settings.queue },
             counters: totals.counters,
             handshakes: totals.handshakes, parties: roster.parties(names.addresses),
             connections: connections.rows(registry), unrecorded: connections.book.unrecorded, lockedOut: nil,

@@ -2,6 +2,7 @@
 package import JSONText
 package import KnockEngine
 internal import Linux
+package import Netfilter
 internal import Program
 package import Wire
 
@@ -16,36 +17,6 @@ package struct StatusReport: Sendable {
         package init(name: String, scope: String) {
             self.name = name
             self.scope = scope
-        }
-    }
-
-    /// A kernel queue, with the kernel's statistics.
-    package struct Queue: Sendable {
-        /// The number of the queue.
-        package let number: UInt16
-        /// The netlink port of the program that has bound the queue.
-        ///
-        /// For most programs, this is their process ID.
-        package let holder: UInt32
-        /// The number of packets that wait for a verdict now.
-        package let waiting: UInt32
-        /// The number of packets so far.
-        package let packets: UInt32
-        /// The number of packets that the kernel dropped because too many were waiting.
-        package let droppedInQueue: UInt32
-        /// The number of packets that the kernel dropped because they could not be passed to the program.
-        package let droppedOnTheWay: UInt32
-
-        package init(
-            number: UInt16, holder: UInt32, waiting: UInt32, packets: UInt32, droppedInQueue: UInt32,
-            droppedOnTheWay: UInt32
-        ) {
-            self.number = number
-            self.holder = holder
-            self.waiting = waiting
-            self.packets = packets
-            self.droppedInQueue = droppedInQueue
-            self.droppedOnTheWay = droppedOnTheWay
         }
     }
 
@@ -68,7 +39,7 @@ package struct StatusReport: Sendable {
     package let partyLabel: String
     package let started: Instant
     package let now: Instant
-    package let queues: [Queue]
+    package let queues: [QueueStatistics]
     package let counters: Counters
     package let handshakes: Int
     package let parties: [Party]
@@ -89,7 +60,8 @@ package struct StatusReport: Sendable {
     package let rulesLost: UInt64?
 
     package init(
-        program: String, partyLabel: String, started: Instant, now: Instant, queues: [Queue], counters: Counters,
+        program: String, partyLabel: String, started: Instant, now: Instant, queues: [QueueStatistics],
+        counters: Counters,
         handshakes: Int, parties: [Party], connections: [Connection], unrecorded: UInt64, lockedOut: Int?,
         usedCodes: (taken: Int, capacity: Int)?, kernelFilter: (wrong: UInt64, passed: UInt64)?,
         places: (protected: [String], exempt: [String])? = nil, protection: Protection?, rulesLost: UInt64?
@@ -188,7 +160,7 @@ package struct StatusReport: Sendable {
         ]
     }
 
-    private static func json(_ queue: Queue) -> JSONValue {
+    private static func json(_ queue: QueueStatistics) -> JSONValue {
         .object([
             "number": .integer(Int(queue.number)), "holder": .integer(Int(queue.holder)),
             "waiting": .integer(Int(queue.waiting)), "packets": .integer(Int(queue.packets)),

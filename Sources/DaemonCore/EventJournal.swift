@@ -17,12 +17,8 @@ package final class EventJournal: Sendable {
         package var events: [Event] = []
         /// The number of events that did not fit.
         package var lost: UInt64 = 0
-        /// The number of times packets got no verdict because they were not read fast enough.
-        package var overflows = 0
-        /// The number of verdicts that the kernel refused.
-        package var refusedVerdicts = 0
-        /// The number of messages that the kernel would not send.
-        package var malformedMessages = 0
+        /// What went wrong with the queues.
+        package var trouble = QueueTrouble()
 
         /// Creates an empty collection with room for all waiting events.
         package init() {
@@ -44,7 +40,7 @@ package final class EventJournal: Sendable {
 
         mutating func clear() {
             events.removeAll(keepingCapacity: true)
-            (lost, overflows, refusedVerdicts, malformedMessages) = (0, 0, 0, 0)
+            (lost, trouble) = (0, QueueTrouble())
         }
     }
 
@@ -71,7 +67,7 @@ package final class EventJournal: Sendable {
     /// - Returns: Whether there is something left to announce.
     package func drain(_ engine: inout some Engine & ~Copyable, _ batch: ReceivedBatch = ReceivedBatch()) -> Bool {
         var event = engine.nextEvent()
-        guard event != nil || batch.hasTrouble else { return false }
+        guard event != nil || batch.trouble.isAny else { return false }
         var isUrgent = false
         while event != nil {
             entries.withLock { entries in
@@ -84,11 +80,7 @@ package final class EventJournal: Sendable {
             announce()
             usleep(Self.pause)
         }
-        entries.withLock { entries in
-            entries.overflows += batch.overflowed ? 1 : 0
-            entries.refusedVerdicts += batch.refusedVerdicts
-            entries.malformedMessages += batch.malformedMessages
-        }
+        entries.withLock { $0.trouble += batch.trouble }
         if isUrgent { announce() }
         return !isUrgent
     }

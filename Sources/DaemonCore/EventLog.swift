@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockEngine
 package import Logging
+internal import Netfilter
 internal import Program
 internal import Wire
 
@@ -20,7 +21,9 @@ package struct EventLog {
     /// There are never more than there are guests.
     private var guestLimiters: [String: RateLimiter] = [:]
     private var troubleLimiter = RateLimiter(perSecond: 1)
-    private var trouble = Trouble()
+    /// What has not been written yet: the number of lost events, and what went wrong with the queues.
+    private var lost: UInt64 = 0
+    private var trouble = QueueTrouble()
 
     package init(_ logger: Logger, partyLabel: String) {
         self.logger = logger
@@ -81,13 +84,11 @@ package struct EventLog {
 
     /// Writes problems to the log, at most one line a second for each kind.
     package mutating func writeTrouble(_ entries: EventJournal.Entries, at now: Instant) {
-        trouble.lost += entries.lost
-        trouble.overflows += entries.overflows
-        trouble.refusedVerdicts += entries.refusedVerdicts
-        trouble.malformedMessages += entries.malformedMessages
-        guard trouble.isAny, troubleLimiter.pass(at: now.uptime) != nil else { return }
-        if trouble.lost > 0 {
-            logger.warning("events came faster than they could be written", metadata: ["lost": "\(trouble.lost)"])
+        lost += entries.lost
+        trouble += entries.trouble
+        guard lost > 0 || trouble.isAny, troubleLimiter.pass(at: now.uptime) != nil else { return }
+        if lost > 0 {
+            logger.warning("events came faster than they could be written", metadata: ["lost": "\(lost)"])
         }
         if trouble.overflows > 0 {
             logger.warning(
@@ -101,16 +102,7 @@ package struct EventLog {
             logger.warning(
                 "ignored messages that the kernel does not send", metadata: ["count": "\(trouble.malformedMessages)"])
         }
-        trouble = Trouble()
-    }
-
-    private struct Trouble {
-        var lost: UInt64 = 0
-        var overflows = 0
-        var refusedVerdicts = 0
-        var malformedMessages = 0
-
-        var isAny: Bool { lost > 0 || overflows > 0 || refusedVerdicts > 0 || malformedMessages > 0 }
+        (lost, trouble) = (0, QueueTrouble())
     }
 
     /// Returns whether a line that anybody can cause may be written.

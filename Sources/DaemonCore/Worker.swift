@@ -100,7 +100,7 @@ package final class Worker<Judge: Engine & ~Copyable>: @unchecked Sendable {
             }
             batches &+= 1
             let batch = try loop.turn()
-            isBusy = batch.packets > 0 || batch.hasTrouble
+            isBusy = batch.packets > 0 || batch.trouble.isAny
             if journal.drain(&loop.engine, batch) { hasNews = true }
         }
     }

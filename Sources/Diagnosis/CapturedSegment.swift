@@ -20,7 +20,7 @@ package struct CapturedSegment: Equatable, Sendable {
     /// The control bits.
     package let flags: TCPFlags
     /// The identification field (IPv4) or flow label (IPv6).
-    package let nonceField: UInt32
+    package let identifier: UInt32
     /// The length of the payload after the TCP header, in bytes, according to the headers.
     package let payloadLength: Int
 
@@ -37,7 +37,7 @@ package struct CapturedSegment: Equatable, Sendable {
         sequenceNumber = packet.segment.sequenceNumber
         acknowledgmentNumber = packet.segment.acknowledgmentNumber
         flags = packet.segment.flags
-        nonceField = packet.nonceField
+        identifier = packet.identifier
         payloadLength = max(
             0, packet.layout.totalLength - packet.layout.transportOffset - packet.segment.headerLength)
     }

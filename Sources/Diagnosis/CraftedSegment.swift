@@ -22,7 +22,7 @@ package struct CraftedSegment: Equatable, Sendable {
     /// The identification field or flow label.
     ///
     /// The kernel replaces an identification of 0 with one of its own.
-    package var nonceField: UInt32 = 0
+    package var identifier: UInt32 = 0
     /// The time to live or hop limit.
     package var hopLimit = usualHopLimit
 
@@ -70,7 +70,7 @@ package struct CraftedSegment: Equatable, Sendable {
             var fields = header.mutableSpan
             fields[0] = 0x45
             fields.store(UInt16(truncatingIfNeeded: 20 + payloadLength), at: 2)
-            fields.store(UInt16(truncatingIfNeeded: nonceField), at: 4)
+            fields.store(UInt16(truncatingIfNeeded: identifier), at: 4)
             fields.store(UInt16(0x4000), at: 6)  // don't fragment, as Linux sets it
             fields[8] = hopLimit
             fields[9] = TCPSegment.protocolNumber
@@ -83,7 +83,7 @@ package struct CraftedSegment: Equatable, Sendable {
         }
         var header = [UInt8](repeating: 0, count: 40)
         var fields = header.mutableSpan
-        fields.store(0x6000_0000 | nonceField & 0x000f_ffff, at: 0)
+        fields.store(0x6000_0000 | identifier & 0x000f_ffff, at: 0)
         fields.store(UInt16(truncatingIfNeeded: payloadLength), at: 4)
         fields[6] = TCPSegment.protocolNumber
         fields[7] = hopLimit

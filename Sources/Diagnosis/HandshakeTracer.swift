@@ -108,14 +108,14 @@ package struct HandshakeTracer: Sendable {
         if let earlier = trace.synACK {
             handshakes[position].repeatedSYNACKs += 1
             if trace.thirdACK != nil { handshakes[position].unheardSYNACKs += 1 }
-            guard earlier.capturedISN != segment.sequenceNumber || earlier.nonce != segment.nonceField,
+            guard earlier.capturedISN != segment.sequenceNumber || earlier.nonce != segment.identifier,
                 trace.thirdACK == nil
             else { return }
         }
         var code: CodeExplanation?
         if case .explained(let explanation)? = trace.syn?.finding { code = explanation }
         handshakes[position].synACK = HandshakeTrace.SYNACK(
-            time: segment.time, capturedISN: segment.sequenceNumber, nonce: segment.nonceField,
+            time: segment.time, capturedISN: segment.sequenceNumber, nonce: segment.identifier,
             acknowledgment: segment.acknowledgmentNumber,
             finding: search.finding(for: segment, clientISN: trace.clientISN, code: code))
         handshakes[position].server.next = segment.sequenceNumber &+ 1

@@ -12,7 +12,7 @@ package enum HintFinding: String, Sendable {
 
     /// Examines the hint of a SYN whose code is explained.
     static func judge(_ segment: CapturedSegment, keys: KeySchedule, slot: TimeSlot) -> HintFinding {
-        let number = KeyHint.number(in: segment.nonceField)
+        let number = KeyHint.number(in: segment.identifier)
         if number == 0 { return .absent }
         return number == KeyHint(keys: keys, slot: slot).number ? .right : .other
     }

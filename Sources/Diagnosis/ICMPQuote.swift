@@ -32,7 +32,7 @@ package struct ICMPQuote: Equatable, Sendable {
     /// The acknowledgment field of the quoted segment; nil if the quote ends before it.
     package let acknowledgmentNumber: UInt32?
     /// The identification field or flow label of the quoted segment.
-    package let nonceField: UInt32
+    package let identifier: UInt32
 
     /// Reads an IP packet; nil if it is not an ICMP error about a TCP segment.
     package init?(_ bytes: Span<UInt8>) {
@@ -51,7 +51,7 @@ package struct ICMPQuote: Equatable, Sendable {
                 let header = try IPv4Header(validating: quote)
                 guard header.transportProtocol == TCPSegment.protocolNumber, !header.isFragment else { return nil }
                 (source, destination) = (header.source, header.destination)
-                nonceField = UInt32(header.identification)
+                identifier = UInt32(header.identification)
                 transport = quote.extracting(header.headerLength..<quote.count)
             case .ipv6:
                 let header = try IPv6Header(validating: quote)
@@ -59,7 +59,7 @@ package struct ICMPQuote: Equatable, Sendable {
                     header.transportOffset <= quote.count
                 else { return nil }
                 (source, destination) = (header.source, header.destination)
-                nonceField = header.flowLabel
+                identifier = header.flowLabel
                 transport = quote.extracting(header.transportOffset..<quote.count)
             }
         } catch {

@@ -47,7 +47,7 @@ package struct Hop: Equatable, Sendable {
     package enum Change: String, CaseIterable, Sendable {
         case code = "acknowledgment field"
         case isn = "sequence number"
-        case nonceField = "identification field or flow label"
+        case identifier = "identification field or flow label"
     }
 
     /// The distance of the router in hops; the first is 1.

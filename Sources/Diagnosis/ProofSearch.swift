@@ -34,7 +34,7 @@ extension CodeSearch {
     ///     A proof has 16 bits (IPv4) or 20 bits (IPv6), so with everything tried, one in thousands holds by chance.
     /// - Returns: The first explanation, in the order of the keys.
     package func finding(for synACK: CapturedSegment, clientISN: UInt32, code: CodeExplanation?) -> ProofFinding {
-        guard synACK.nonceField != 0 else { return .absent }
+        guard synACK.identifier != 0 else { return .absent }
         for key in keys where code == nil || code?.key == key.name {
             for candidate in code.map({ [$0.candidate] }) ?? candidates(for: synACK.destination) {
                 let handshake = Handshake(clientAddress: candidate.address, clientISN: clientISN)
@@ -42,7 +42,7 @@ extension CodeSearch {
                     guard
                         let trueISN = ServerProof.verifiedISN(
                             keys: key.keys, handshake: handshake, maskedISN: synACK.sequenceNumber,
-                            nonce: synACK.nonceField, mode: mode, family: synACK.source.family)
+                            nonce: synACK.identifier, mode: mode, family: synACK.source.family)
                     else { continue }
                     return .explained(
                         ProofExplanation(key: key.name, mode: mode, candidate: candidate, trueISN: trueISN))

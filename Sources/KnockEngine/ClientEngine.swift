@@ -108,7 +108,7 @@ public struct ClientEngine: Engine, ~Copyable {
             flow, CodedSYN(target: target.id, handshake: handshake, mode: mode, time: now.uptime), at: now.uptime)
         var rewrite = HeaderRewrite(acknowledgmentNumber: code[mode])
         if target.sendsHint {
-            rewrite.nonceField = KeyHint(keys: target.keys, slot: slot).nonceField(flow.clientAddress.family)
+            rewrite.identifier = KeyHint(keys: target.keys, slot: slot).identifier(flow.clientAddress.family)
         }
         return Verdict(.rewrite(rewrite), .synCoded)
     }
@@ -132,15 +132,15 @@ public struct ClientEngine: Engine, ~Copyable {
 
         let target = targets.targets[position]
         ledger.note(target.id)
-        if packet.nonceField != 0,
+        if packet.identifier != 0,
             let serverISN = ServerProof.verifiedISN(
-                keys: target.keys, handshake: handshake, maskedISN: segment.sequenceNumber, nonce: packet.nonceField,
+                keys: target.keys, handshake: handshake, maskedISN: segment.sequenceNumber, nonce: packet.identifier,
                 mode: mode, family: flow.clientAddress.family)
         {
             return Verdict(.rewrite(HeaderRewrite(sequenceNumber: serverISN)), .synAckProven)
         }
         guard target.requiresProof else { return Verdict(.accept, .synAckOfOtherServer) }
-        return Verdict(.drop, packet.nonceField == 0 ? .proofMissing : .proofWrong)
+        return Verdict(.drop, packet.identifier == 0 ? .proofMissing : .proofWrong)
     }
 
     /// Returns the target, handshake and mode that the SYN was coded with.

@@ -2,16 +2,6 @@
 internal import KnockProtocol
 internal import Wire
 
-/// How the server finds the guest whose key made a code.
-public enum GuestSearch: String, CaseIterable, Sendable {
-    /// By the hint; if there are only a few guests, by trying all keys.
-    case auto
-    /// By the hint alone: a SYN whose hint was lost on the way is dropped.
-    case hint
-    /// By the hint, then by trying all keys; every SYN with a wrong code then costs one computation per guest.
-    case all
-}
-
 /// The guests of a server, and the index that finds the guest a code belongs to.
 ///
 /// The cost of a SYN with a wrong code does not grow with the number of guests: if there are more than a few, only the
@@ -28,7 +18,7 @@ struct GuestList {
     }
 
     /// Up to this many guests, trying all keys is cheap enough.
-    private static let fewGuests = 8
+    static let fewGuests = 8
 
     /// The guests, referred to by their position.
     let guests: [Guest]
@@ -41,14 +31,14 @@ struct GuestList {
     private let triesAll: Bool
     private var index: HintIndex
 
-    init(_ guests: [Guest], usesTime: Bool, search: GuestSearch) {
+    init(_ guests: [Guest], usesTime: Bool, mostKeysTried: Int) {
         self.guests = guests
         self.usesTime = usesTime
         keys = guests.map(\.keys)
         roaming = guests.indices.filter { guests[$0].isRoaming }
         positions = Dictionary(guests.enumerated().map { ($1.id, $0) }) { first, _ in first }
         let isFew = guests.count <= Self.fewGuests
-        triesAll = search == .all || search == .auto && isFew
+        triesAll = guests.count <= mostKeysTried
         // If all keys are tried anyway and there are few of them, checking the hint first would only cost time.
         index = HintIndex(keyCount: triesAll && isFew ? 0 : guests.count)
     }

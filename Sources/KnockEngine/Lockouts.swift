@@ -34,14 +34,6 @@ public struct Lockout: Equatable, Sendable {
     }
 }
 
-/// Whom a wrong third ACK locks out (docs/PROTOCOL.md §6.3).
-public enum LockoutScope: String, CaseIterable, Sendable {
-    /// The guest whose handshake it was, at the source address.
-    case guest
-    /// Everybody at the source address.
-    case address
-}
-
 /// The lockouts of a server; shared by all its engines.
 final class Lockouts: Sendable {
     /// The effect of all lockouts on one guest at one address.

@@ -57,9 +57,10 @@ struct ReplayCache: ~Copyable {
     /// Divides the table among a new number of guests.
     mutating func divide(among guests: Int) { shares.divide(among: guests) }
 
-    /// Returns why a handshake with a valid code of `slot` is refused; if it is not, returns nil and remembers the
-    /// code.
-    mutating func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
+    /// Claims a valid code of `slot` for a handshake, and remembers it.
+    ///
+    /// - Returns: Why the handshake is refused; nil if the code is its own now.
+    mutating func claim(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
         guard usesTime else {
             if timeless.position(of: code, at: now.uptime) != nil { return .synReplayed }
             timeless.insert(code, (), at: now.uptime)

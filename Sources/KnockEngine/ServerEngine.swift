@@ -14,14 +14,17 @@ public struct ServerEngine: Engine, ~Copyable {
         public var exempt: [IPPrefix] = []
         /// The duration of a lockout after a wrong third ACK, in seconds.
         public var lockoutSeconds: UInt32
-        /// Whom a wrong third ACK locks out, if there is more than one guest.
-        public var lockoutScope = LockoutScope.guest
+        /// Whether a wrong third ACK locks out everybody at its address, even if there is more than one guest
+        /// (docs/PROTOCOL.md §6.3).
+        public var locksOutEverybody = false
         /// The maximum number of handshakes per second and guest, if there is more than one guest; 0 means no limit.
         public var guestSYNRate: UInt32
         /// Whether codes depend on the time.
         public var usesTime = true
-        /// How the guest is found whose key made a code.
-        public var guestSearch = GuestSearch.auto
+        /// The largest number of guests for which all keys are tried if the hint finds none.
+        ///
+        /// Every SYN with a wrong code then costs one computation per guest.
+        public var mostKeysTried = GuestList.fewGuests
         /// Whether a protected port answers like a closed one; otherwise it stays silent, as behind a firewall.
         public var looksClosed = false
         /// Whether a SYN may carry data (RFC 7413), which reaches the service before the third ACK is judged.
@@ -52,7 +55,7 @@ public struct ServerEngine: Engine, ~Copyable {
         ///
         /// - Parameter guestCount: The number of guests.
         /// - Returns: Whether the whole address is locked out.
-        public func locksOutAddresses(guestCount: Int) -> Bool { lockoutScope == .address || guestCount <= 1 }
+        public func locksOutAddresses(guestCount: Int) -> Bool { locksOutEverybody || guestCount <= 1 }
     }
 
     /// How long a handshake is kept after its last SYN, in milliseconds: longer than any kernel retransmits.
@@ -86,7 +89,7 @@ public struct ServerEngine: Engine, ~Copyable {
     ///   - shared: The state shared with the other engines of the server; nil if this is the only one.
     public init(guests: [Guest], configuration: Configuration, shared: SharedState? = nil) {
         self.shared = shared ?? SharedState(configuration)
-        self.guests = GuestList(guests, usesTime: configuration.usesTime, search: configuration.guestSearch)
+        self.guests = GuestList(guests, usesTime: configuration.usesTime, mostKeysTried: configuration.mostKeysTried)
         targetPorts = PortSet(configuration.targetPorts)
         exempt = configuration.exempt
         looksClosed = configuration.looksClosed
@@ -103,7 +106,7 @@ public struct ServerEngine: Engine, ~Copyable {
     ///
     /// Handshakes of guests that remain go on; those of removed guests end.
     public mutating func adopt(guests: [Guest], configuration: Configuration) {
-        self.guests = GuestList(guests, usesTime: usesTime, search: configuration.guestSearch)
+        self.guests = GuestList(guests, usesTime: usesTime, mostKeysTried: configuration.mostKeysTried)
         targetPorts = PortSet(configuration.targetPorts)
         exempt = configuration.exempt
         looksClosed = configuration.looksClosed
@@ -216,10 +219,10 @@ public struct ServerEngine: Engine, ~Copyable {
         let code = packet.segment.acknowledgmentNumber
         let handshake = Handshake(clientAddress: flow.clientAddress, clientISN: packet.segment.sequenceNumber)
         guard
-            let match = guests.match(code, hint: KeyHint.number(in: packet.nonceField), handshake, slot: now.slot)
+            let match = guests.match(code, hint: KeyHint.number(in: packet.identifier), handshake, slot: now.slot)
         else {
-            let isOneTooMany = shared.isOneTooMany(from: flow.clientAddress, at: now)
-            return Verdict(.drop, isOneTooMany ? .tooManyWrongCodes : .synWithWrongCode)
+            let isLockedOut = shared.countWrongCode(from: flow.clientAddress, at: now)
+            return Verdict(.drop, isLockedOut ? .tooManyWrongCodes : .synWithWrongCode)
         }
         let guest = guests.guests[match.position]
         let used = UsedCode(handshake: match.handshake, key: guest.id)
@@ -240,7 +243,7 @@ public struct ServerEngine: Engine, ~Copyable {
         var unanswered = UnansweredLimit()
         if let before = handshakes.position(of: name, at: now.uptime) { unanswered = handshakes[before].unanswered }
         if unanswered.isReached(at: now.uptime) { return Verdict(.drop, .tooManyUnanswered) }
-        if let refusal = shared.refuse(used, slot: match.slot, at: now) { return Verdict(.drop, refusal) }
+        if let refusal = shared.claim(used, slot: match.slot, at: now) { return Verdict(.drop, refusal) }
         if guest.ports.isEmpty { return Verdict(.drop, .knocked) }
         endVerified(flow, at: now)
         let pending = PendingHandshake(
@@ -336,6 +339,6 @@ public struct ServerEngine: Engine, ~Copyable {
             keys: keys, handshake: handshake, serverISN: pending.serverISN, mode: pending.mode,
             family: flow.clientAddress.family)
         let mask = ISNMask(keys: keys, handshake: handshake, nonce: nonce, mode: pending.mode)
-        return HeaderRewrite(sequenceNumber: mask.mask(pending.serverISN), nonceField: nonce)
+        return HeaderRewrite(sequenceNumber: mask.mask(pending.serverISN), identifier: nonce)
     }
 }

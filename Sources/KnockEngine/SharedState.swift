@@ -107,23 +107,21 @@ public final class SharedState: Sendable {
         lockouts.unlock(address, at: now.uptime)
     }
 
-    /// Returns why a handshake with a valid code is refused; if it is not, returns nil and uses up the code.
+    /// Claims a valid code for a handshake.
     ///
     /// Only senders that know the key get as far as this lock.
-    func refuse(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
+    ///
+    /// - Returns: Why the handshake is refused; nil if the code is its own now.
+    func claim(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
         // A replay takes no token: otherwise anyone who has seen a guest's SYNs could keep the guest out.
         guard rates.withLock({ $0.mayBegin(code.key, at: now.uptime) }) else { return .guestTooFast }
-        let reason = useUp(code, slot: slot, at: now)
+        let reason = replays.withLock { replays in
+            let reason = replays.claim(code, slot: slot, at: now)
+            if reason == nil { noteUse(of: code, &replays, at: now) }
+            return reason
+        }
         if reason == nil { rates.withLock { $0.begin(code.key, at: now.uptime) } }
         return reason
-    }
-
-    private func useUp(_ code: UsedCode, slot: TimeSlot, at now: Instant) -> Reason? {
-        replays.withLock { replays in
-            if let reason = replays.refuse(code, slot: slot, at: now) { return reason }
-            noteUse(of: code, &replays, at: now)
-            return nil
-        }
     }
 
     /// Uses up the code of a retransmission.
@@ -141,7 +139,7 @@ public final class SharedState: Sendable {
     /// Counts a wrong code, and locks out its source address if the limit is reached.
     ///
     /// - Returns: Whether the address was locked out.
-    func isOneTooMany(from address: IPAddress, at now: Instant) -> Bool {
+    func countWrongCode(from address: IPAddress, at now: Instant) -> Bool {
         guard countsWrongCodes.load(ordering: .acquiring) else { return false }
         guard wrongCodes.withLock({ $0.count(address, at: now.uptime) }) else { return false }
         lockouts.lock(Lockout.Subject(address, nil), .tooManyWrongCodes, at: now.uptime)

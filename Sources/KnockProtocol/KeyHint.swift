@@ -23,12 +23,12 @@ public struct KeyHint: Equatable, Sendable {
     }
 
     /// Returns the hint in the identification field or flow label of a SYN; 0 means none.
-    public static func number(in nonceField: UInt32) -> UInt16 {
-        UInt16(truncatingIfNeeded: nonceField)
+    public static func number(in identifier: UInt32) -> UInt16 {
+        UInt16(truncatingIfNeeded: identifier)
     }
 
     /// Returns the value for the identification field (IPv4, 16 bits) or flow label (IPv6, 20 bits) of a SYN.
-    public func nonceField(_ family: IPFamily) -> UInt32 {
+    public func identifier(_ family: IPFamily) -> UInt32 {
         switch family {
         case .ipv4: UInt32(number)
         case .ipv6: UInt32(filling) << 16 | UInt32(number)

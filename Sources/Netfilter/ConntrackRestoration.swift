@@ -2,7 +2,7 @@
 internal import CNetfilter
 internal import Glibc
 public import Linux
-internal import Wire
+public import Wire
 
 /// Restores entries that connection tracking has lost.
 extension ConntrackTable {
@@ -19,34 +19,34 @@ extension ConntrackTable {
     /// Creates an entry for an established TCP connection, or marks the existing one.
     ///
     /// - Parameters:
-    ///   - original: The direction of its first packet.
+    ///   - flow: Its endpoints.
     ///   - mark: The mark of a new entry.
     ///   - markBits: The mark bits to set in an existing entry.
     ///   - seconds: How long the entry stays without traffic; the next segment resets this to the kernel's own timeout.
     /// - Throws: `SystemError` from the kernel.
     public static func restore(
-        _ original: ConnectionTuple, mark: UInt32, markBits: UInt32, seconds: UInt32
+        _ flow: Flow, mark: UInt32, markBits: UInt32, seconds: UInt32
     ) throws(SystemError) {
         for attempt in 1...tries {
             do throws(SystemError) {
-                return try put(original, mark: mark, markMask: nil, seconds, NLM_F_CREATE | NLM_F_EXCL)
+                return try put(flow, mark: mark, markMask: nil, seconds, NLM_F_CREATE | NLM_F_EXCL)
             } catch {
                 guard error.number == EEXIST, attempt < tries else { throw error }
             }
             // A segment came first. If this host sent it, the entry has the wrong direction.
-            guard let there = try find(original) else { continue }
-            if there.original == original {
-                return try put(original, mark: markBits, markMask: markBits, seconds, 0)
+            guard let there = try find(flow) else { continue }
+            if there.flow == flow {
+                return try put(flow, mark: markBits, markMask: markBits, seconds, 0)
             }
             _ = try remove(there)
         }
     }
 
     private static func put(
-        _ original: ConnectionTuple, mark: UInt32, markMask: UInt32?, _ seconds: UInt32, _ flags: Int32
+        _ flow: Flow, mark: UInt32, markMask: UInt32?, _ seconds: UInt32, _ flags: Int32
     ) throws(SystemError) {
-        guard let entry = ConntrackEntry(original) else { throw SystemError("give back tracked connection", ENOMEM) }
-        entry.setReply(of: original)
+        guard let entry = ConntrackEntry(flow) else { throw SystemError("give back tracked connection", ENOMEM) }
+        entry.setReply()
         let handle = unsafe entry.handle
         unsafe nfct_set_attr_u8(handle, ATTR_TCP_STATE, establishedState)
         for attribute in [ATTR_TCP_FLAGS_ORIG, ATTR_TCP_MASK_ORIG, ATTR_TCP_FLAGS_REPL, ATTR_TCP_MASK_REPL] {
@@ -55,7 +55,7 @@ extension ConntrackTable {
         unsafe nfct_set_attr_u32(handle, ATTR_STATUS, status)
         unsafe nfct_set_attr_u32(handle, ATTR_TIMEOUT, seconds)
         unsafe nfct_set_attr_u32(handle, ATTR_MARK, mark)
-        let family = UInt8(original.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+        let family = UInt8(flow.clientAddress.family == .ipv4 ? AF_INET : AF_INET6)
         let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
         try unsafe socket.request("give back tracked connection", flags: NLM_F_ACK | flags) { memory in
             let message = unsafe message(memory, IPCTNL_MSG_CT_NEW, family)
@@ -66,9 +66,9 @@ extension ConntrackTable {
     }
 
     /// Finds the entry of a connection, whichever endpoint sent its first packet.
-    private static func find(_ tuple: ConnectionTuple) throws(SystemError) -> TrackedConnection? {
-        guard let entry = ConntrackEntry(tuple) else { throw SystemError("find tracked connection", ENOMEM) }
-        let family = UInt8(tuple.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+    private static func find(_ flow: Flow) throws(SystemError) -> TrackedConnection? {
+        guard let entry = ConntrackEntry(flow) else { throw SystemError("find tracked connection", ENOMEM) }
+        let family = UInt8(flow.clientAddress.family == .ipv4 ? AF_INET : AF_INET6)
         let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
         var found: TrackedConnection?
         do throws(SystemError) {

@@ -27,7 +27,7 @@ public enum ConntrackTable {
 
         func contains(_ connection: TrackedConnection) -> Bool {
             connection.mark & markMask == mark & markMask
-                && ports.map { $0.contains(connection.original.destinationPort) } ?? true
+                && ports.map { $0.contains(connection.flow.serverPort) } ?? true
         }
     }
 
@@ -82,7 +82,7 @@ public enum ConntrackTable {
     ) throws(SystemError) -> Int {
         var found: [TrackedConnection] = []
         try forEach(Filter(ports: ports)) { connection in
-            if connection.original.sourceAddress == address { found.append(connection) }
+            if connection.flow.clientAddress == address { found.append(connection) }
         }
         var removed = 0
         for connection in found where try remove(connection) { removed += 1 }
@@ -98,25 +98,25 @@ public enum ConntrackTable {
     /// - Throws: `SystemError` from the kernel.
     public static func remove(_ connection: TrackedConnection) throws(SystemError) -> Bool {
         try remove(
-            connection.original, id: connection.id, zone: connection.zone, originalZone: connection.originalZone)
+            connection.flow, id: connection.id, zone: connection.zone, originalZone: connection.originalZone)
     }
 
     /// Removes the entry of a TCP connection in the default zone.
     ///
-    /// - Parameter original: The direction of its first packet.
+    /// - Parameter flow: Its endpoints.
     /// - Returns: Whether the entry existed.
     /// - Throws: `SystemError` from the kernel.
-    public static func remove(_ original: ConnectionTuple) throws(SystemError) -> Bool {
-        try remove(original, id: nil, zone: nil, originalZone: nil)
+    public static func remove(_ flow: Flow) throws(SystemError) -> Bool {
+        try remove(flow, id: nil, zone: nil, originalZone: nil)
     }
 
     static func remove(
-        _ original: ConnectionTuple, id: UInt32?, zone: UInt16?, originalZone: UInt16?
+        _ flow: Flow, id: UInt32?, zone: UInt16?, originalZone: UInt16?
     ) throws(SystemError) -> Bool {
-        guard let entry = ConntrackEntry(original) else { throw SystemError("remove tracked connection", ENOMEM) }
+        guard let entry = ConntrackEntry(flow) else { throw SystemError("remove tracked connection", ENOMEM) }
         if let zone { unsafe nfct_set_attr_u16(entry.handle, ATTR_ZONE, zone) }
         if let originalZone { unsafe nfct_set_attr_u16(entry.handle, ATTR_ORIG_ZONE, originalZone) }
-        let family = UInt8(original.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6)
+        let family = UInt8(flow.clientAddress.family == .ipv4 ? AF_INET : AF_INET6)
         let socket = try NetlinkSocket(family: NETLINK_NETFILTER)
         do throws(SystemError) {
             try unsafe socket.request("remove tracked connection", flags: NLM_F_ACK) { memory in

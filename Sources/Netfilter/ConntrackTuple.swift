@@ -27,12 +27,19 @@ struct ConntrackTuple {
         }
     }
 
-    /// Both endpoints; nil unless all parts are present, the families are equal and the protocol is TCP.
-    var ends: ConnectionTuple? {
+    /// Returns both endpoints; nil unless all parts are present, the families are equal and the protocol is TCP.
+    ///
+    /// - Parameter isReply: Whether this is the direction of the replies, which come from the server.
+    /// - Returns: The endpoints.
+    func flow(isReply: Bool) -> Flow? {
         guard transport == UInt8(IPPROTO_TCP), let source, let destination, let sourcePort, let destinationPort,
             source.family == destination.family
         else { return nil }
-        return ConnectionTuple(from: source, sourcePort, to: destination, destinationPort)
+        return isReply
+            ? Flow(
+                clientAddress: destination, clientPort: destinationPort, serverAddress: source, serverPort: sourcePort)
+            : Flow(
+                clientAddress: source, clientPort: sourcePort, serverAddress: destination, serverPort: destinationPort)
     }
 
     private mutating func readAddresses(

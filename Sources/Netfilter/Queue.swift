@@ -119,7 +119,7 @@ public final class Queue: PacketQueue {
             case EAGAIN:
                 return batch
             case ENOBUFS:
-                batch.overflowed = true
+                batch.trouble.overflows += 1
                 return batch
             default:
                 throw SystemError("receive from queue")
@@ -148,14 +148,14 @@ public final class Queue: PacketQueue {
         case packetType:
             break
         case UInt16(NLMSG_ERROR):
-            if unsafe NetlinkSocket.errorNumber(message) != 0 { batch.refusedVerdicts += 1 }
+            if unsafe NetlinkSocket.errorNumber(message) != 0 { batch.trouble.refusedVerdicts += 1 }
             return
         default:
-            batch.malformedMessages += 1
+            batch.trouble.malformedMessages += 1
             return
         }
         guard let packet = unsafe PacketMessage(message) else {
-            batch.malformedMessages += 1
+            batch.trouble.malformedMessages += 1
             return
         }
         let description = QueuedPacket(

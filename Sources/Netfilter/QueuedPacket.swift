@@ -48,15 +48,8 @@ public enum QueueVerdict: Equatable, Sendable {
 public struct ReceivedBatch: Equatable, Sendable {
     /// The number of packets that were received and got a verdict.
     public var packets = 0
-    /// Whether the kernel has dropped packets since the last call because they were not received fast enough.
-    public var overflowed = false
-    /// The number of verdicts that the kernel refused (for example, for a packet that it no longer holds).
-    public var refusedVerdicts = 0
-    /// The number of messages of an unexpected form.
-    public var malformedMessages = 0
-
-    /// Whether anything went wrong.
-    public var hasTrouble: Bool { overflowed || refusedVerdicts > 0 || malformedMessages > 0 }
+    /// What went wrong since the last call.
+    public var trouble = QueueTrouble()
 
     public init() {}
 }

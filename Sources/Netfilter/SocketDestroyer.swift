@@ -20,21 +20,15 @@ public enum SocketDestroyer {
         try destroy(localPort: port, remoteAddress: address) { _ in true }
     }
 
-    /// Closes the local socket of a connection; the peer is sent a RST.
+    /// Closes the server's socket of a connection; the client is sent a RST.
     ///
-    /// - Parameters:
-    ///   - localAddress: The local address.
-    ///   - localPort: The local port.
-    ///   - remoteAddress: The remote address.
-    ///   - remotePort: The remote port.
+    /// - Parameter flow: The connection's endpoints.
     /// - Returns: Whether there was one.
     /// - Throws: `SystemError`; EOPNOTSUPP if the kernel cannot do this.
-    public static func destroyConnection(
-        localAddress: IPAddress, localPort: UInt16, remoteAddress: IPAddress, remotePort: UInt16
-    ) throws(SystemError) -> Bool {
-        let destroyed = try destroy(localPort: localPort, remoteAddress: remoteAddress) { entry in
-            entry.id.idiag_dport == remotePort.bigEndian
-                && Self.address(entry.id.idiag_src, entry.idiag_family) == localAddress
+    public static func destroyConnection(_ flow: Flow) throws(SystemError) -> Bool {
+        let destroyed = try destroy(localPort: flow.serverPort, remoteAddress: flow.clientAddress) { entry in
+            entry.id.idiag_dport == flow.clientPort.bigEndian
+                && Self.address(entry.id.idiag_src, entry.idiag_family) == flow.serverAddress
         }
         return destroyed > 0
     }

@@ -2,7 +2,7 @@
 internal import CNetfilter
 internal import Glibc
 public import Linux
-internal import Wire
+public import Wire
 
 /// Checks whether this host has the socket of a connection (sock_diag(7)).
 ///
@@ -22,18 +22,18 @@ public final class SocketLookup {
         socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG)
     }
 
-    /// Returns whether there is a connected socket with exactly these endpoints; one lookup in the kernel's table.
+    /// Returns whether the server's socket of a connection is here and connected; one lookup in the kernel's table.
     ///
-    /// - Parameter incoming: The direction of the packets that this host receives.
+    /// - Parameter flow: The connection's endpoints.
     /// - Returns: Whether there is one.
     /// - Throws: `SystemError` from the kernel.
-    public func isConnected(_ incoming: ConnectionTuple) throws(SystemError) -> Bool {
-        let family = incoming.sourceAddress.family == .ipv4 ? AF_INET : AF_INET6
+    public func isConnected(_ flow: Flow) throws(SystemError) -> Bool {
+        let family = flow.clientAddress.family == .ipv4 ? AF_INET : AF_INET6
         var found = false
         do throws(SystemError) {
             try unsafe socket.request(
                 "look for a socket", flags: NLM_F_ACK,
-                build: { memory in unsafe Self.message(memory, family, incoming) },
+                build: { memory in unsafe Self.message(memory, family, flow) },
                 each: { message in
                     guard unsafe mnl_nlmsg_get_payload_len(message) >= MemoryLayout<inet_diag_msg>.size,
                         let payload = unsafe mnl_nlmsg_get_payload(message)
@@ -42,8 +42,8 @@ public final class SocketLookup {
                     // Without such a connection, the kernel returns the listening socket.
                     found =
                         Self.connectedStates.contains(entry.idiag_state)
-                        && entry.id.idiag_dport == incoming.sourcePort.bigEndian
-                        && entry.id.idiag_sport == incoming.destinationPort.bigEndian
+                        && entry.id.idiag_dport == flow.clientPort.bigEndian
+                        && entry.id.idiag_sport == flow.serverPort.bigEndian
                 })
         } catch {
             guard error.number == ENOENT else { throw error }
@@ -53,7 +53,7 @@ public final class SocketLookup {
     }
 
     private static func message(
-        _ memory: UnsafeMutableRawPointer, _ family: Int32, _ incoming: ConnectionTuple
+        _ memory: UnsafeMutableRawPointer, _ family: Int32, _ flow: Flow
     ) -> UnsafeMutablePointer<nlmsghdr>? {
         let header = unsafe mnl_nlmsg_put_header(memory)
         unsafe header?.pointee.nlmsg_type = UInt16(SOCK_DIAG_BY_FAMILY)
@@ -63,10 +63,10 @@ public final class SocketLookup {
         request.sdiag_family = UInt8(family)
         request.sdiag_protocol = UInt8(IPPROTO_TCP)
         request.idiag_states = ~0
-        request.id.idiag_sport = incoming.destinationPort.bigEndian
-        request.id.idiag_dport = incoming.sourcePort.bigEndian
-        request.id.idiag_src = words(incoming.destinationAddress)
-        request.id.idiag_dst = words(incoming.sourceAddress)
+        request.id.idiag_sport = flow.serverPort.bigEndian
+        request.id.idiag_dport = flow.clientPort.bigEndian
+        request.id.idiag_src = words(flow.serverAddress)
+        request.id.idiag_dst = words(flow.clientAddress)
         // Any cookie (INET_DIAG_NOCOOKIE).
         request.id.idiag_cookie = (~0, ~0)
         unsafe body.storeBytes(of: request, as: inet_diag_req_v2.self)

@@ -2,31 +2,6 @@
 internal import CNetfilter
 public import Wire
 
-/// The endpoints of packets in one direction of a connection.
-public struct ConnectionTuple: Hashable, Sendable {
-    /// The source address.
-    public let sourceAddress: IPAddress
-    /// The destination address.
-    public let destinationAddress: IPAddress
-    /// The source port.
-    public let sourcePort: UInt16
-    /// The destination port.
-    public let destinationPort: UInt16
-
-    /// The opposite direction, if no address is translated.
-    public var reversed: ConnectionTuple {
-        ConnectionTuple(from: destinationAddress, destinationPort, to: sourceAddress, sourcePort)
-    }
-
-    /// Creates a tuple from two endpoints, which must be of the same address family.
-    public init(from source: IPAddress, _ sourcePort: UInt16, to destination: IPAddress, _ destinationPort: UInt16) {
-        self.sourceAddress = source
-        self.sourcePort = sourcePort
-        self.destinationAddress = destination
-        self.destinationPort = destinationPort
-    }
-}
-
 /// A TCP connection as the kernel tracks it (linux/netfilter/nfnetlink_conntrack.h).
 public struct TrackedConnection: Equatable, Sendable {
     /// The TCP state of a connection (linux/netfilter/nf_conntrack_tcp.h, `enum tcp_conntrack`).
@@ -56,10 +31,10 @@ public struct TrackedConnection: Equatable, Sendable {
         public var isOver: Bool { self == .timeWait || self == .close }
     }
 
-    /// The direction of the first packet.
-    public let original: ConnectionTuple
-    /// The direction of the replies; not just `original` reversed if addresses are translated.
-    public let reply: ConnectionTuple?
+    /// Both endpoints: the client sent the first packet.
+    public let flow: Flow
+    /// Both endpoints according to the replies: others than in `flow` if addresses are translated.
+    public let replyFlow: Flow?
     /// The connection's mark; 0 if not set.
     public let mark: UInt32
     /// The number of bytes in the original direction, including IP headers; nil if not counted.
@@ -97,9 +72,9 @@ public struct TrackedConnection: Equatable, Sendable {
             default: break
             }
         }
-        guard let original, let ends = original.ends else { return nil }
-        self.original = ends
-        self.reply = reply?.ends
+        guard let original, let flow = original.flow(isReply: false) else { return nil }
+        self.flow = flow
+        replyFlow = reply?.flow(isReply: true)
         self.mark = mark
         self.originalBytes = originalBytes
         self.replyBytes = replyBytes

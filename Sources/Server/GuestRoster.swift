@@ -62,18 +62,13 @@ extension ServerEngine.Configuration {
             targetPorts: settings.targetPorts, lockoutSeconds: settings.lockoutSeconds,
             guestSYNRate: settings.guestSYNRate, wrongCodeSeconds: settings.wrongCodeSeconds)
         exempt = settings.exempt.compactMap { if case .prefix(let prefix) = $0 { prefix } else { nil } }
-        lockoutScope =
-            switch settings.lockoutScope {
-            case .guest: .guest
-            case .address: .address
-            }
+        locksOutEverybody = settings.lockoutScope == .address
         usesTime = !settings.noTime
-        guestSearch =
-            switch settings.guestSearch {
-            case .auto: .auto
-            case .hint: .hint
-            case .all: .all
-            }
+        switch settings.guestSearch {
+        case .auto: break
+        case .hint: mostKeysTried = 0
+        case .all: mostKeysTried = .max
+        }
         looksClosed = settings.onFailure == .reset
         acceptsFastOpen = settings.fastOpen
         wrongCodeLimit = settings.lockoutAfterWrongCodes

@@ -73,7 +73,7 @@ extension ServerDaemon {
         let totals = workers.totals { $0.handshakeCount }
         return StatusReport(
             program: "tcpknock-server", partyLabel: "guest", started: started, now: SystemClock.now(),
-            queues: queueListing.all().filter { settings.queues.contains($0.number) }.map(StatusReport.Queue.init),
+            queues: queueListing.all().filter { settings.queues.contains($0.number) },
             counters: totals.counters,
             handshakes: totals.handshakes,
             parties: roster.guests.compactMap { guest in

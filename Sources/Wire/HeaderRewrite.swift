@@ -7,13 +7,13 @@ public struct HeaderRewrite: Equatable, Sendable {
     /// The new acknowledgment number.
     public var acknowledgmentNumber: UInt32?
     /// The new identification field (IPv4, low 16 bits) or flow label (IPv6, low 20 bits).
-    public var nonceField: UInt32?
+    public var identifier: UInt32?
 
     @inlinable
-    public init(sequenceNumber: UInt32? = nil, acknowledgmentNumber: UInt32? = nil, nonceField: UInt32? = nil) {
+    public init(sequenceNumber: UInt32? = nil, acknowledgmentNumber: UInt32? = nil, identifier: UInt32? = nil) {
         self.sequenceNumber = sequenceNumber
         self.acknowledgmentNumber = acknowledgmentNumber
-        self.nonceField = nonceField
+        self.identifier = identifier
     }
 
     /// Writes the fields into a packet and updates the checksums that cover them incrementally (RFC 1624).
@@ -35,11 +35,11 @@ public struct HeaderRewrite: Equatable, Sendable {
                 with: acknowledgmentNumber, at: layout.transportOffset + TCPSegment.Field.acknowledgmentNumber,
                 in: &bytes, checksumAt: layout.transportOffset + TCPSegment.Field.checksum)
         }
-        if let nonceField {
+        if let identifier {
             switch layout.family {
             case .ipv4:
                 let old = bytes.span.uint16(at: IPv4Header.Field.identification)
-                let new = UInt16(truncatingIfNeeded: nonceField)
+                let new = UInt16(truncatingIfNeeded: identifier)
                 let checksum = bytes.span.uint16(at: IPv4Header.Field.checksum)
                 bytes.store(new, at: IPv4Header.Field.identification)
                 bytes.store(
@@ -47,7 +47,7 @@ public struct HeaderRewrite: Equatable, Sendable {
             case .ipv6:
                 // No checksum covers the flow label (RFC 8200 §8.1).
                 let old = bytes.span.uint32(at: IPv6Header.Field.versionClassFlow)
-                bytes.store(old & 0xfff0_0000 | nonceField & 0x000f_ffff, at: IPv6Header.Field.versionClassFlow)
+                bytes.store(old & 0xfff0_0000 | identifier & 0x000f_ffff, at: IPv6Header.Field.versionClassFlow)
             }
         }
     }

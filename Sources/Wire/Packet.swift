@@ -11,7 +11,7 @@ public struct Packet: ~Escapable {
     /// The destination address.
     public let destination: IPAddress
     /// The field that carries the nonce of a handshake: the identification field for IPv4, the flow label for IPv6.
-    public let nonceField: UInt32
+    public let identifier: UInt32
     /// The TCP segment, up to the end of the IP packet.
     public let segment: TCPSegment
     /// Whether the source of the bytes has verified the TCP checksum.
@@ -41,7 +41,7 @@ public struct Packet: ~Escapable {
             (transportOffset, totalLength) = (header.headerLength, header.totalLength)
             source = header.source
             destination = header.destination
-            nonceField = UInt32(header.identification)
+            identifier = UInt32(header.identification)
             layout = PacketLayout(family: .ipv4, transportOffset: transportOffset, totalLength: totalLength)
         } else {
             let header = try IPv6Header(validating: bytes)
@@ -53,7 +53,7 @@ public struct Packet: ~Escapable {
             // Such addresses must not occur on the wire (draft-itojun-v6ops-v4mapped-harmful), and here they would mean
             // IPv4.
             guard source.family == .ipv6, destination.family == .ipv6 else { throw .malformed }
-            nonceField = header.flowLabel
+            identifier = header.flowLabel
             layout = PacketLayout(family: .ipv6, transportOffset: transportOffset, totalLength: totalLength)
         }
         guard totalLength >= transportOffset else { throw .malformed }

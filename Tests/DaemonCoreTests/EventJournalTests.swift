@@ -85,13 +85,13 @@ import Testing
         let journal = EventJournal()
         var engine = ScriptedEngine()
         var batch = ReceivedBatch()
-        (batch.overflowed, batch.refusedVerdicts, batch.malformedMessages) = (true, 2, 3)
+        (batch.trouble.overflows, batch.trouble.refusedVerdicts, batch.trouble.malformedMessages) = (1, 2, 3)
         for _ in 0..<2 where journal.drain(&engine, batch) { journal.announce() }
         var entries = EventJournal.Entries()
         #expect(journal.wait(&entries))
-        #expect(entries.overflows == 2)
-        #expect(entries.refusedVerdicts == 4)
-        #expect(entries.malformedMessages == 6)
+        #expect(entries.trouble.overflows == 2)
+        #expect(entries.trouble.refusedVerdicts == 4)
+        #expect(entries.trouble.malformedMessages == 6)
         #expect(entries.events == [])
     }
 

@@ -2,6 +2,7 @@
 import KnockEngine
 import KnockProtocol
 import Logging
+import Netfilter
 import TestSupport
 import Testing
 import Wire
@@ -93,7 +94,8 @@ import Wire
         var entries = EventJournal.Entries()
         log.writeTrouble(entries, at: Self.now)
         #expect(lines == [])
-        (entries.lost, entries.overflows, entries.refusedVerdicts, entries.malformedMessages) = (1, 2, 3, 4)
+        entries.lost = 1
+        (entries.trouble.overflows, entries.trouble.refusedVerdicts, entries.trouble.malformedMessages) = (2, 3, 4)
         log.writeTrouble(entries, at: Self.now)
         #expect(lines.count == 4)
         #expect(lines.allSatisfy { $0.hasPrefix("warning ") })

@@ -26,7 +26,7 @@ import Wire
         StatusReport(
             program: "tcpknock-server", partyLabel: "guest", started: begin,
             now: Instant(unixSeconds: 1_800_003_725, uptime: 3_730_000),
-            queues: [QueueStatistics("100 77 3 2 512 1 2 40 1")].compactMap { $0.map(StatusReport.Queue.init) },
+            queues: [QueueStatistics("100 77 3 2 512 1 2 40 1")].compactMap(\.self),
             counters: Counters(),
             handshakes: 4,
             parties: [StatusReport.Party(name: "alice", scope: "to port 22")],

@@ -59,16 +59,16 @@ struct Conversation: CustomStringConvertible, Sendable {
         (packet.sourcePort, packet.destinationPort) = (22, 40_000)
         (packet.flags, packet.sequenceNumber, packet.acknowledgmentNumber) = (flags, sequence, acknowledgment)
         packet.payload = [UInt8](repeating: 0x62, count: payload)
-        packet.nonceField = nonce
+        packet.identifier = nonce
         return packet.bytes
     }
 
     var syn: [UInt8] { syn(code: code) }
-    func syn(code: UInt32, nonceField: UInt32 = 0) -> [UInt8] {
+    func syn(code: UInt32, identifier: UInt32 = 0) -> [UInt8] {
         var packet = TestPacket()
         (packet.source, packet.destination) = (client, server)
         (packet.sequenceNumber, packet.acknowledgmentNumber) = (Self.clientISN, code)
-        packet.nonceField = nonceField
+        packet.identifier = identifier
         return packet.bytes
     }
     var synACK: [UInt8] { synACK(isn: maskedISN, nonce: nonce) }

@@ -11,7 +11,7 @@ import Wire
         var segment = CraftedSegment(
             source: it.client, sourcePort: 40_001, destination: it.server, destinationPort: 22)
         (segment.sequenceNumber, segment.acknowledgmentNumber) = (0x0102_0304, 0xfefd_fcfb)
-        (segment.nonceField, segment.hopLimit) = (0x1234, 7)
+        (segment.identifier, segment.hopLimit) = (0x1234, 7)
         for flags in [.syn, .rst, [.rst, .ack]] as [TCPFlags] {
             segment.flags = flags
             let bytes = segment.bytes
@@ -19,7 +19,7 @@ import Wire
             #expect((parsed.source, parsed.destination) == (it.client, it.server))
             #expect((parsed.sourcePort, parsed.destinationPort) == (40_001, 22))
             #expect((parsed.sequenceNumber, parsed.acknowledgmentNumber) == (0x0102_0304, 0xfefd_fcfb))
-            #expect((parsed.flags, parsed.nonceField) == (flags, 0x1234))
+            #expect((parsed.flags, parsed.identifier) == (flags, 0x1234))
             #expect(parsed.isComplete && parsed.hasValidTCPChecksum)
             #expect(parsed.totalLength == bytes.count)
             #expect(bytes[family == .ipv4 ? 8 : 7] == 7)

@@ -79,9 +79,9 @@ import Wire
 
     @Test("The hint of a right code", arguments: Conversation.kinds)
     func hints(_ it: Conversation) throws {
-        let right = KeyHint(keys: TestKeys.published, slot: it.slot).nonceField(it.family)
+        let right = KeyHint(keys: TestKeys.published, slot: it.slot).identifier(it.family)
         for (field, finding) in [(right, .right), (0, .absent), (right ^ 1, .other)] as [(UInt32, HintFinding)] {
-            let trace = try #require(it.trace([it.syn(code: it.code, nonceField: field)]))
+            let trace = try #require(it.trace([it.syn(code: it.code, identifier: field)]))
             guard case .explained(let code)? = trace.syn?.finding else { throw Missing() }
             #expect(code.hint == finding)
         }
@@ -190,7 +190,7 @@ import Wire
             if Bool.random(using: &generator) { swap(&packet.source, &packet.destination) }
             packet.sequenceNumber = .random(in: 0...UInt32.max, using: &generator)
             packet.acknowledgmentNumber = .random(in: 0...UInt32.max, using: &generator)
-            packet.nonceField = .random(in: 0...0xffff, using: &generator)
+            packet.identifier = .random(in: 0...0xffff, using: &generator)
             packet.flags = TCPFlags(rawValue: .random(in: 0...255, using: &generator))
             packet.payload = generator.bytes(.random(in: 0...5, using: &generator))
             tracer.take(

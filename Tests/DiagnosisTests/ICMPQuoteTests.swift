@@ -28,7 +28,7 @@ import Wire
     @Test("What a router quotes", arguments: IPFamily.allCases)
     func timeExceeded(_ family: IPFamily) throws {
         let it = Conversation(family: family)
-        let syn = it.syn(code: 0x0bad_cafe, nonceField: 0x4711)
+        let syn = it.syn(code: 0x0bad_cafe, identifier: 0x4711)
         let bytes = Self.error(family, type: family == .ipv4 ? 11 : 3, about: syn)
         let quote = try #require(Self.read(bytes))
         #expect(quote.kind == .timeExceeded)
@@ -37,7 +37,7 @@ import Wire
         #expect((quote.sourcePort, quote.destinationPort) == (40_000, 22))
         #expect(quote.sequenceNumber == Conversation.clientISN)
         #expect(quote.acknowledgmentNumber == 0x0bad_cafe)
-        #expect(quote.nonceField == 0x4711)
+        #expect(quote.identifier == 0x4711)
     }
 
     @Test("Old routers quote eight bytes of TCP", arguments: IPFamily.allCases)

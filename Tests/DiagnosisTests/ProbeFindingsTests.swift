@@ -141,7 +141,7 @@ import Wire
         ]
         #expect(Self.causes(findings) == [.codeChanged])
         #expect(findings.reasons.first?.evidence.contains("between router 1 and there") == true)
-        findings.hops = [Hop(distance: 1, router: near, changes: [.nonceField])]
+        findings.hops = [Hop(distance: 1, router: near, changes: [.identifier])]
         #expect(Self.causes(findings).prefix(2) == [.codeChanged, .wrongKey])
         findings.hops = []
         #expect(findings.reasons.contains { $0.evidence.contains("no router on the way reports") })

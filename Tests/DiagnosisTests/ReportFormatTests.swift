@@ -95,7 +95,7 @@ extension JSONValue {
             Trial(.address(AddressCandidate(it.client, .source)), .silence),
             Trial(.address(AddressCandidate(.roaming, .roaming)), .silence),
         ]
-        findings.hops = [Hop(distance: 2, router: IPAddress(10, 0, 0, 1), changes: [.nonceField])]
+        findings.hops = [Hop(distance: 2, router: IPAddress(10, 0, 0, 1), changes: [.identifier])]
         return findings
     }
 

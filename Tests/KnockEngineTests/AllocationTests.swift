@@ -175,7 +175,7 @@ import Wire
         func steps(_ talk: Conversation) -> [Step] {
             let stranger = talk.with { $0.server = IPAddress(high: $0.server.high, low: $0.server.low ^ 0x80) }
             let wrong = talk.fromServer(
-                sequence: 2, acknowledgment: talk.clientISN &+ 1, [.syn, .ack], nonceField: talk.masked.nonce)
+                sequence: 2, acknowledgment: talk.clientISN &+ 1, [.syn, .ack], identifier: talk.masked.nonce)
             return [
                 Step("SYN", talk.plainSYN, .outbound, .synCoded),
                 Step("SYN again", talk.plainSYN, .outbound, .synCoded),

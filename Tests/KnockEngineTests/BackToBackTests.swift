@@ -26,7 +26,7 @@ import Wire
         let synAck = try ParsedPacket(server.send(conversation.synAck()).bytes)
         let back = inside.fromServer(
             sequence: synAck.sequenceNumber, acknowledgment: synAck.acknowledgmentNumber, synAck.flags,
-            nonceField: synAck.nonceField)
+            identifier: synAck.identifier)
         let (verdict, bytes) = client.receive(back)
         guard verdict.action != .drop else { return false }
 

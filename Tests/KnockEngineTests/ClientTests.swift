@@ -46,7 +46,7 @@ import Wire
         #expect(verdict == Verdict(.rewrite(HeaderRewrite(sequenceNumber: conversation.serverISN)), .synAckProven))
         let parsed = try ParsedPacket(bytes)
         #expect(parsed.sequenceNumber == conversation.serverISN)
-        #expect(parsed.nonceField == conversation.masked.nonce)
+        #expect(parsed.identifier == conversation.masked.nonce)
         #expect(parsed.hasValidTCPChecksum)
         #expect(bench.events() == [Noted(conversation.flow, .synAckProven)])
         // And so is its retransmission.
@@ -114,7 +114,7 @@ import Wire
         for nonce in [UInt32(0), 0x1234, conversation.masked.nonce] {
             let synAck = conversation.fromServer(
                 sequence: conversation.serverISN, acknowledgment: conversation.clientISN &+ 1, [.syn, .ack],
-                nonceField: nonce)
+                identifier: nonce)
             let (verdict, bytes) = bench.receive(synAck)
             #expect(verdict == Verdict(.accept, .synAckOfOtherServer))
             #expect(bytes == synAck)
@@ -136,7 +136,7 @@ import Wire
         _ = bench.send(conversation.plainSYN)
         let synAck = conversation.fromServer(
             sequence: conversation.masked.serverISN, acknowledgment: conversation.clientISN &+ 1, [.syn, .ack],
-            nonceField: conversation.masked.nonce ^ 1)
+            identifier: conversation.masked.nonce ^ 1)
         #expect(bench.receive(synAck).verdict == Verdict(.drop, .proofWrong))
         #expect(bench.events() == [Noted(conversation.flow, .proofWrong)])
         // The right one may still come.
@@ -153,7 +153,7 @@ import Wire
         ] {
             let synAck = conversation.fromServer(
                 sequence: other.masked.serverISN, acknowledgment: conversation.clientISN &+ 1, [.syn, .ack],
-                nonceField: other.masked.nonce)
+                identifier: other.masked.nonce)
             #expect(bench.receive(synAck).verdict == Verdict(.drop, .proofWrong))
         }
     }
@@ -214,7 +214,7 @@ import Wire
             let (nonce, serverISN) = conversation.masked
             let back = bench.receive(
                 conversation.fromServer(
-                    sequence: serverISN, acknowledgment: conversation.clientISN &+ 1, flags, nonceField: nonce))
+                    sequence: serverISN, acknowledgment: conversation.clientISN &+ 1, flags, identifier: nonce))
             #expect(back.verdict.reason == (deciding == [.syn, .ack] ? .synAckProven : .otherSegment), "flags \(byte)")
             #expect(back.verdict.action != .drop)
         }
@@ -237,7 +237,7 @@ import Wire
                     sequence: inside.clientISN, acknowledgment: code, .syn, options: [2, 4, 5, 0xb4, 1, 3, 3, 7]))
         let (nonce, serverISN) = outside.masked
         let synAck = inside.fromServer(
-            sequence: serverISN, acknowledgment: inside.clientISN &+ 1, [.syn, .ack], nonceField: nonce)
+            sequence: serverISN, acknowledgment: inside.clientISN &+ 1, [.syn, .ack], identifier: nonce)
         #expect(bench.receive(synAck).verdict.reason == .synAckProven)
     }
 

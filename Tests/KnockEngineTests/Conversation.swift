@@ -55,20 +55,20 @@ struct Conversation: Sendable, CustomStringConvertible {
         (packet.sourcePort, packet.destinationPort) = (clientPort, serverPort)
         (packet.sequenceNumber, packet.acknowledgmentNumber) = (sequence, acknowledgment)
         (packet.flags, packet.tcpOptions, packet.payload) = (flags, options, payload)
-        packet.nonceField = 0x4242
+        packet.identifier = 0x4242
         return packet.bytes
     }
 
     /// A segment of the server.
     func fromServer(
-        sequence: UInt32, acknowledgment: UInt32, _ flags: TCPFlags, nonceField: UInt32 = 0
+        sequence: UInt32, acknowledgment: UInt32, _ flags: TCPFlags, identifier: UInt32 = 0
     ) -> [UInt8] {
         var packet = TestPacket()
         (packet.source, packet.destination) = (server, client)
         (packet.sourcePort, packet.destinationPort) = (serverPort, clientPort)
         (packet.sequenceNumber, packet.acknowledgmentNumber) = (sequence, acknowledgment)
         (packet.flags, packet.tcpOptions) = (flags, [2, 4, 5, 0xb4])
-        packet.nonceField = nonceField
+        packet.identifier = identifier
         return packet.bytes
     }
 
@@ -108,7 +108,7 @@ struct Conversation: Sendable, CustomStringConvertible {
     func maskedSYNACK(acknowledging bytes: UInt32 = 1) -> [UInt8] {
         let (nonce, serverISN) = masked
         return fromServer(
-            sequence: serverISN, acknowledgment: clientISN &+ bytes, [.syn, .ack], nonceField: nonce)
+            sequence: serverISN, acknowledgment: clientISN &+ bytes, [.syn, .ack], identifier: nonce)
     }
 
     /// The right third ACK.

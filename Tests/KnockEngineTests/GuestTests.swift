@@ -52,23 +52,22 @@ import Wire
     @Test(
         "Without a hint a guest is found where all keys are tried",
         arguments: [
-            (8, GuestSearch.auto, true), (9, .auto, false), (9, .all, true), (3, .all, true), (3, .hint, false),
-            (1, .auto, true),
-        ])
-    func withoutHint(_ count: Int, _ search: GuestSearch, _ isFound: Bool) {
-        let server = GuestBench(Self.guests(count)) { $0.guestSearch = search }
+            (8, nil, true), (9, nil, false), (9, .max, true), (3, .max, true), (3, 0, false), (1, nil, true),
+        ] as [(Int, Int?, Bool)])
+    func withoutHint(_ count: Int, _ mostKeysTried: Int?, _ isFound: Bool) {
+        let server = GuestBench(Self.guests(count)) { if let mostKeysTried { $0.mostKeysTried = mostKeysTried } }
         let verdict = server.bench.receive(server.syn(Self.talks[0], ManyKeys.all[count - 1], sendsHint: false))
         #expect(verdict.reason == (isFound ? .synAccepted : .synWithWrongCode))
     }
 
-    @Test("A hint that was changed on the way is as none", arguments: [GuestSearch.all, .hint])
-    func changedHint(_ search: GuestSearch) throws {
-        let server = GuestBench(Self.guests(50)) { $0.guestSearch = search }
+    @Test("A hint that was changed on the way is as none", arguments: [50, 49])
+    func changedHint(_ mostKeysTried: Int) throws {
+        let server = GuestBench(Self.guests(50)) { $0.mostKeysTried = mostKeysTried }
         var syn = server.syn(Self.talks[0], ManyKeys.all[33])
         let packet = try ParsedPacket(syn)
-        #expect(packet.nonceField != 0)
-        HeaderRewrite(nonceField: packet.nonceField ^ 0x0101).write(to: &syn)
-        #expect(server.bench.receive(syn).reason == (search == .all ? .synAccepted : .synWithWrongCode))
+        #expect(packet.identifier != 0)
+        HeaderRewrite(identifier: packet.identifier ^ 0x0101).write(to: &syn)
+        #expect(server.bench.receive(syn).reason == (mostKeysTried == 50 ? .synAccepted : .synWithWrongCode))
     }
 
     @Test("A hint without the code opens nothing") func hintAlone() {

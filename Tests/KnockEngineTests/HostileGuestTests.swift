@@ -65,7 +65,7 @@ import Wire
     }
 
     @Test("Where whole addresses are to be locked out, it is the address") func addresses() {
-        let guests = Self.bench { $0.lockoutScope = .address }
+        let guests = Self.bench { $0.locksOutEverybody = true }
         let under = Conversation().with { $0.clientISN = 77 }
         Self.answer(guests, Self.victim, under)
         #expect(Self.lockOut(guests, Conversation().with { $0.clientPort = 7 }) == .wrongAcknowledgment)

@@ -44,7 +44,7 @@ import Wire
     }
 
     private static let maskedRewrite = HeaderRewrite(
-        sequenceNumber: Conversation().masked.serverISN, nonceField: Conversation().masked.nonce)
+        sequenceNumber: Conversation().masked.serverISN, identifier: Conversation().masked.nonce)
 
     /// A SYN with the right code of a guest to whom not all is open.
     private static func guest(
@@ -211,7 +211,7 @@ import Wire
         },
         .client(.proofMissing, .drop) { bench, talk in bench.receive(talk.synAck()).verdict },
         .client(.proofWrong, .drop) { bench, talk in
-            bench.receive(talk.fromServer(sequence: 1, acknowledgment: 2, [.syn, .ack], nonceField: 3)).verdict
+            bench.receive(talk.fromServer(sequence: 1, acknowledgment: 2, [.syn, .ack], identifier: 3)).verdict
         },
     ]
 

@@ -52,13 +52,13 @@ import Wire
         (outside.source, outside.destination) = (talk.client, talk.server)
         (outside.sourcePort, outside.destinationPort) = (talk.clientPort, 22)
         (outside.sequenceNumber, outside.acknowledgmentNumber) = (talk.clientISN, coded.acknowledgmentNumber)
-        (outside.flags, outside.nonceField) = (.syn, coded.nonceField)
+        (outside.flags, outside.identifier) = (.syn, coded.identifier)
         #expect(server.bench.receive(outside.bytes).reason == .synAccepted)
         let answer = try ParsedPacket(server.bench.send(talk.synAck()).bytes)
         #expect(answer.sequenceNumber &- talk.serverISN <= 32_768)
         var synAck = inside.fromServer(
             sequence: answer.sequenceNumber, acknowledgment: talk.clientISN &+ 1, [.syn, .ack],
-            nonceField: answer.nonceField)
+            identifier: answer.identifier)
         var answerSpan = synAck.mutableSpan
         #expect(client.process(&answerSpan, .inbound, at: server.bench.now).reason == .synAckProven)
         #expect(try ParsedPacket(synAck).sequenceNumber == talk.serverISN)

@@ -40,7 +40,7 @@ import Wire
                     clientAddress: IPAddress(ipv4: 0x0a00_0000 | number % 32), clientISN: number &* 0x9e37_79b1)
                 // A third of the clients has a clock that is a minute slow, a third one that is fast.
                 let slot = TimeSlot(number: now.slot.number - 1 + UInt64(number % 3))
-                if let reason = shared.refuse(UsedCode(handshake: handshake, key: KeyID(0)), slot: slot, at: now) {
+                if let reason = shared.claim(UsedCode(handshake: handshake, key: KeyID(0)), slot: slot, at: now) {
                     refused += 1
                     last = reason
                 }

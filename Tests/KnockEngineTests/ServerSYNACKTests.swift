@@ -14,7 +14,7 @@ import Wire
         bench.begin(conversation)
         let (verdict, bytes) = bench.send(conversation.synAck())
         let (nonce, masked) = conversation.masked
-        #expect(verdict == Verdict(.rewrite(HeaderRewrite(sequenceNumber: masked, nonceField: nonce)), .synAckMasked))
+        #expect(verdict == Verdict(.rewrite(HeaderRewrite(sequenceNumber: masked, identifier: nonce)), .synAckMasked))
         // The same packet with these fields in it from the start, checksums too.
         #expect(bytes == conversation.maskedSYNACK())
         #expect(try ParsedPacket(bytes).hasValidTCPChecksum)

@@ -32,16 +32,16 @@ import Wire
         let hint = KeyHint(keys: TestKeys.published, slot: bench.now.slot)
         let (verdict, bytes) = bench.send(talk.plainSYN)
         let expected = HeaderRewrite(
-            acknowledgmentNumber: talk.code(bench.now.slot), nonceField: hint.nonceField(talk.client.family))
+            acknowledgmentNumber: talk.code(bench.now.slot), identifier: hint.identifier(talk.client.family))
         #expect(verdict == Verdict(.rewrite(expected), .synCoded))
-        #expect(try ParsedPacket(bytes).nonceField == hint.nonceField(talk.client.family))
+        #expect(try ParsedPacket(bytes).identifier == hint.identifier(talk.client.family))
         #expect(try ParsedPacket(bytes).hasValidTCPChecksum)
     }
 
     @Test("Without time, the hint is that of slot 0") func timelessHint() throws {
         let bench = ClientBench { ($0.sendsHint, $0.usesTime) = (true, false) }
         let hint = KeyHint(keys: TestKeys.published, slot: .timeless)
-        #expect(try Self.send(bench, Conversation()).nonceField == hint.nonceField(.ipv4))
+        #expect(try Self.send(bench, Conversation()).identifier == hint.identifier(.ipv4))
     }
 
     @Test("Several servers with different keys", arguments: IPFamily.allCases)

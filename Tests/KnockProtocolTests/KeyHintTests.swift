@@ -19,7 +19,7 @@ import Wire
     func fields(_ number: UInt64) {
         let hint = KeyHint(keys: TestKeys.published, slot: TimeSlot(number: number))
         #expect(hint.number != 0)
-        let (ipv4, ipv6) = (hint.nonceField(.ipv4), hint.nonceField(.ipv6))
+        let (ipv4, ipv6) = (hint.identifier(.ipv4), hint.identifier(.ipv6))
         #expect(ipv4 <= 0xffff)
         #expect(ipv6 <= 0xf_ffff)
         #expect(KeyHint.number(in: ipv4) == hint.number)
@@ -28,7 +28,7 @@ import Wire
 
     @Test("All twenty bits of a flow label are used") func filling() {
         let labels = (0..<200 as Range<UInt64>).map {
-            KeyHint(keys: TestKeys.published, slot: TimeSlot(number: $0)).nonceField(.ipv6)
+            KeyHint(keys: TestKeys.published, slot: TimeSlot(number: $0)).identifier(.ipv6)
         }
         #expect(Set(labels.map { $0 >> 16 }).count == 16)
     }

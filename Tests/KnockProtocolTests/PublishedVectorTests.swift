@@ -63,8 +63,8 @@ import Wire
         let slot = TimeSlot(number: try #require(UInt64(vector.T, radix: 16)))
         let hint = KeyHint(keys: Self.keys, slot: slot)
         #expect(hint.number == UInt16(vector.hint, radix: 16))
-        #expect(hint.nonceField(.ipv4) == UInt32(vector.identification, radix: 16))
-        #expect(hint.nonceField(.ipv6) == UInt32(vector.flowLabel, radix: 16))
+        #expect(hint.identifier(.ipv4) == UInt32(vector.identification, radix: 16))
+        #expect(hint.identifier(.ipv6) == UInt32(vector.flowLabel, radix: 16))
     }
 
     @Test("The SYN codes", arguments: PublishedVectors.allCases)

@@ -55,11 +55,15 @@ import Wire
         #expect(batch.connections == 1 && batch.messages == 1 && batch.malformedMessages == 0)
         let connection = try #require(connections.first)
         #expect(
-            connection.original
-                == ConnectionTuple(from: IPAddress(192, 0, 2, 1), 40_000, to: IPAddress(198, 51, 100, 2), 22))
+            connection.flow
+                == Flow(
+                    clientAddress: IPAddress(192, 0, 2, 1), clientPort: 40_000,
+                    serverAddress: IPAddress(198, 51, 100, 2), serverPort: 22))
         #expect(
-            connection.reply
-                == ConnectionTuple(from: IPAddress(198, 51, 100, 2), 22, to: IPAddress(203, 0, 113, 3), 50_000))
+            connection.replyFlow
+                == Flow(
+                    clientAddress: IPAddress(203, 0, 113, 3), clientPort: 50_000,
+                    serverAddress: IPAddress(198, 51, 100, 2), serverPort: 22))
         #expect(connection.mark == 0x1234)
         #expect(connection.id == 0xdead_beef)
         #expect(connection.originalBytes == 5_000_000_000)
@@ -73,11 +77,11 @@ import Wire
             Self.message(Self.tuple(1, address, address.dropLast() + [2], [1, 65_535]), family: 10))
         #expect(batch.connections == 1)
         let connection = try #require(connections.first)
-        #expect(connection.original.sourceAddress == IPAddress(high: 0x2001_0db8 << 32, low: 1))
-        #expect(connection.original.destinationAddress == IPAddress(high: 0x2001_0db8 << 32, low: 2))
-        #expect(connection.original.destinationPort == 65_535)
+        #expect(connection.flow.clientAddress == IPAddress(high: 0x2001_0db8 << 32, low: 1))
+        #expect(connection.flow.serverAddress == IPAddress(high: 0x2001_0db8 << 32, low: 2))
+        #expect(connection.flow.serverPort == 65_535)
         #expect(connection.mark == 0)
-        #expect(connection.reply == nil && connection.state == nil && connection.id == nil)
+        #expect(connection.replyFlow == nil && connection.state == nil && connection.id == nil)
         #expect(connection.originalBytes == nil && connection.replyBytes == nil)
     }
 

@@ -46,18 +46,18 @@ struct ConntrackTests {
             let other = LoopbackConnection(family, to: listener)
             connection.send(1000)
 
-            let before = Set(try ConntrackTable.list().map(\.original))
-            #expect(before == [connection.tuple, other.tuple])
+            let before = Set(try ConntrackTable.list().map(\.flow))
+            #expect(before == [connection.flow, other.flow])
             let nothing = try events.receive { _ in }
             #expect(nothing == ConntrackEvents.Batch())
-            #expect(try ConntrackTable.remove(connection.tuple))
-            #expect(try ConntrackTable.list().map(\.original) == [other.tuple])
-            #expect(try !ConntrackTable.remove(connection.tuple))
+            #expect(try ConntrackTable.remove(connection.flow))
+            #expect(try ConntrackTable.list().map(\.flow) == [other.flow])
+            #expect(try !ConntrackTable.remove(connection.flow))
 
             let heard = try Self.hear(1, events)
             try #require(heard.count == 1)
-            #expect(heard[0].original == connection.tuple)
-            #expect(heard[0].reply == connection.tuple.reversed)
+            #expect(heard[0].flow == connection.flow)
+            #expect(heard[0].replyFlow == connection.flow)
             #expect(heard[0].mark == 0x1234)
             // SYN, ACK, the data and perhaps more of them, each with the headers of IP and TCP.
             #expect(try #require(heard[0].originalBytes) > 1000 + 3 * 40)
@@ -77,7 +77,7 @@ struct ConntrackTests {
             let listener = LoopbackListener(port: 22)
             var inOrder: LoopbackConnection? = LoopbackConnection(.ipv4, to: listener)
             var byReset: LoopbackConnection? = LoopbackConnection(.ipv6, to: listener)
-            let tuples: Set = [try #require(inOrder).tuple, try #require(byReset).tuple]
+            let flows: Set = [try #require(inOrder).flow, try #require(byReset).flow]
             var linger = linger(l_onoff: 1, l_linger: 0)
             setsockopt(
                 try #require(byReset).client, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
@@ -87,7 +87,7 @@ struct ConntrackTests {
             let areGone = try eventually { try ConntrackTable.list().isEmpty }
             #expect(areGone)
             let heard = try Self.hear(2, events)
-            #expect(Set(heard.map(\.original)) == tuples)
+            #expect(Set(heard.map(\.flow)) == flows)
             #expect(Set(heard.compactMap(\.state)) == [.timeWait, .close])
             #expect(heard.allSatisfy { $0.state?.isOver == true })
             // Nobody counted.
@@ -102,7 +102,7 @@ struct ConntrackTests {
             let events = try ConntrackEvents(receiveBuffer: 1)
             let listener = LoopbackListener(port: 22)
             let connections = (0..<50).map { _ in LoopbackConnection(.ipv4, to: listener) }
-            for connection in connections { #expect(try ConntrackTable.remove(connection.tuple)) }
+            for connection in connections { #expect(try ConntrackTable.remove(connection.flow)) }
             var batches: [ConntrackEvents.Batch] = []
             repeat {
                 let batch = try events.receive { _ in }
@@ -112,9 +112,9 @@ struct ConntrackTests {
             #expect(batches.map(\.connections).reduce(0, +) < 50)
             // And it goes on.
             let next = LoopbackConnection(.ipv4, to: listener)
-            #expect(try ConntrackTable.remove(next.tuple))
+            #expect(try ConntrackTable.remove(next.flow))
             let heard = try Self.hear(1, events)
-            #expect(heard.map(\.original) == [next.tuple])
+            #expect(heard.map(\.flow) == [next.flow])
         }
     }
 
@@ -145,11 +145,11 @@ struct ConntrackTests {
             let connections = IPFamily.allCases.flatMap { family in
                 [marked, plain].map { LoopbackConnection(family, to: $0) }
             }
-            func listed(_ filter: ConntrackTable.Filter) throws -> Set<ConnectionTuple> {
-                Set(try ConntrackTable.list(filter).map(\.original))
+            func listed(_ filter: ConntrackTable.Filter) throws -> Set<Flow> {
+                Set(try ConntrackTable.list(filter).map(\.flow))
             }
-            let all = Set(connections.map(\.tuple))
-            let ssh = all.filter { $0.destinationPort == 22 }
+            let all = Set(connections.map(\.flow))
+            let ssh = all.filter { $0.serverPort == 22 }
             #expect(all.count == 4 && ssh.count == 2)
             #expect(try listed(ConntrackTable.Filter()) == all)
             #expect(try listed(ConntrackTable.Filter(ports: [22])) == ssh)
@@ -178,8 +178,8 @@ struct ConntrackTests {
             #expect(try ConntrackTable.removeConnections(from: IPAddress(192, 0, 2, 1), toPorts: [22]) == 0)
             #expect(try ConntrackTable.removeConnections(from: IPAddress(127, 0, 0, 1), toPorts: [22, 80]) == 2)
             #expect(try ConntrackTable.removeConnections(from: IPAddress(high: 0, low: 1), toPorts: [22]) == 2)
-            let left = Set(try ConntrackTable.list().map(\.original))
-            #expect(left == Set(connections.map(\.tuple).filter { $0.destinationPort == 443 }))
+            let left = Set(try ConntrackTable.list().map(\.flow))
+            #expect(left == Set(connections.map(\.flow).filter { $0.serverPort == 443 }))
         }
     }
 
@@ -191,8 +191,8 @@ struct ConntrackTests {
             let connection = LoopbackConnection(.ipv6, to: listener)
             let entry = try #require(ConntrackTable.list().first)
             let id = try #require(entry.id)
-            #expect(entry.original == connection.tuple)
-            #expect(try !ConntrackTable.remove(entry.original, id: id ^ 1, zone: nil, originalZone: nil))
+            #expect(entry.flow == connection.flow)
+            #expect(try !ConntrackTable.remove(entry.flow, id: id ^ 1, zone: nil, originalZone: nil))
             #expect(try ConntrackTable.list().count == 1)
             #expect(try ConntrackTable.remove(entry))
             #expect(try !ConntrackTable.remove(entry))
@@ -209,8 +209,8 @@ struct ConntrackTests {
             let listeners = [22, 443].map(LoopbackListener.init)
             let connections = listeners.map { LoopbackConnection(.ipv4, to: $0) }
             for connection in connections {
-                #expect(try !ConntrackTable.remove(connection.tuple))
-                let entries = try ConntrackTable.list().filter { $0.original == connection.tuple }
+                #expect(try !ConntrackTable.remove(connection.flow))
+                let entries = try ConntrackTable.list().filter { $0.flow == connection.flow }
                 #expect(entries.count == 1)
                 for entry in entries { #expect(try ConntrackTable.remove(entry)) }
             }
@@ -226,9 +226,7 @@ struct ConntrackTests {
             let meant = LoopbackConnection(family, to: listener)
             let neighbours = (0..<3).map { _ in LoopbackConnection(family, to: listener) }
             func destroy() throws -> Bool {
-                try SocketDestroyer.destroyConnection(
-                    localAddress: meant.tuple.destinationAddress, localPort: meant.tuple.destinationPort,
-                    remoteAddress: meant.tuple.sourceAddress, remotePort: meant.tuple.sourcePort)
+                try SocketDestroyer.destroyConnection(meant.flow)
             }
             #expect(try destroy())
             #expect(meant.error(at: meant.server) == ECONNABORTED)

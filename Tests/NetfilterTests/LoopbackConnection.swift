@@ -32,8 +32,7 @@ final class LoopbackListener {
 final class LoopbackConnection {
     let client: Int32
     let server: Int32
-    /// From the client to the server.
-    let tuple: ConnectionTuple
+    let flow: Flow
 
     init(_ family: IPFamily, to listener: LoopbackListener) {
         client = socket(family == .ipv4 ? AF_INET : AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
@@ -64,7 +63,7 @@ final class LoopbackConnection {
             getsockname(client, bytes.bindMemory(to: sockaddr.self).baseAddress, &length)
             return UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
         }
-        tuple = ConnectionTuple(from: host, port, to: host, listener.port)
+        flow = Flow(clientAddress: host, clientPort: port, serverAddress: host, serverPort: listener.port)
     }
 
     deinit {

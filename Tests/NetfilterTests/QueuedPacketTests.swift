@@ -15,13 +15,16 @@ import Testing
     @Test(
         "A batch in which something went wrong",
         arguments: [
-            (false, 0, 0, false), (true, 0, 0, true), (false, 1, 0, true), (false, 0, 1, true),
+            (0, 0, 0, false), (1, 0, 0, true), (0, 1, 0, true), (0, 0, 1, true),
         ])
-    func trouble(_ overflowed: Bool, _ refused: Int, _ malformed: Int, _ expected: Bool) {
-        var batch = ReceivedBatch()
-        batch.packets = 5
-        (batch.overflowed, batch.refusedVerdicts, batch.malformedMessages) = (overflowed, refused, malformed)
-        #expect(batch.hasTrouble == expected)
+    func trouble(_ overflows: Int, _ refused: Int, _ malformed: Int, _ expected: Bool) {
+        var trouble = QueueTrouble()
+        (trouble.overflows, trouble.refusedVerdicts, trouble.malformedMessages) = (overflows, refused, malformed)
+        #expect(trouble.isAny == expected)
+        let once = trouble
+        trouble += once
+        #expect(trouble.overflows == 2 * overflows && trouble.refusedVerdicts == 2 * refused)
+        #expect(trouble.malformedMessages == 2 * malformed)
     }
 
     @Test func options() {

@@ -14,7 +14,7 @@ package struct ParsedPacket: Equatable, Sendable {
     /// The destination address.
     package var destination: IPAddress
     /// The identification field or flow label.
-    package var nonceField: UInt32
+    package var identifier: UInt32
     /// The source port.
     package var sourcePort: UInt16
     /// The destination port.
@@ -36,7 +36,7 @@ package struct ParsedPacket: Equatable, Sendable {
 
     package init(
         family: IPFamily, transportOffset: Int, totalLength: Int, source: IPAddress, destination: IPAddress,
-        nonceField: UInt32, sourcePort: UInt16, destinationPort: UInt16, sequenceNumber: UInt32,
+        identifier: UInt32, sourcePort: UInt16, destinationPort: UInt16, sequenceNumber: UInt32,
         acknowledgmentNumber: UInt32, flags: TCPFlags, headerLength: Int, checksum: UInt16, isComplete: Bool,
         hasValidTCPChecksum: Bool
     ) {
@@ -45,7 +45,7 @@ package struct ParsedPacket: Equatable, Sendable {
         self.totalLength = totalLength
         self.source = source
         self.destination = destination
-        self.nonceField = nonceField
+        self.identifier = identifier
         self.sourcePort = sourcePort
         self.destinationPort = destinationPort
         self.sequenceNumber = sequenceNumber
@@ -65,7 +65,7 @@ package struct ParsedPacket: Equatable, Sendable {
         self.init(
             family: packet.layout.family, transportOffset: packet.layout.transportOffset,
             totalLength: packet.layout.totalLength, source: packet.source, destination: packet.destination,
-            nonceField: packet.nonceField, sourcePort: packet.segment.sourcePort,
+            identifier: packet.identifier, sourcePort: packet.segment.sourcePort,
             destinationPort: packet.segment.destinationPort, sequenceNumber: packet.segment.sequenceNumber,
             acknowledgmentNumber: packet.segment.acknowledgmentNumber, flags: packet.segment.flags,
             headerLength: packet.segment.headerLength, checksum: packet.segment.checksum,

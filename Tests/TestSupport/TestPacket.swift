@@ -24,7 +24,7 @@ package struct TestPacket: Sendable {
     /// The payload after the TCP header.
     package var payload: [UInt8] = []
     /// The identification field or flow label.
-    package var nonceField: UInt32 = 0
+    package var identifier: UInt32 = 0
     /// The IPv4 options, a multiple of 4 bytes, or the IPv6 extension headers.
     ///
     /// `firstNextHeader` is the type of the first.
@@ -58,12 +58,12 @@ package struct TestPacket: Sendable {
         case .ipv4:
             var header = [0x40 | UInt8(5 + networkOptions.count / 4), 0]
             header += UInt16(20 + networkOptions.count + segment.count).networkBytes
-            header += UInt16(truncatingIfNeeded: nonceField).networkBytes + [0x40, 0, 64, 6, 0, 0]
+            header += UInt16(truncatingIfNeeded: identifier).networkBytes + [0x40, 0, 64, 6, 0, 0]
             header += addresses + networkOptions
             header.replaceSubrange(10..<12, with: PlainChecksum.checksum(header).networkBytes)
             return header + segment
         case .ipv6:
-            var header = (0x6000_0000 | nonceField & 0xf_ffff).networkBytes
+            var header = (0x6000_0000 | identifier & 0xf_ffff).networkBytes
             header += UInt16(networkOptions.count + segment.count).networkBytes
             header += [networkOptions.isEmpty ? 6 : firstNextHeader, 64] + addresses + networkOptions
             return header + segment

@@ -8,9 +8,9 @@ import Wire
         HeaderRewrite(),
         HeaderRewrite(sequenceNumber: 0xfeed_beef),
         HeaderRewrite(acknowledgmentNumber: 0x0102_0304),
-        HeaderRewrite(nonceField: 0x7_1234),
-        HeaderRewrite(sequenceNumber: 0xffff_ffff, nonceField: 1),
-        HeaderRewrite(sequenceNumber: 0, acknowledgmentNumber: 0xffff_ffff, nonceField: 0xffff_ffff),
+        HeaderRewrite(identifier: 0x7_1234),
+        HeaderRewrite(sequenceNumber: 0xffff_ffff, identifier: 1),
+        HeaderRewrite(sequenceNumber: 0, acknowledgmentNumber: 0xffff_ffff, identifier: 0xffff_ffff),
     ]
 
     private static func apply(_ rewrite: HeaderRewrite, to packet: [UInt8]) throws -> [UInt8] {
@@ -36,7 +36,7 @@ import Wire
         let pseudoHeader = addresses + UInt32(bytes.count - offset).networkBytes + [0, 0, 0, 6]
         let checksum = PlainChecksum.checksum(pseudoHeader + bytes[offset...])
         bytes.replaceSubrange(offset + 16..<offset + 18, with: checksum.networkBytes)
-        guard let nonce = rewrite.nonceField else { return bytes }
+        guard let nonce = rewrite.identifier else { return bytes }
         switch packet.expected.family {
         case .ipv4:
             bytes.replaceSubrange(4..<6, with: UInt16(truncatingIfNeeded: nonce).networkBytes)
@@ -81,7 +81,7 @@ import Wire
     func wrongHeaderChecksumStaysWrong() throws {
         var damaged = LiteralPacket.ipv4SYN.bytes
         damaged[10] ^= 0x40
-        let bytes = try Self.apply(HeaderRewrite(nonceField: 0xabcd), to: damaged)
+        let bytes = try Self.apply(HeaderRewrite(identifier: 0xabcd), to: damaged)
         #expect(bytes.span.uint16(at: 4) == 0xabcd)
         #expect(PlainChecksum.sum(Array(bytes.prefix(20))) != 0xffff)
     }
@@ -93,7 +93,7 @@ import Wire
             let rewrite = HeaderRewrite(
                 sequenceNumber: .random(in: 0...UInt32.max, using: &random),
                 acknowledgmentNumber: .random(in: 0...UInt32.max, using: &random),
-                nonceField: .random(in: 0...UInt32.max, using: &random))
+                identifier: .random(in: 0...UInt32.max, using: &random))
             #expect(try Self.apply(rewrite, to: packet.bytes) == Self.expected(rewrite, packet))
         }
     }
@@ -101,9 +101,9 @@ import Wire
     @Test("Rewriting back gives the packet that was")
     func thereAndBack() throws {
         for packet in LiteralPacket.all {
-            let there = HeaderRewrite(sequenceNumber: 0x5555_aaaa, nonceField: 0x1_0001)
+            let there = HeaderRewrite(sequenceNumber: 0x5555_aaaa, identifier: 0x1_0001)
             let back = HeaderRewrite(
-                sequenceNumber: packet.expected.sequenceNumber, nonceField: packet.expected.nonceField)
+                sequenceNumber: packet.expected.sequenceNumber, identifier: packet.expected.identifier)
             #expect(try Self.apply(back, to: Self.apply(there, to: packet.bytes)) == packet.bytes)
         }
     }

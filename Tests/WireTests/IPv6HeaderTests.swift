@@ -146,8 +146,8 @@ import Wire
     func flowLabel() throws {
         var bytes = LiteralPacket.ipv6SYN.bytes
         bytes.replaceSubrange(0..<4, with: [0x6f, 0xf0, 0x00, 0x00])
-        #expect(try ParsedPacket(bytes).nonceField == 0)
+        #expect(try ParsedPacket(bytes).identifier == 0)
         bytes.replaceSubrange(0..<4, with: [0x60, 0x0f, 0xff, 0xff])
-        #expect(try ParsedPacket(bytes).nonceField == 0xf_ffff)
+        #expect(try ParsedPacket(bytes).identifier == 0xf_ffff)
     }
 }

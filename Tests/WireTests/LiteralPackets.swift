@@ -43,7 +43,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
                 """.withoutComments),
         expected: ParsedPacket(
             family: .ipv4, transportOffset: 20, totalLength: 60, source: IPAddress(192, 168, 1, 10),
-            destination: IPAddress(192, 168, 1, 20), nonceField: 0x1c46, sourcePort: 54321, destinationPort: 22,
+            destination: IPAddress(192, 168, 1, 20), identifier: 0x1c46, sourcePort: 54321, destinationPort: 22,
             sequenceNumber: 0x9f3b_2c01, acknowledgmentNumber: 0, flags: .syn, headerLength: 40, checksum: 0x9fdc,
             isComplete: true, hasValidTCPChecksum: true))
 
@@ -68,7 +68,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
                 """.withoutComments),
         expected: ParsedPacket(
             family: .ipv4, transportOffset: 32, totalLength: 56, source: IPAddress(203, 0, 113, 5),
-            destination: IPAddress(198, 51, 100, 22), nonceField: 1, sourcePort: 65535, destinationPort: 22,
+            destination: IPAddress(198, 51, 100, 22), identifier: 1, sourcePort: 65535, destinationPort: 22,
             sequenceNumber: 0xffff_ffff, acknowledgmentNumber: 0x1234_5678, flags: [.psh, .ack], headerLength: 20,
             checksum: 0x5543, isComplete: true, hasValidTCPChecksum: true))
 
@@ -94,7 +94,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
                 """.withoutComments),
         expected: ParsedPacket(
             family: .ipv4, transportOffset: 20, totalLength: 63, source: IPAddress(192, 0, 2, 10),
-            destination: IPAddress(198, 51, 100, 22), nonceField: 0, sourcePort: 40000, destinationPort: 22,
+            destination: IPAddress(198, 51, 100, 22), identifier: 0, sourcePort: 40000, destinationPort: 22,
             sequenceNumber: 42, acknowledgmentNumber: 0xaf00_7680, flags: .syn, headerLength: 36, checksum: 0x8dff,
             isComplete: true, hasValidTCPChecksum: true))
 
@@ -116,7 +116,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
                 """.withoutComments),
         expected: ParsedPacket(
             family: .ipv4, transportOffset: 20, totalLength: 40, source: IPAddress(10, 0, 0, 1),
-            destination: IPAddress(10, 255, 255, 254), nonceField: 0xffff, sourcePort: 1, destinationPort: 2,
+            destination: IPAddress(10, 255, 255, 254), identifier: 0xffff, sourcePort: 1, destinationPort: 2,
             sequenceNumber: 0x8000_0000, acknowledgmentNumber: 0x7fff_ffff,
             flags: [.fin, .syn, .rst, .psh, .ack, .urg, .ece, .cwr], headerLength: 20, checksum: 0x8ae4,
             isComplete: true,
@@ -144,7 +144,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
         expected: ParsedPacket(
             family: .ipv6, transportOffset: 40, totalLength: 80,
             source: IPAddress(high: 0x2001_0db8_0000_0000, low: 0x10),
-            destination: IPAddress(high: 0x2001_0db8_0000_0000, low: 0x22), nonceField: 0xd1a2b, sourcePort: 40960,
+            destination: IPAddress(high: 0x2001_0db8_0000_0000, low: 0x22), identifier: 0xd1a2b, sourcePort: 40960,
             destinationPort: 22, sequenceNumber: 0x1234_5678, acknowledgmentNumber: 0xf3de_51f2, flags: .syn,
             headerLength: 40, checksum: 0xa0ba, isComplete: true, hasValidTCPChecksum: true))
 
@@ -167,7 +167,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
         expected: ParsedPacket(
             family: .ipv6, transportOffset: 40, totalLength: 64,
             source: IPAddress(high: 0xfe80_0000_0000_0000, low: 0x0200_5eff_fe00_5301),
-            destination: IPAddress(high: 0xfe80_0000_0000_0000, low: 0x0200_5eff_fe00_5302), nonceField: 1,
+            destination: IPAddress(high: 0xfe80_0000_0000_0000, low: 0x0200_5eff_fe00_5302), identifier: 1,
             sourcePort: 22, destinationPort: 40960, sequenceNumber: 0x9abc_def0, acknowledgmentNumber: 0x1234_5679,
             flags: [.syn, .ack, .ece], headerLength: 24, checksum: 0xb982, isComplete: true, hasValidTCPChecksum: true))
 
@@ -196,7 +196,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
         expected: ParsedPacket(
             family: .ipv6, transportOffset: 96, totalLength: 120,
             source: IPAddress(high: 0x2001_0db8_0001_0000, low: 1),
-            destination: IPAddress(high: 0x2001_0db8_0002_0000, low: 2), nonceField: 0, sourcePort: 1234,
+            destination: IPAddress(high: 0x2001_0db8_0002_0000, low: 2), identifier: 0, sourcePort: 1234,
             destinationPort: 22, sequenceNumber: 1, acknowledgmentNumber: 0, flags: .syn, headerLength: 24,
             checksum: 0x17da,
             isComplete: true, hasValidTCPChecksum: true))
@@ -220,7 +220,7 @@ struct LiteralPacket: Sendable, CustomTestStringConvertible {
         expected: ParsedPacket(
             family: .ipv6, transportOffset: 48, totalLength: 68,
             source: IPAddress(high: 0x2001_0db8_0000_0000, low: 0x10),
-            destination: IPAddress(high: 0x2001_0db8_0000_0000, low: 0x22), nonceField: 0xfffff, sourcePort: 40960,
+            destination: IPAddress(high: 0x2001_0db8_0000_0000, low: 0x22), identifier: 0xfffff, sourcePort: 40960,
             destinationPort: 22, sequenceNumber: 0x1234_5678, acknowledgmentNumber: 0, flags: .syn, headerLength: 20,
             checksum: 0x4e5b, isComplete: true, hasValidTCPChecksum: true))
 }

@@ -30,7 +30,7 @@ import Wire
         #expect(reset.segment.destinationPort == packet.segment.sourcePort)
         #expect(reset.segment.flags.contains(.rst))
         #expect(reset.trafficClass == packet.trafficClass & 0xfc)
-        #expect(reset.nonceField == (reset.layout.family == .ipv4 ? 0 : 0xabcde))
+        #expect(reset.identifier == (reset.layout.family == .ipv4 ? 0 : 0xabcde))
         #expect(bytes[reset.layout.family == .ipv4 ? 8 : 7] == (reset.layout.family == .ipv4 ? 61 : 62))
         if packet.segment.flags.contains(.ack) {
             #expect(reset.segment.sequenceNumber == packet.segment.acknowledgmentNumber)

@@ -78,10 +78,10 @@ package final class ConnectionKeeper: Sendable {
             guard now < deadline else { break }
             unsafe poll(&descriptor, 1, Int32(truncatingIfNeeded: deadline - now))
             let batch = try events.receive { tracked in
-                if givesBack(tracked) { return }
-                if let connection = book.remove(Flow(tracked)) {
+                if restoreIfOpen(tracked) { return }
+                if let connection = book.remove(tracked.flow) {
                     ended(Self.end(tracked, connection))
-                } else if looksAtSockets, tracked.mark & markBits == markBits, hasSocket(Flow(tracked)) {
+                } else if looksAtSockets, tracked.mark & markBits == markBits, hasSocket(tracked.flow) {
                     // It was verified just now, and is not in the book yet.
                     deadline = min(deadline, begin &+ UInt64(Self.shortestInterval))
                 }
@@ -100,12 +100,12 @@ package final class ConnectionKeeper: Sendable {
         guard !missing.isEmpty else { return }
         var over: [(tracked: TrackedConnection, known: OpenConnection)] = []
         try ConntrackTable.forEach(filter) { tracked in
-            guard let known = missing.removeValue(forKey: Flow(tracked)), tracked.state?.isOver == true else { return }
+            guard let known = missing.removeValue(forKey: tracked.flow), tracked.state?.isOver == true else { return }
             over.append((tracked, known))
         }
         var localAddresses = LocalAddresses()
         for (tracked, known) in over {
-            let flow = Flow(tracked)
+            let flow = tracked.flow
             guard !hasSocket(flow) else { continue }
             // Nothing is known of another host's socket, and a RST does not prove that it was closed. If it was, the
             // kernel deletes the entry soon.
@@ -114,7 +114,7 @@ package final class ConnectionKeeper: Sendable {
             ended(Self.end(tracked, connection))
         }
         for (flow, known) in missing {
-            if known.ending == nil, giveBack(flow, mark: markBits) { continue }
+            if known.ending == nil, restore(flow, mark: markBits) { continue }
             guard let connection = book.remove(flow, since: known.since) else { continue }
             ended(Self.end(flow, connection))
         }
@@ -123,24 +123,24 @@ package final class ConnectionKeeper: Sendable {
     /// Restores an entry that connection tracking has just deleted, if a socket of this host still uses the connection.
     ///
     /// - Returns: Whether the entry was restored.
-    private func givesBack(_ tracked: TrackedConnection) -> Bool {
-        let flow = Flow(tracked)
+    private func restoreIfOpen(_ tracked: TrackedConnection) -> Bool {
+        let flow = tracked.flow
         guard looksAtSockets, let known = book.current(flow), known.ending == nil,
-            tracked.reply.map({ $0 == tracked.original.reversed }) ?? true,
-            giveBack(flow, mark: tracked.mark | markBits)
+            tracked.replyFlow.map({ $0 == flow }) ?? true,
+            restore(flow, mark: tracked.mark | markBits)
         else { return false }
         if let bytes = ByteCount(tracked) { book.carry(flow, bytes) }
         return true
     }
 
-    private func giveBack(_ flow: Flow, mark: UInt32) -> Bool {
+    private func restore(_ flow: Flow, mark: UInt32) -> Bool {
         guard looksAtSockets, hasSocket(flow) else { return false }
         do throws(SystemError) {
             try ConntrackTable.restore(
-                flow.tuple, mark: mark, markBits: markBits, seconds: Self.secondsGivenBack)
+                flow, mark: mark, markBits: markBits, seconds: Self.secondsGivenBack)
             // The connection may have been closed meanwhile, by the socket's owner or by another thread of this daemon.
             guard book.current(flow)?.ending == nil, hasSocket(flow) else {
-                _ = try ConntrackTable.remove(flow.tuple)
+                _ = try ConntrackTable.remove(flow)
                 return false
             }
         } catch {
@@ -156,7 +156,7 @@ package final class ConnectionKeeper: Sendable {
     private func hasSocket(_ flow: Flow) -> Bool {
         guard looksAtSockets else { return false }
         do throws(SystemError) {
-            return try SocketLookup().isConnected(flow.tuple)
+            return try SocketLookup().isConnected(flow)
         } catch {
             logger.error("socket not looked for: \(error)", metadata: ["client": "\(flow.client)"])
             return false
@@ -168,7 +168,7 @@ package final class ConnectionKeeper: Sendable {
     package func forget(_ flow: Flow) {
         guard !hasSocket(flow) else { return }
         do throws(SystemError) {
-            _ = try ConntrackTable.remove(flow.tuple)
+            _ = try ConntrackTable.remove(flow)
         } catch {
             logger.error("tracked connection not removed: \(error)", metadata: ["client": "\(flow.client)"])
         }
@@ -181,7 +181,7 @@ package final class ConnectionKeeper: Sendable {
 
     private static func end(_ tracked: TrackedConnection, _ connection: OpenConnection) -> EndedConnection {
         EndedConnection(
-            flow: Flow(tracked), connection: connection, seconds: age(connection), bytes: bytes(tracked, connection))
+            flow: tracked.flow, connection: connection, seconds: age(connection), bytes: bytes(tracked, connection))
     }
 
     /// Returns the bytes of a connection, including those counted by an earlier entry.
@@ -203,7 +203,7 @@ package final class ConnectionKeeper: Sendable {
         let now = SystemClock.now()
         do throws(SystemError) {
             try ConntrackTable.forEach(filter) { tracked in
-                let flow = Flow(tracked)
+                let flow = tracked.flow
                 guard ports.contains(flow.serverPort), tracked.state?.isOver != true || hasSocket(flow)
                 else { return }
                 book.adopt(flow, at: now)
@@ -221,7 +221,7 @@ package final class ConnectionKeeper: Sendable {
         let known = book.all
         guard !known.isEmpty else { return counts }
         try? ConntrackTable.forEach(filter) { tracked in
-            let flow = Flow(tracked)
+            let flow = tracked.flow
             if let connection = known[flow] { counts[flow] = Self.bytes(tracked, connection) }
         }
         return counts
@@ -260,37 +260,18 @@ package final class ConnectionKeeper: Sendable {
         for flow in flows {
             book.end(flow, because: reason)
             do throws(SystemError) {
-                _ = try SocketDestroyer.destroyConnection(
-                    localAddress: flow.serverAddress, localPort: flow.serverPort, remoteAddress: flow.clientAddress,
-                    remotePort: flow.clientPort)
+                _ = try SocketDestroyer.destroyConnection(flow)
             } catch {
                 logger.error(
                     "socket not closed: \(SocketDestroyer.explanation(of: error))",
                     metadata: ["client": "\(flow.client)"])
             }
             do throws(SystemError) {
-                _ = try ConntrackTable.remove(flow.tuple)
+                _ = try ConntrackTable.remove(flow)
             } catch {
                 logger.error("tracked connection not removed: \(error)", metadata: ["client": "\(flow.client)"])
             }
         }
-    }
-}
-
-extension Flow {
-    /// Creates the flow of a tracked connection.
-    ///
-    /// Its first packet came from the client.
-    fileprivate init(_ tracked: TrackedConnection) {
-        let original = tracked.original
-        self.init(
-            clientAddress: original.sourceAddress, clientPort: original.sourcePort,
-            serverAddress: original.destinationAddress, serverPort: original.destinationPort)
-    }
-
-    /// The direction of the connection's first packet.
-    fileprivate var tuple: ConnectionTuple {
-        ConnectionTuple(from: clientAddress, clientPort, to: serverAddress, serverPort)
     }
 }
 

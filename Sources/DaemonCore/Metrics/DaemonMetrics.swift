@@ -82,7 +82,7 @@ package enum DaemonMetrics {
     }
 
     private static func queues(_ report: StatusReport) -> [MetricFamily] {
-        func samples(_ value: (StatusReport.Queue) -> UInt32) -> [MetricFamily.Sample] {
+        func samples(_ value: (QueueStatistics) -> UInt32) -> [MetricFamily.Sample] {
             report.queues.map { .init(.integer(UInt64(value($0))), [.init("queue", "\($0.number)")]) }
         }
         return [

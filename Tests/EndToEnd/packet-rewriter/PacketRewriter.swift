@@ -20,7 +20,7 @@ internal import Wire
             exit(64)
         }
         let rewrite = HeaderRewrite(
-            sequenceNumber: UInt32(words[0]), acknowledgmentNumber: UInt32(words[1]), nonceField: UInt32(words[2]))
+            sequenceNumber: UInt32(words[0]), acknowledgmentNumber: UInt32(words[1]), identifier: UInt32(words[2]))
         var bytes = [UInt8](hex: words[3])
         let (layout, isRight, reset): (PacketLayout, Bool, String)
         do throws(WireError) {

@@ -85,7 +85,7 @@ struct ClientEngineTarget: ~Copyable {
         (packet.destination, packet.destinationPort) = (flow.serverAddress, flow.serverPort)
         packet.sequenceNumber = [0, 1, 0x7fff_ffff, 0xffff_ffff][Int(choices & 3)]
         packet.acknowledgmentNumber = choices & 0x1c == 0x1c ? 5 : 0
-        packet.nonceField = UInt32(choices)
+        packet.identifier = UInt32(choices)
         packet.payload = [UInt8](repeating: choices, count: Int(choices >> 6))
         return packet.bytes
     }
@@ -104,18 +104,18 @@ struct ClientEngineTarget: ~Copyable {
         let target = choices & 16 == 0 ? reference.target(flow) : reference.targets.first
         guard let target, choices & 0x60 != 0x60 else {
             packet.sequenceNumber = serverISN
-            packet.nonceField = UInt32(damage)
+            packet.identifier = UInt32(damage)
             return packet.bytes
         }
         let (handshake, mode) = ReferenceClient.terms(target, flow.clientAddress, clientISN)
         let nonce = ServerProof.nonce(
             keys: target.keys, handshake: handshake, serverISN: serverISN, mode: mode,
             family: flow.clientAddress.family)
-        packet.nonceField = nonce
+        packet.identifier = nonce
         packet.sequenceNumber =
             ISNMask(keys: target.keys, handshake: handshake, nonce: nonce, mode: mode).mask(serverISN)
         if damage & 0xe0 == 0xe0 { packet.sequenceNumber ^= 1 << UInt32(damage & 31) }
-        if damage & 0xf0 == 0xd0 { packet.nonceField ^= 1 << UInt32(damage & 15) }
+        if damage & 0xf0 == 0xd0 { packet.identifier ^= 1 << UInt32(damage & 15) }
         return packet.bytes
     }
 

@@ -19,7 +19,7 @@ enum ConntrackTarget {
         try hold(batch.messages <= input.count / 16, "\(batch.messages) messages in \(input.count) bytes")
         for connection in connections {
             try hold(
-                connection.original.sourceAddress.family == connection.original.destinationAddress.family,
+                connection.flow.clientAddress.family == connection.flow.serverAddress.family,
                 "two families in \(connection)")
         }
     }

@@ -33,7 +33,7 @@ enum EngineTraffic {
         try hold(
             after.sequenceNumber == rewrite.sequenceNumber ?? before.sequenceNumber
                 && after.acknowledgmentNumber == rewrite.acknowledgmentNumber ?? before.acknowledgmentNumber
-                && after.nonceField == rewrite.nonceField ?? before.nonceField, "\(verdict) gave \(after)")
+                && after.identifier == rewrite.identifier ?? before.identifier, "\(verdict) gave \(after)")
         return (verdict, copy)
     }
 

@@ -14,7 +14,7 @@ enum PacketTarget {
         let (sequence, acknowledgment, nonce) = (reader.uint32(), reader.uint32(), reader.uint32())
         let rewrite = HeaderRewrite(
             sequenceNumber: control & 1 != 0 ? sequence : nil,
-            acknowledgmentNumber: control & 2 != 0 ? acknowledgment : nil, nonceField: control & 4 != 0 ? nonce : nil)
+            acknowledgmentNumber: control & 2 != 0 ? acknowledgment : nil, identifier: control & 4 != 0 ? nonce : nil)
         var bytes = reader.rest
         guard let before = try? ParsedPacket(bytes) else { return }
         if control & 8 != 0, before.isComplete {
@@ -42,7 +42,7 @@ enum PacketTarget {
         let label: UInt32 = before.family == .ipv4 ? 0xffff : 0xf_ffff
         if let number = rewrite.sequenceNumber { expected.sequenceNumber = number }
         if let number = rewrite.acknowledgmentNumber { expected.acknowledgmentNumber = number }
-        if let nonce = rewrite.nonceField { expected.nonceField = nonce & label }
+        if let nonce = rewrite.identifier { expected.identifier = nonce & label }
         expected.checksum = after.checksum
         try hold(after == expected, "\(after) instead of \(expected)")
         if before.family == .ipv4 {

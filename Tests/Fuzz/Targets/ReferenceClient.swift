@@ -65,10 +65,10 @@ struct ReferenceClient {
         let (handshake, mode) = Self.terms(target, flow.clientAddress, packet.sequenceNumber)
         coded.insert(flow, Coded(target: target.id, handshake: handshake, mode: mode), at: now.uptime)
         let slot = target.usesTime ? now.slot : .timeless
-        let hint = KeyHint(keys: target.keys, slot: slot).nonceField(flow.clientAddress.family)
+        let hint = KeyHint(keys: target.keys, slot: slot).identifier(flow.clientAddress.family)
         let rewrite = HeaderRewrite(
             acknowledgmentNumber: SYNCode(keys: target.keys, handshake: handshake, slot: slot)[mode],
-            nonceField: target.sendsHint ? hint : nil)
+            identifier: target.sendsHint ? hint : nil)
         return Verdict(.rewrite(rewrite), .synCoded)
     }
 
@@ -83,7 +83,7 @@ struct ReferenceClient {
         } else {
             return Verdict(.accept, .synAckOfOtherServer)
         }
-        let nonce = packet.nonceField
+        let nonce = packet.identifier
         let mask = ISNMask(keys: target.keys, handshake: handshake, nonce: nonce, mode: mode)
         let serverISN = mask.unmask(packet.sequenceNumber)
         let proof = ServerProof.nonce(

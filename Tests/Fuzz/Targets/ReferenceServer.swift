@@ -67,7 +67,7 @@ struct ReferenceServer {
         ) { $0.key.map { Int($0.number) } ?? -1 }
     }
 
-    private var locksOutAddresses: Bool { configuration.lockoutScope == .address || guests.count < 2 }
+    private var locksOutAddresses: Bool { configuration.locksOutEverybody || guests.count < 2 }
 
     mutating func adopt(guests: [Guest], _ configuration: ServerEngine.Configuration) {
         if configuration.wrongCodeLimit != self.configuration.wrongCodeLimit { wrongCodes = [:] }
@@ -254,12 +254,11 @@ struct ReferenceServer {
         let slots =
             configuration.usesTime
             ? [now.slot, TimeSlot(number: number + 1), TimeSlot(number: number == 0 ? 0 : number - 1)] : [.timeless]
-        let triesAll =
-            configuration.guestSearch == .all || configuration.guestSearch == .auto && guests.count <= 8
+        let triesAll = guests.count <= configuration.mostKeysTried
         for slot in slots {
             for guest in guests {
-                let hint = KeyHint(keys: guest.keys, slot: slot).nonceField(.ipv4)
-                guard triesAll || hint == packet.nonceField & 0xffff else { continue }
+                let hint = KeyHint(keys: guest.keys, slot: slot).identifier(.ipv4)
+                guard triesAll || hint == packet.identifier & 0xffff else { continue }
                 let own = Handshake(clientAddress: flow.clientAddress, clientISN: packet.sequenceNumber)
                 for handshake in guest.isRoaming ? [own, .roaming(clientISN: packet.sequenceNumber)] : [own] {
                     let code = SYNCode(keys: guest.keys, handshake: handshake, slot: slot)
@@ -322,6 +321,6 @@ struct ReferenceServer {
             keys: keys, handshake: pending.handshake, serverISN: serverISN, mode: pending.mode,
             family: flow.clientAddress.family)
         let mask = ISNMask(keys: keys, handshake: pending.handshake, nonce: nonce, mode: pending.mode)
-        return HeaderRewrite(sequenceNumber: mask.mask(serverISN), nonceField: nonce)
+        return HeaderRewrite(sequenceNumber: mask.mask(serverISN), identifier: nonce)
     }
 }

@@ -48,14 +48,14 @@ struct ServerEngineTarget: ~Copyable {
     /// Sets what can change while a server runs.
     private static func change(_ configuration: inout ServerEngine.Configuration, _ byte: UInt8) {
         configuration.looksClosed = byte & 1 != 0
-        configuration.guestSearch = [.auto, .hint, .all, .auto][Int(byte >> 1 & 3)]
+        configuration.mostKeysTried = [8, 0, .max, 8][Int(byte >> 1 & 3)]
         configuration.targetPorts = byte & 8 == 0 ? [22, 443] : [443]
         configuration.lockoutSeconds = byte & 16 == 0 ? 120 : 5
         configuration.acceptsFastOpen = byte & 32 != 0
         configuration.exempt =
             byte & 0xa0 != 0xa0 ? [] : [IPPrefix(FuzzGuests.clients[0], length: 32)].compactMap(\.self)
         configuration.guestSYNRate = byte & 64 == 0 ? 2000 : 1
-        configuration.lockoutScope = byte & 128 == 0 ? .guest : .address
+        configuration.locksOutEverybody = byte & 128 != 0
     }
 
     private mutating func step() throws(Violation) {
@@ -118,9 +118,9 @@ struct ServerEngineTarget: ~Copyable {
             : .roaming(clientISN: packet.sequenceNumber)
         packet.acknowledgmentNumber =
             SYNCode(keys: keys, handshake: handshake, slot: slot)[who & 32 == 0 ? .full : .windowed]
-        packet.nonceField =
+        packet.identifier =
             who & 64 == 0
-            ? KeyHint(keys: keys, slot: slot).nonceField(packet.source.family) : UInt32(damage)
+            ? KeyHint(keys: keys, slot: slot).identifier(packet.source.family) : UInt32(damage)
         packet.flags = [.syn, .syn, [.syn, .ece, .cwr], [.syn, .psh, .urg]][Int(which >> 5 & 3)]
         if which & 128 != 0 { packet.payload = [1, 2, 3] }
         if damage == 0xff { packet.acknowledgmentNumber = 0 }
@@ -139,7 +139,7 @@ struct ServerEngineTarget: ~Copyable {
         let known = reference.handshake(flow, at: now)?.handshake.clientISN ?? 0
         // With TCP Fast Open it acknowledges data, too.
         packet.acknowledgmentNumber = known &+ 1 &+ (choices & 4 == 0 ? 0 : 3)
-        packet.nonceField = choices & 8 == 0 ? 0 : 0xffff
+        packet.identifier = choices & 8 == 0 ? 0 : 0xffff
         packet.tcpOptions = choices & 16 == 0 ? [] : [2, 4, 5, 0xb4]
         return packet.bytes
     }
@@ -176,7 +176,7 @@ struct ServerEngineTarget: ~Copyable {
         packet.flags = TCPFlags(rawValue: reader.uint8())
         packet.sequenceNumber = reader.uint32()
         packet.acknowledgmentNumber = reader.uint32()
-        packet.nonceField = UInt32(reader.uint16())
+        packet.identifier = UInt32(reader.uint16())
         return packet.bytes
     }
 
