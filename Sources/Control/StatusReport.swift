@@ -180,10 +180,3 @@ package struct StatusReport: Sendable {
         ])
     }
 }
-
-extension Instant {
-    /// Returns the whole seconds from this instant to a later one.
-    package func seconds(until later: Instant) -> UInt64 {
-        later.uptime > uptime ? (later.uptime - uptime) / 1000 : 0
-    }
-}

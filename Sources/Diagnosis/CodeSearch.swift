@@ -1,35 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-package import KnockProtocol
+internal import KnockProtocol
 package import Wire
-
-/// The meaning of a right code.
-package struct CodeExplanation: Equatable, Sendable {
-    /// The name of the key.
-    package let key: String
-    /// The mask that the code asks for.
-    package let mode: MaskMode
-    /// The code's time slot, in minutes after that of the capture's clock; nil if the code does not depend on the time
-    /// (`--no-time`).
-    package let slotOffset: Int?
-    /// The address that the code was computed with.
-    package let candidate: AddressCandidate
-    /// Whether the SYN also carries the hint of that key.
-    package let hint: HintFinding
-
-    /// Whether a server with the capture's clock accepts the code: it is of the previous, the current or the next
-    /// minute.
-    package var isInTime: Bool { slotOffset.map { (-1...1).contains($0) } ?? true }
-}
-
-/// The result of examining the acknowledgment field of a SYN.
-package enum CodeFinding: Equatable, Sendable {
-    /// The field is 0: there is no code.
-    case absent
-    /// The code of a known key.
-    case explained(CodeExplanation)
-    /// A number that no known key explains.
-    case unexplained
-}
 
 /// A search for the key, address and time that explain a code or proof.
 package struct CodeSearch: Sendable {
@@ -74,16 +45,5 @@ package struct CodeSearch: Sendable {
             }
         }
         return .unexplained
-    }
-}
-
-extension TimeSlot {
-    /// Returns the slot this many minutes later, or earlier if negative; nil if that is before 1970.
-    package func moved(by minutes: Int) -> TimeSlot? {
-        let sum =
-            minutes < 0
-            ? number.subtractingReportingOverflow(UInt64(minutes.magnitude))
-            : number.addingReportingOverflow(UInt64(minutes.magnitude))
-        return sum.overflow ? nil : TimeSlot(number: sum.partialValue)
     }
 }

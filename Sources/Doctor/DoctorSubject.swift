@@ -4,25 +4,6 @@ package import Settings
 package import SystemPackage
 package import Wire
 
-/// The two roles of a host; it may have both.
-package enum Role: String, CaseIterable, Sendable {
-    /// Protects ports.
-    case server
-    /// Knocks at ports.
-    case client
-
-    /// The name of the daemon's program.
-    package var program: String { "tcpknock-\(rawValue)" }
-    /// The default queue.
-    package var defaultQueue: UInt16 { self == .server ? ServerSettings().queues.lowerBound : ClientSettings().queue }
-    /// What happens while no daemon listens to the queue.
-    var withoutDaemon: String {
-        self == .server
-            ? "nobody can open a new connection to the protected ports"
-            : "connections go out without a knock, and protected servers do not answer"
-    }
-}
-
 /// The intended values of an installation on this host.
 package struct DoctorSubject: Sendable {
     /// A key file, with the name of the guest or target that it belongs to.

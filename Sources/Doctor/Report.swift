@@ -89,15 +89,6 @@ extension Finding {
     }
 }
 
-extension DoctorSubject {
-    /// A one-line description of what is examined.
-    var description: String {
-        let ports = Examination.text(ports: targetPorts)
-        let marks = role == .server ? ", mark \(markText)" : ""
-        return "\(installation.title): queue \(queueText), \(ports)\(marks) (by \(origin))"
-    }
-}
-
 extension String {
     /// Pads the text with spaces to at least this many characters.
     fileprivate func padded(to count: Int) -> String {

@@ -74,12 +74,6 @@ package struct FilterScope: Sendable {
     }
 }
 
-extension syn_code_address {
-    init(_ address: IPAddress) {
-        self.init(words: (address.high.byteSwapped, address.low.byteSwapped))
-    }
-}
-
 extension IPPrefix {
     /// The network mask.
     fileprivate var mask: IPAddress {

@@ -1,18 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-public import KnockProtocol
-
-/// A handshake whose code has been used, and the key it was made with.
-public struct UsedCode: Hashable, Sendable {
-    /// `A` and `C`.
-    public let handshake: Handshake
-    /// The key that the code was made with.
-    public let key: KeyID
-
-    public init(handshake: Handshake, key: KeyID) {
-        self.handshake = handshake
-        self.key = key
-    }
-}
+internal import KnockProtocol
 
 /// The handshakes whose codes have been used (docs/PROTOCOL.md §4, steps 5 to 7).
 struct ReplayCache: ~Copyable {

@@ -42,7 +42,7 @@ extension FileDescriptor {
                     guard more > 0 else { break }
                     count += more
                 } catch {
-                    throw errno(of: error)
+                    throw Errno(error)
                 }
             }
             return count

@@ -19,7 +19,7 @@ public enum FileOpening {
         do {
             return try FileDescriptor.open(path, .readOnly, options: options)
         } catch {
-            throw errno(of: error)
+            throw Errno(error)
         }
     }
 }

@@ -3,32 +3,6 @@ internal import CLinux
 internal import Glibc
 public import SystemPackage
 
-/// The reason why files could not be put in place.
-public enum FileError: ReportableError, Equatable {
-    /// A system call on the path failed.
-    case system(call: String, FilePath, Errno)
-    /// There is a file at the path, and replacing it was not requested.
-    case alreadyExists(FilePath)
-    /// The file to be replaced is a folder, link, device, pipe or socket.
-    case notARegularFile(FilePath)
-    /// All files are in place, but their names in a folder may not survive a power failure.
-    case notSynchronised(folder: FilePath, Errno)
-
-    public var fatal: FatalError {
-        switch self {
-        case .system(let call, let path, let errno): FatalError(call, errno, at: "\(path)")
-        case .alreadyExists(let path):
-            FatalError("exists already, and was left as it is", at: "\(path)", status: .cannotCreate)
-        case .notARegularFile(let path):
-            FatalError("not a regular file, and was left as it is", at: "\(path)", status: .cannotCreate)
-        case .notSynchronised(let folder, let errno):
-            FatalError(
-                "fsync: \(errno): all files are in place, but may not survive a power failure", at: "\(folder)",
-                status: .inputOutput)
-        }
-    }
-}
-
 /// Puts several new files in place, or none of them.
 ///
 /// The content is written to temporary files in the same folders and flushed to the disk before the files get their
@@ -81,7 +55,7 @@ public final class FileTransaction {
             locks.append(descriptor)
             guard flock(descriptor.rawValue, LOCK_EX) == 0 else { throw lastErrno() }
         } catch {
-            throw .system(call: "lock", folder, errno(of: error))
+            throw .system(call: "lock", folder, Errno(error))
         }
     }
 
@@ -109,7 +83,7 @@ public final class FileTransaction {
                 temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
                 permissions: .ownerReadWrite)
         } catch {
-            throw .system(call: "create", path, errno(of: error))
+            throw .system(call: "create", path, Errno(error))
         }
         files.append(File(path: path, temporary: temporary, replacing: replacing))
         do {
@@ -122,7 +96,7 @@ public final class FileTransaction {
             _ = unsafe try content.withUnsafeBufferPointer { unsafe try file.writeAll(UnsafeRawBufferPointer($0)) }
             guard fsync(file.rawValue) == 0 else { throw lastErrno() }
         } catch {
-            throw .system(call: "write", path, errno(of: error))
+            throw .system(call: "write", path, Errno(error))
         }
     }
 
@@ -187,7 +161,7 @@ public final class FileTransaction {
         } catch Errno.permissionDenied {
             // The folder is writable but not readable. The files are in place all the same.
         } catch {
-            throw .notSynchronised(folder: folder, errno(of: error))
+            throw .notSynchronised(folder: folder, Errno(error))
         }
     }
 }

@@ -34,7 +34,7 @@ public enum ConntrackSetting: String, CaseIterable, Sendable {
             _ = try file.closeAfter { try file.writeAll("1\n".utf8) }
             return .turnedOn
         } catch {
-            return .failed(SystemError("write \(path)", errno(of: error).rawValue))
+            return .failed(SystemError("write \(path)", Errno(error).rawValue))
         }
     }
 }

@@ -57,7 +57,7 @@ package final class FileBroker: Sendable {
             guard let broker = current.withLock({ $0 }) else { throw .permissionDenied }
             return try broker.ask(path)
         } catch {
-            throw error as? Errno ?? .ioError
+            throw Errno(error)
         }
     }
 

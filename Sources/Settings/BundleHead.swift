@@ -88,13 +88,3 @@ package struct BundleHead: Equatable, SettingOwner {
         """
     }
 }
-
-extension TargetHost {
-    /// Whether it stands for a single host.
-    package var isOne: Bool {
-        switch self {
-        case .prefix(let prefix): prefix.mappedLength == 128
-        case .name: true
-        }
-    }
-}

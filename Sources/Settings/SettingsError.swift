@@ -2,43 +2,6 @@
 package import Linux
 package import SystemPackage
 
-/// An error or a warning about a configuration file.
-package struct SettingsProblem: Equatable, Sendable {
-    /// The position; nil if it is unknown.
-    package let position: TextPosition?
-    /// The key concerned, such as `guest.ports`; nil for syntax errors.
-    package let key: String?
-    /// The message: what is wrong and what to do.
-    package let text: String
-
-    /// Returns the problem as one of a file, at `FILE:LINE:COLUMN` in the manner of compilers.
-    package func report(in file: FilePath) -> FatalError {
-        FatalError(
-            text, at: position.map { "\(file):\($0.line):\($0.column)" } ?? "\(file)", status: .configuration)
-    }
-}
-
-/// Two settings that contradict each other, or one that is invalid by itself, whether from the file or from flags.
-package struct SettingsConflict: Equatable, Sendable {
-    /// The setting to change.
-    package let location: SettingsLocation
-    /// The message: what is wrong and what to do.
-    package let text: String
-}
-
-/// The location of a setting.
-package struct SettingsLocation: Hashable, Sendable {
-    /// The index of the guest or target, counted from 0; nil for settings outside of one.
-    package let table: Int?
-    /// The key.
-    package let key: String
-
-    init(_ key: String, in table: Int? = nil) {
-        self.table = table
-        self.key = key
-    }
-}
-
 /// The reason why settings cannot be used.
 package enum SettingsError: ReportableError, Equatable {
     /// A system call on the file failed.

@@ -69,12 +69,3 @@ extension TOMLSyntaxError {
         return SettingsProblem(position: position, key: nil, text: "no TOML: \(text.printable)\(advice)")
     }
 }
-
-extension DaemonSettings {
-    /// Reads and checks a configuration file.
-    ///
-    /// - Throws: `SettingsError`, with all errors in the file.
-    package static func read(_ path: FilePath) throws(SettingsError) -> Self {
-        try SettingsFile<Self>.read(path).settings
-    }
-}

@@ -91,15 +91,3 @@ package struct SharedSettings: Equatable, SettingOwner {
         return [SettingsConflict("control_socket", "the path is longer than the 107 bytes that a socket's can have")]
     }
 }
-
-extension SettingsConflict {
-    /// Creates a conflict whose text begins with its key.
-    init(_ key: String, _ text: String) {
-        self.init(location: SettingsLocation(key), text: "\(key): \(text)")
-    }
-
-    /// Creates a conflict within a guest or target.
-    init(_ name: String, _ key: String, in table: Int, _ text: String) {
-        self.init(location: SettingsLocation(key, in: table), text: "\(name).\(key): \(text)")
-    }
-}

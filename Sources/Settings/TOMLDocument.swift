@@ -1,55 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import CTOML
 
-/// A position in a text: line and column, counted from 1.
-package struct TextPosition: Equatable, Comparable, Sendable {
-    /// The line.
-    package let line: Int
-    /// The column, in characters.
-    package let column: Int
-
-    /// Returns whether the first position is before the second.
-    package static func < (one: TextPosition, other: TextPosition) -> Bool {
-        (one.line, one.column) < (other.line, other.column)
-    }
-}
-
-/// A value of a TOML document (https://toml.io, version 1.0) and its position.
-struct TOMLValue {
-    enum Content {
-        case string(String)
-        case integer(Int64)
-        case float
-        case boolean(Bool)
-        /// A date, or a date and time, in seconds since 1970; in UTC if it has no offset.
-        case time(Int64)
-        case timeOfDay
-        case array([TOMLValue])
-        case table([TOMLEntry])
-    }
-
-    let content: Content
-    let position: TextPosition?
-    /// The value as a flag gives it; nil for a value in a document.
-    var word: String?
-}
-
-/// A key and its value.
-struct TOMLEntry {
-    let key: String
-    /// The position of the key.
-    ///
-    /// For a table, that of its name in the header.
-    let position: TextPosition?
-    let value: TOMLValue
-}
-
-/// The reason why a text is not a TOML document.
-struct TOMLSyntaxError: Error {
-    let text: String
-    let position: TextPosition?
-}
-
 /// Parses a TOML document.
 ///
 /// - Parameter text: The document in UTF-8. Invalid UTF-8 is a syntax error.

@@ -97,22 +97,3 @@ package final class TableReader {
 
     private func qualified(_ key: String) -> String { name.map { "\($0).\(key)" } ?? key }
 }
-
-extension String {
-    /// The string, shortened to 200 characters, with `?` in place of characters that could control a terminal.
-    var printable: String {
-        String(unicodeScalars.prefix(200).map { $0.properties.generalCategory.isPrintable ? Character($0) : "?" })
-    }
-}
-
-extension Unicode.GeneralCategory {
-    /// Whether characters of this category are printable.
-    ///
-    /// Spaces are.
-    fileprivate var isPrintable: Bool {
-        switch self {
-        case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
-        default: true
-        }
-    }
-}

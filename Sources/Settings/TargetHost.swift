@@ -44,3 +44,13 @@ extension TargetHost: LosslessStringConvertible {
         }
     }
 }
+
+extension TargetHost {
+    /// Whether it stands for a single host.
+    package var isOne: Bool {
+        switch self {
+        case .prefix(let prefix): prefix.mappedLength == 128
+        case .name: true
+        }
+    }
+}

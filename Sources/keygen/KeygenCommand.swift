@@ -113,13 +113,3 @@ struct KeygenCommand: ParsableCommand {
         StandardOutput.write("\(keys.fingerprint)  \(path)\n")
     }
 }
-
-/// The argument of `--host`.
-enum HostArgument {
-    static func parse(_ text: String) throws -> TargetHost {
-        guard let host = TargetHost(text), host.isOne else {
-            throw ValidationError("'\(text)' is neither an address nor a host name")
-        }
-        return host
-    }
-}

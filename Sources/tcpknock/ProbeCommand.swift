@@ -161,5 +161,3 @@ struct ProbeCommand: ParsableCommand {
             settings, host: host, address: address, port: port, keyFile: keyFile.map { FilePath($0) })
     }
 }
-
-extension MaskChoice: ExpressibleByArgument {}

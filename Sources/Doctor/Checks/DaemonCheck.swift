@@ -1,5 +1,5 @@
-internal import Program
 // SPDX-License-Identifier: GPL-2.0-or-later
+internal import Program
 internal import Settings
 
 /// A check that the daemon runs once, in this version, and with the intended values.

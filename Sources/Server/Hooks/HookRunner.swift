@@ -5,15 +5,6 @@ package import Logging
 package import Settings
 internal import Synchronization
 
-/// A hook to run.
-struct HookJob: Sendable {
-    let command: HookCommand
-    let environment: [String: String]
-
-    /// The name of the guest; empty if the hook does not belong to a guest.
-    var guest: String { environment["TCPKNOCK_GUEST"] ?? "" }
-}
-
 /// Runs hooks: several at once, each for a limited time, all from one thread.
 ///
 /// Guests take turns, and each has a share that other guests cannot use up. If the queue is full, the guest with the

@@ -118,11 +118,3 @@ struct StateWriter: ~Copyable {
     /// The caller closes it.
     borrowing func duplicate() -> Int32 { fcntl(file, F_DUPFD_CLOEXEC, 0) }
 }
-
-/// A change in the set of open connections.
-enum ConnectionChange: Equatable, Sendable {
-    /// A connection was admitted.
-    case opened(Flow, KeyID?, since: Instant)
-    /// A connection has ended.
-    case ended(Flow)
-}

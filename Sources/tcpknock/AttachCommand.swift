@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+import ArgumentParser
+import Capture
+import KernelFilter
+internal import Program
+import Settings
+
+struct AttachCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "attach",
+        abstract: "Attaches it; if it is attached already, only what is protected changes.")
+
+    @OptionGroup var place: KernelFilterCommand.Place
+    @OptionGroup var scope: KernelFilterCommand.Scope
+
+    func run() throws {
+        try place.run { folder throws(KernelFilterError) in
+            try FilterHook.attach(pinFolder: folder, scope: scope.value)
+        }
+    }
+}
