@@ -5,7 +5,8 @@ internal import SystemPackage
 
 /// The memory that a daemon holds but does not need for verdicts.
 ///
-/// Most of it is used during start-up or for reports.
+/// Most of it is used during start-up or for reports. With one key and one queue, a server's daemon has 9.5 MB resident
+/// after start-up, a client's 8.4; without this it would be 14.3 and 13.1 MB (medians of three, in turn).
 package enum UnusedMemory {
     /// Releases it: pages of code, which the kernel loads again when they are needed, and free heap memory.
     package static func release() {
