@@ -444,8 +444,8 @@ def _mask_rule(patient: Patient, cure: str) -> None:
 
 
 def _keep_bit(patient: Patient, cure: str) -> None:
-    kept = command(r"ct mark set ct mark and 0x[0-9a-f]+ or", cure)
-    handle = command(r"\d+$", patient.shell("nft -a list chain inet other pre | grep 'ct mark'").strip())
+    kept = command(r"(ct|meta) mark set \1 mark and 0x[0-9a-f]+ or", cure)
+    handle = command(r"\d+$", patient.shell("nft -a list chain inet other pre | grep 'mark'").strip())
     patient.shell(f"nft replace rule inet other pre handle {handle} {kept} 0x1")
 
 
@@ -674,22 +674,22 @@ CASES = [
     Case("FileCheck: others may look into {}, where the kernel filter keeps keys",
          shell("chmod 755 /sys/fs/bpf/tcpknock/*"), typed("chmod 700 .*"), with_filter=True),
     # Keys
-    Case("LiveHost: there is no file {}", shell(f"rm {KEY}"), typed("keygen [^,]*")),
-    Case("LiveHost: {} cannot be read: {}: {}", shell(f"rm {KEY}; ln -s key.dat {KEY}"), typed("rm .*")),
-    Case("LiveHost: {} is not a regular file", shell(f"mv {KEY} /var/opt/key.dat; mkdir {KEY}"),
+    Case("KeyReading+KeyFileError: there is no file {}", shell(f"rm {KEY}"), typed("keygen [^,]*")),
+    Case("KeyReading+KeyFileError: {} cannot be read: {}: {}", shell(f"rm {KEY}; ln -s key.dat {KEY}"), typed("rm .*")),
+    Case("KeyReading+KeyFileError: {} is not a regular file", shell(f"mv {KEY} /var/opt/key.dat; mkdir {KEY}"),
          lambda p, cure: "copy the other host's key file (scp -p)" in cure and p.shell(f"rmdir {KEY}; cp -p /var/opt/key.dat {KEY}")),
-    Case("LiveHost: {} can be read or written by others (mode 0{})", shell(f"chmod 644 {KEY}"), typed("chmod 600 [^;]*")),
-    Case("LiveHost: {} can be read or written by others (mode 0{})", shell(f"chmod 644 {KEY}"), typed("keygen --force .*")),
-    Case("LiveHost: {} is {} bytes long, but a key is exactly {}", shell(f"truncate -s 65000 {KEY}"), typed("keygen --force .*")),
-    Case("LiveHost: all bytes of {} are the same, so it is not a key", shell(f"head -c 65536 /dev/zero >{KEY}"),
+    Case("KeyReading+KeyFileError: {} can be read or written by others (mode 0{})", shell(f"chmod 644 {KEY}"), typed("chmod 600 [^;]*")),
+    Case("KeyReading+KeyFileError: {} can be read or written by others (mode 0{})", shell(f"chmod 644 {KEY}"), typed("keygen --force .*")),
+    Case("KeyReading+KeyFileError: {} is {} bytes long, but a key is exactly {}", shell(f"truncate -s 65000 {KEY}"), typed("keygen --force .*")),
+    Case("KeyReading+KeyFileError: all bytes of {} are the same, so it is not a key", shell(f"head -c 65536 /dev/zero >{KEY}"),
          typed("keygen --force .*")),
     Case("KeyCheck: {}, so the daemon does not take them", _two_guests, typed("keygen --force .*")),
     Case("KeyCheck: {}; that is right if they are one server", _two_targets, _copy_a_key, role="client"),
     Case("KeyCheck: {} belongs to user {}, who is neither root nor the daemon's user, so the daemon does not take it",
          shell(f"chown 65534 {KEY}"), typed("chown root [^;]*")),
-    Case("KeyCheck: others may replace what is in the folder {} (mode 0{})", shell("chmod 777 /etc/tcpknock"),
+    Case("FolderTrust: others may replace what is in the folder {} (mode 0{})", shell("chmod 777 /etc/tcpknock"),
          typed("chmod go-w .*")),
-    Case("KeyCheck: the folder {} belongs to user {}, who may replace what is in it", shell("chown 65534 /etc/tcpknock"),
+    Case("FolderTrust: the folder {} belongs to user {}, who may replace what is in it", shell("chown 65534 /etc/tcpknock"),
          typed("chown root .*")),
     # Rules
     Case("RuleCheck: there are no rules for IPv{}: {}", shell(f"{SCRIPTS}/server.sh down"), typed(UP)),
@@ -844,7 +844,7 @@ UNTYPED = {
     "ClockCheck: the clock may be {} seconds off": "takes a time service that has lost its servers for hours",
     "KernelFeatureCheck: the kernel has no {}: {}": "takes another kernel",
     "KernelFeatureCheck: it is not known whether the kernel has what is needed: {}": "takes a kernel with modules",
-    "LiveHost: {}: {}": "takes a machine without memory",
+    "KeyReading+KeyFileError: {}: {}": "takes a machine without memory",
     "TrackingCheck: the table of connections is {} % full ({} of {}): when it is full, new connections":
         "changes the limit of the whole machine: typed in Tests/VM",
 }  # fmt: skip

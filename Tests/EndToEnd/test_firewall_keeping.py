@@ -49,7 +49,8 @@ def test_the_status_for_programs(direct: Network, backend: str) -> None:
     expected = {"state": "up", "instance": "", "ports": [22, 443], "queue": "100", "mark": "0x1000",
                 "iptables": backend, "families": [4, 6], "missing": [], "kernel_filter": "",
                 "protect": ["own"], "exempt": [], "warnings": []}  # fmt: skip
-    assert up == expected
+    assert {name: up[name] for name in expected} == expected
+    assert sorted(up["present"]) == sorted(up["expected"]) != [] and up["unexpected"] == up["foreign"] == up["unread"] == []
     server.run([f"ip6tables-{backend}", "-w", "-t", "mangle", "-D", "PREROUTING", "1"])
     code, partial = status()
     assert code == 1 and partial["state"] == "partial"

@@ -137,7 +137,7 @@ def test_users_that_are_not(host: Host, key_file: str, role: str) -> None:
     for user, status_expected, text in (
         ("no-such-user", os.EX_NOUSER, "no user"),
         (f"{USER}:no-such-group", os.EX_NOUSER, "no group"),
-        ("a b", 64, "is neither a user"),
+        ("a b", 64, "is not a user, nor a user and a group"),
     ):
         command = [program(f"tcpknock-{role}"), "--config", "", "--control-socket", "", "--key-file", key_file]
         result = host.run([*command, "--user", user], check=False)

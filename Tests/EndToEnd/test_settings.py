@@ -134,10 +134,10 @@ def test_flags_that_do_not_go_with_the_file(tmp_path: Path, key_file: str) -> No
 def test_flags_for_the_firewall(tmp_path: Path) -> None:
     path = write(tmp_path, "target_ports = [22, 443]\nmark = 0x4000\n")
     result = run("tcpknock-server", "--config", path, "--queue-num", "3:4", "--firewall-flags")
-    assert result.stdout == "--target-port 22 --target-port 443 --queue-num 3:4 --mark 0x4000\n"
+    assert result.stdout == "--target-port 22 --target-port 443 --mark 0x4000 --queue-num 3:4\n"
     path = write(tmp_path, '[[target]]\nhost = "a"\nkey_file = "k"\n[[target]]\nhost = "b"\nkey_file = "k"\nport = 23\n')
     result = run("tcpknock-client", "--config", path, "--firewall-flags")
-    assert result.stdout == "--target-port 22 --target-port 23 --queue-num 200 --mark 0x1000\n"
+    assert result.stdout == "--target-port 22 --target-port 23 --mark 0x1000 --queue-num 200\n"
 
 
 @daemons
