@@ -82,7 +82,7 @@ def test_an_upgrade_keeps_sessions_and_leaves_no_gap(host: Machine) -> None:
         ssh-keygen -q -N '' -t ed25519 -f /root/.ssh/id_ed25519
         cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
         mkfifo /root/typed
-        (sleep 3600 >/root/typed &)
+        (sleep 3600 >/root/typed 2>/dev/null &)
         ip netns exec client ssh -o StrictHostKeyChecking=no root@10.9.1.1 cat </root/typed >/root/echoed 2>/root/errors &
         echo before >/root/typed
         for i in $(seq 200); do grep -q before /root/echoed && break; sleep 1; done
