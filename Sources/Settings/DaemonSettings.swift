@@ -88,13 +88,13 @@ extension DaemonSettings {
     package func firewallFlags(withDefaults: Bool) -> [String] {
         let (seen, defaults) = (forFirewall, Self())
         return Self.settings.flatMap { setting -> [String] in
-            switch setting.firewall {
-            case .always where withDefaults: break
-            case .always where !setting.isEqual(seen, defaults), .unlessDefault where !setting.isEqual(seen, defaults):
-                break
-            case .none, .always, .unlessDefault: return []
-            }
-            return (setting.literal(of: seen)?.words ?? []).flatMap { ["--\(setting.flag.name)", $0] }
+            let isTold =
+                switch setting.firewall {
+                case .none: false
+                case .always where withDefaults: true
+                case .always, .unlessDefault: !setting.isEqual(seen, defaults)
+                }
+            return (isTold ? setting.literal(of: seen)?.words ?? [] : []).flatMap { ["--\(setting.flag.name)", $0] }
         }
     }
 

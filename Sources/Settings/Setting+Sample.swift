@@ -15,7 +15,7 @@ extension DaemonSettings {
 extension Setting {
     /// The lines about the setting in the sample configuration.
     var sample: [String] {
-        guard let key, let value = example ?? defaultText else { return [] }
+        guard let key, let value = example ?? usual?.text else { return [] }
         var text = help
         if let values { text += " (\(values))" }
         if change == .atStart { text += " A change takes a restart." }

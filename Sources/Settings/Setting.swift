@@ -20,8 +20,8 @@ package struct Setting<Owner: SettingOwner>: Sendable {
     package let choices: [String]
     /// The values that are accepted, such as `1 to 10` or the words to choose from; nil if the help says it.
     package let values: String?
-    /// The default, in TOML; nil if the setting has none.
-    package let defaultText: String?
+    /// The default; nil if the setting has none.
+    package let usual: TOMLLiteral?
     /// A value, in TOML, to show for a setting without a default.
     let example: String?
     /// The moment at which a change in the file takes effect.
@@ -47,7 +47,7 @@ package struct Setting<Owner: SettingOwner>: Sendable {
     ///   - flag: The name of its flag if that does not follow from the key.
     ///   - help: What it does, in one sentence or two.
     ///   - flagHelp: What the flag does if that is something else.
-    ///   - shownDefault: The default, in TOML, if that is not the value in `Owner.defaults`.
+    ///   - shownDefault: The default if that is not the value in `Owner.defaults`.
     ///   - example: A value, in TOML, to show if there is no default.
     ///   - change: The moment at which a change takes effect.
     ///   - firewall: Its use by the firewall scripts.
@@ -56,7 +56,7 @@ package struct Setting<Owner: SettingOwner>: Sendable {
     init<Value>(
         _ key: String?, _ path: any WritableKeyPath<Owner, Value> & Sendable, _ kind: ValueKind<Value>,
         flag: String? = nil, help: String, flagHelp: String? = nil,
-        shownDefault: String? = nil, example: String? = nil, change: SettingChange = .atReload,
+        shownDefault: TOMLLiteral? = nil, example: String? = nil, change: SettingChange = .atReload,
         firewall: FirewallUse = .none, required: String? = nil, rival: String? = nil
     ) {
         (self.key, self.help, self.example, self.change) = (key, help, example, change)
@@ -68,12 +68,12 @@ package struct Setting<Owner: SettingOwner>: Sendable {
         let name = flag ?? (key ?? "").split(separator: "_").joined(separator: "-")
         let isSwitch = kind.form == .presence
         self.flag = SettingFlag(name: name, isSwitch: isSwitch, isList: kind.isList)
-        let usual = kind.write(Owner.defaults[keyPath: path])?.text
-        defaultText = required == nil ? shownDefault ?? usual : nil
+        let usual = kind.write(Owner.defaults[keyPath: path])
+        self.usual = required == nil ? shownDefault ?? usual : nil
         take = { value, folder, owner throws(Refusal) in owner[keyPath: path] = try kind.read(value, folder) }
         takeFlag = { texts, owner throws(Refusal) in
             // A flag without a value stands for what is not the default.
-            owner[keyPath: path] = try kind.parse(isSwitch ? ["\(usual != "true")"] : texts)
+            owner[keyPath: path] = try kind.parse(isSwitch ? ["\(usual != .bare("true"))"] : texts)
         }
         write = { kind.write($0[keyPath: path]) }
         copy = { $1[keyPath: path] = $0[keyPath: path] }
@@ -86,7 +86,7 @@ package struct Setting<Owner: SettingOwner>: Sendable {
     init<Value>(
         _ key: String?, _ path: any WritableKeyPath<Owner, Value?> & Sendable, _ kind: ValueKind<Value>,
         flag: String? = nil, help: String, flagHelp: String? = nil,
-        shownDefault: String? = nil, example: String? = nil, change: SettingChange = .atReload,
+        shownDefault: TOMLLiteral? = nil, example: String? = nil, change: SettingChange = .atReload,
         firewall: FirewallUse = .none, rival: String? = nil
     ) {
         self.init(
@@ -102,7 +102,7 @@ package struct Setting<Owner: SettingOwner>: Sendable {
     private init<Inner>(_ inner: Setting<Inner>, _ part: any WritableKeyPath<Owner, Inner> & Sendable) {
         (key, flag, placeholder, help, choices) = (inner.key, inner.flag, inner.placeholder, inner.help, inner.choices)
         (flagHelp, values) = (inner.flagHelp, inner.values)
-        (defaultText, example, required, rival) = (inner.defaultText, inner.example, inner.required, inner.rival)
+        (usual, example, required, rival) = (inner.usual, inner.example, inner.required, inner.rival)
         (change, firewall) = (inner.change, inner.firewall)
         take = { value, folder, owner throws(Refusal) in try inner.take(value, folder, &owner[keyPath: part]) }
         takeFlag = { texts, owner throws(Refusal) in try inner.takeFlag(texts, &owner[keyPath: part]) }
@@ -132,7 +132,7 @@ package struct Setting<Owner: SettingOwner>: Sendable {
     package func take(flag texts: [String], into owner: inout Owner) throws(Refusal) { try takeFlag(texts, &owner) }
 
     /// Returns the value as the file has it; nil if it is left out.
-    package func literal(of owner: Owner) -> TOMLLiteral? { write(owner) }
+    func literal(of owner: Owner) -> TOMLLiteral? { write(owner) }
 
     /// Returns the line of the file; nil if it is left out.
     func line(of owner: Owner) -> String? {

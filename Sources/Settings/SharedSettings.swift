@@ -48,7 +48,7 @@ package struct SharedSettings: Equatable, SettingOwner {
         [
             Setting(
                 "key_file", \.keyFile, .path, help: "Key file that this host shares with the other.",
-                shownDefault: TOMLText.string(defaultKeyFile.string)),
+                shownDefault: .string(defaultKeyFile.string)),
             Setting(
                 "target_ports", \.targetPorts, .ports.notEmpty("there is no port in it; the default is [22]"),
                 flag: "target-port", help: "Ports of the protected services.", firewall: .always),
@@ -63,7 +63,7 @@ package struct SharedSettings: Equatable, SettingOwner {
             Setting(
                 "control_socket", \.controlSocket, .pathOrNone,
                 help: "Socket on which the daemon answers 'tcpknock'; '' for none.",
-                shownDefault: TOMLText.string(controlSocket.string), change: .atStart),
+                shownDefault: .string(controlSocket.string), change: .atStart),
             Setting(
                 "metrics_file", \.metricsFile, .pathOrNone,
                 help: "File to write counters to, in Prometheus text format; '' for none.", change: .atStart),

@@ -24,7 +24,7 @@ import Testing
             guard let key = setting.key else { continue }
             let line = try #require(lines.first { $0.hasPrefix("#\(key) = ") }).dropFirst()
             let settings = try Self.parse("\(line)\n", Settings.self)
-            if setting.defaultText != nil { #expect(settings.filled == Settings().filled, "\(line)") }
+            if setting.usual != nil { #expect(settings.filled == Settings().filled, "\(line)") }
         }
         // All tables of the sample, with everything in them set.
         let tables = try #require(sample.firstRange(of: "# [[")).lowerBound
@@ -66,7 +66,7 @@ import Testing
         static func all<Settings: DaemonSettings>(_: Settings.Type) -> [Entry] {
             Settings.settings.compactMap { setting in
                 guard let key = setting.key else { return nil }
-                let usual = setting.defaultText ?? ""
+                let usual = setting.usual?.text ?? ""
                 return Entry(
                     key: key, defaultText: ["", "\"\"", "[]"].contains(usual) ? "none" : "`\(usual)`",
                     takesRestart: setting.change == .atStart)

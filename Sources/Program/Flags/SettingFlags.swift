@@ -61,10 +61,8 @@ package struct SettingFlags<Settings: DaemonSettings>: ParsableArguments, Custom
     @discardableResult
     func take(_ setting: Setting<Settings>, into settings: inout Settings) throws(ValidationError) -> Bool {
         guard let values = given[setting.flag.name] else { return false }
-        do throws(Refusal) {
+        try validating("--\(setting.flag.name): ") { () throws(Refusal) in
             try setting.take(flag: values, into: &settings)
-        } catch {
-            throw ValidationError("--\(setting.flag.name): \(error.text)")
         }
         return true
     }
@@ -78,7 +76,8 @@ extension Setting where Owner: DaemonSettings {
             flag.name == twin ? [.customLong(twin)] : [.customLong(flag.name), .customLong(twin)]
         if flag.isSwitch { return Flag(wrappedValue: false, name: names, help: ArgumentHelp(flagHelp)) as Flag<Bool> }
         let again = flag.isList ? " Repeat for more." : ""
-        let usual = defaultText.map { " (default: \(Self.plain($0)))" } ?? ""
+        let words = usual?.words.joined(separator: ", ")
+        let usual = words.map { " (default: \($0.isEmpty ? "none" : $0))" } ?? ""
         let values = values.map { " (values: \($0))" } ?? ""
         let help = ArgumentHelp("\(flagHelp)\(again)\(usual)\(values)", valueName: placeholder)
         let completion: CompletionKind? =
@@ -86,11 +85,7 @@ extension Setting where Owner: DaemonSettings {
         let check: @Sendable (String) throws -> String = { text in
             // A value of a list is checked by itself first, so that the message names it.
             var scratch = Owner.defaults
-            do throws(Refusal) {
-                try take(flag: [text], into: &scratch)
-            } catch {
-                throw ValidationError(error.text)
-            }
+            try validating { () throws(Refusal) in try take(flag: [text], into: &scratch) }
             return text
         }
         if flag.isList {
@@ -99,11 +94,5 @@ extension Setting where Owner: DaemonSettings {
                 transform: check)
         }
         return Option(name: names, help: help, completion: completion, transform: check) as Option<String?>
-    }
-
-    /// Returns a default as one reads it: without quotes and brackets.
-    private static func plain(_ text: String) -> String {
-        let plain = text.filter { !"\"[]".contains($0) }
-        return plain.isEmpty ? "none" : plain
     }
 }

@@ -12,10 +12,23 @@ extension ValueKind {
     ///
     /// - Throws: `ValidationError`.
     package func argument(_ texts: [String]) throws -> Value {
-        do throws(Refusal) {
-            return try parse(texts)
-        } catch {
-            throw ValidationError(error.text)
-        }
+        try validating { () throws(Refusal) in try parse(texts) }
+    }
+}
+
+/// Turns the refusal of a value into the error that ArgumentParser reports.
+///
+/// - Parameters:
+///   - prefix: What the message begins with.
+///   - body: Takes the value.
+/// - Returns: What the body returns.
+/// - Throws: `ValidationError`.
+func validating<Result>(
+    _ prefix: String = "", _ body: () throws(Refusal) -> Result
+) throws(ValidationError) -> Result {
+    do throws(Refusal) {
+        return try body()
+    } catch {
+        throw ValidationError(prefix + error.text)
     }
 }
