@@ -64,11 +64,6 @@ struct DaemonChoice: ParsableArguments {
             .filter { $0.exists }
     }
 
-    /// Returns a server's socket: the one given, or the usual one of the instance.
-    static func server(_ socket: String?, _ instance: String?) -> FilePath {
-        socket.map { FilePath($0) } ?? ServerSettings.defaultControlSocket(of: instance)
-    }
-
     /// Returns the socket to ask if a command is for a single daemon.
     func socket(preferring isServer: Bool) throws(FatalError) -> FilePath {
         let found = try sockets()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Capture
 import Control
 import JSONText
 import Linux
@@ -14,11 +13,7 @@ struct UnlockCommand: ParsableCommand {
         abstract: "Ends the lockout of an address.",
         discussion: "Connections that were closed with the lockout stay closed.")
 
-    @Option(help: ArgumentHelp("The control socket of the server.", valueName: "path"))
-    var socket: String?
-
-    @Option(help: ArgumentHelp("Instance of the server.", valueName: "name"), transform: ValueKind.instance.argument)
-    var instance: String?
+    @OptionGroup var server: ServerChoice
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -28,8 +23,7 @@ struct UnlockCommand: ParsableCommand {
 
     func run() throws {
         try reportingErrors(of: "tcpknock") { () throws(FatalError) in
-            let socket = DaemonChoice.server(socket, instance)
-            let answer = try ControlClient.answer(socket, .unlock(address))
+            let answer = try ControlClient.answer(server.socket, .unlock(address))
             let object = JSONValue.object(["address": .string("\(address)"), "message": .string(answer)])
             StandardOutput.write(json ? object.text + "\n" : answer + "\n")
         }
