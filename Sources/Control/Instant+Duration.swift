@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockEngine
 internal import Linux
-internal import Program
 
 extension Instant {
     /// Returns the whole seconds from this instant to a later one.

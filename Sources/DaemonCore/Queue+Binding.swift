@@ -2,7 +2,6 @@
 internal import Glibc
 package import Linux
 package import Netfilter
-internal import Program
 
 extension Queue {
     /// Binds a queue, and explains the error if that fails.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import KnockProtocol
-internal import Wire
 
 extension TimeSlot {
     /// Returns the slot this many minutes later, or earlier if negative; nil if that is before 1970.

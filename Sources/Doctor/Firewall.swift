@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 package import Control
-internal import Program
 internal import SystemPackage
 
 /// What the firewall script of an installation says of its rules, and of those of others that get in the way.

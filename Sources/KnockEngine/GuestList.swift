@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import KnockProtocol
-internal import Wire
 
 /// The guests of a server, and the index that finds the guest a code belongs to.
 ///

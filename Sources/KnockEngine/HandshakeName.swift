@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import KnockProtocol
 internal import Wire
 
 /// The key of a handshake in the table; it includes the guest, so that no guest can displace another's handshake.

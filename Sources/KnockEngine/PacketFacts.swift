@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Wire
 
 /// What the kernel knows about a packet besides its bytes.
 public struct PacketFacts: Sendable {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Linux
 
 /// A netfilter hook of the IP families (`enum nf_inet_hooks`, linux/netfilter.h).
 public struct NetfilterHook: RawRepresentable, Hashable, Sendable {

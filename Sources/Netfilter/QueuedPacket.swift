@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Linux
 
 /// The kernel's information about a queued packet, besides its bytes.
 public struct QueuedPacket: Equatable, Sendable {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import Logging
-internal import Settings
 
 extension Logger.Level {
     /// The priority used by syslog(3) and sd-daemon(3).

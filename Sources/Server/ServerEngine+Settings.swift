@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 internal import DaemonCore
 package import KnockEngine
-internal import KnockProtocol
 internal import Program
 package import Settings
 internal import Wire

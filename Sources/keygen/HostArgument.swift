@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-internal import KeyFiles
 internal import Program
 import Settings
 

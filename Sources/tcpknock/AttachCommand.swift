@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Capture
 import KernelFilter
-internal import Program
-import Settings
 
 struct AttachCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

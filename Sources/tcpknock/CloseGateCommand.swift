@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Capture
-import Glibc
 import KernelFilter
 internal import Program
 import Settings

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import ArgumentParser
-import Capture
-import Glibc
 import KernelFilter
 internal import Program
-import Settings
 
 struct ClosedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

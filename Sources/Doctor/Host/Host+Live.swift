@@ -2,7 +2,6 @@
 internal import CLinux
 internal import Control
 internal import Glibc
-internal import KernelFilter
 internal import KeyFiles
 internal import KnockProtocol
 internal import Linux

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Netfilter
 package import Wire
 
 /// An address of an interface.

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Netfilter
 
 /// The result of reading a key file.
 package enum KeyReading: Equatable, Sendable {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Netfilter
 internal import Wire
 
 /// The result of running a program.

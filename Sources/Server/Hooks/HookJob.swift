@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import Linux
-internal import Program
 internal import Settings
 
 /// A hook to run.

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-internal import DaemonCore
 internal import KnockEngine
-internal import Linux
 internal import Wire
 
 /// A change in the set of open connections.
