@@ -6,6 +6,7 @@ from typing import Iterator
 import pytest
 
 from machine import Machine
+from protection import assert_protected, gets_in
 
 UNITS = ("tcpknock-server-rules", "tcpknock-server", "tcpknock-client")
 PACKAGES = "tcpknock-server tcpknock-client tcpknock-common"
@@ -31,19 +32,6 @@ STATE = """
 def host(machine: Machine) -> Iterator[Machine]:
     machine.run(CLEAN)
     yield machine
-
-
-def gets_in(machine: Machine, host: str) -> bool:
-    gateway = "10.9.1.1" if host == "client" else "10.9.2.1"
-    command = f"exec 3<>/dev/tcp/{gateway}/22 && head -c 4 <&3"
-    return machine.run(f"ip netns exec {host} timeout 20 bash -c '{command}'", check=False).stdout.endswith("SSH-")
-
-
-def assert_protected(machine: Machine) -> None:
-    machine.run("for i in $(seq 200); do tcpknock status --server | grep -q '^PROTECTED' && break; sleep 1; done")
-    assert machine.run("tcpknock status --server", check=False).stdout.startswith("PROTECTED: port 22")
-    assert gets_in(machine, "client")
-    assert not gets_in(machine, "stranger")
 
 
 def states(machine: Machine) -> str:
